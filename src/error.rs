@@ -1,0 +1,156 @@
+//! What can be wrong with a configuration.
+
+use crate::policy::PathAmbiguity;
+
+/// A configuration that cannot work, found when it is made and never during a request.
+///
+/// Every variant carries the input at fault, and its `Display` says what was expected.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A path pattern that cannot mean one thing.
+    #[error("path pattern {pattern:?}: {problem}")]
+    Pattern {
+        /// The pattern as it was given.
+        pattern: String,
+        /// What is wrong with it, and what to write instead.
+        problem: PatternProblem,
+    },
+    /// A rule that can never take effect because an earlier one ends every reading that reaches it.
+    #[error(
+        "rule {hidden_index} `{hidden}` can never take effect: rule {hiding_index} `{hiding}` stands \
+         above it and decides every request it names; move it up or remove it"
+    )]
+    UnreachableRule {
+        /// The position of the rule without effect, counted from 0.
+        hidden_index: usize,
+        /// The rule without effect.
+        hidden: String,
+        /// The position of the rule that hides it, counted from 0.
+        hiding_index: usize,
+        /// The rule that hides it.
+        hiding: String,
+    },
+    /// A rule limited to an empty list of methods.
+    #[error(
+        "rule `{rule}`: `.on([])` names no method, so it would never apply; leave `.on` out for all methods"
+    )]
+    NoMethods {
+        /// The rule at fault.
+        rule: String,
+    },
+    /// A rule reads a path segment that its pattern does not name.
+    #[error(
+        "rule `{rule}` reads the segment {segment:?}, which its pattern does not name: write `{{{segment}}}` into the path"
+    )]
+    UnknownSegment {
+        /// The rule at fault.
+        rule: String,
+        /// The name that the pattern lacks.
+        segment: String,
+    },
+    /// A text that is not a scope token of RFC 6749 section 3.3.
+    #[error(
+        "scope {scope:?} is not one scope token: 1 or more printable ASCII characters without space, `\"` and `\\` (RFC 6749 section 3.3)"
+    )]
+    Scope {
+        /// The text at fault.
+        scope: String,
+    },
+    /// A policy that was given no alternative, so that it could never be satisfied.
+    #[error(
+        "`{policy}` was given an empty list, so no request could ever satisfy it; name at least one value"
+    )]
+    Empty {
+        /// The name of the policy.
+        policy: &'static str,
+    },
+    /// An authentication context class that cannot stand in a challenge.
+    #[error(
+        "acr value {acr:?} is not usable: 1 or more printable ASCII characters without space, `\"` and `\\` (RFC 9470 section 3)"
+    )]
+    Acr {
+        /// The text at fault.
+        acr: String,
+    },
+    /// A role that the hierarchy does not know, which is most often a spelling mistake.
+    #[error("role {role:?} is not in the hierarchy, which knows {known:?}")]
+    UnknownRole {
+        /// The role asked for.
+        role: String,
+        /// The roles of the hierarchy.
+        known: Vec<String>,
+    },
+    /// Roles that stand above each other in a circle.
+    #[error("roles stand above each other in a circle: {circle:?}")]
+    RoleCircle {
+        /// The roles of the circle, in order.
+        circle: Vec<String>,
+    },
+    /// A list of credential sources that names none.
+    #[error("no credential source was given; name at least one, for example `Source::bearer()`")]
+    NoSource,
+    /// Two sources that read the same place.
+    #[error("credential source `{source_name}` is given twice")]
+    DuplicateSource {
+        /// The source at fault.
+        source_name: String,
+    },
+    /// A source that reads a header with a meaning of its own, or a name that no client can send.
+    #[error("credential source `{source_name}`: {expected}")]
+    Source {
+        /// The source at fault.
+        source_name: String,
+        /// What was expected.
+        expected: &'static str,
+    },
+    /// A trusted origin that no browser would ever send.
+    #[error(
+        "trusted origin {origin:?}: expected `scheme://host` or `scheme://host:port` in lower case, without a path or a trailing slash"
+    )]
+    Origin {
+        /// The text at fault.
+        origin: String,
+    },
+    /// A token that could never be presented, or a digest that is none. The text itself is not repeated.
+    #[error("{what}: expected {expected}, got {length} bytes")]
+    Token {
+        /// Which argument it was.
+        what: &'static str,
+        /// What was expected.
+        expected: &'static str,
+        /// How long the rejected text was.
+        length: usize,
+    },
+}
+
+/// Why a path pattern was refused. Part of [`ConfigError::Pattern`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PatternProblem {
+    /// A request path with this feature is refused before any rule, so no pattern may contain it.
+    #[error("contains {0}, which is refused in requests too")]
+    Ambiguous(PathAmbiguity),
+    /// Something that looks like a capture but is not `{name}`.
+    #[error(
+        "segment {segment:?} is not understood: a variable segment is a whole `{{name}}` of letters, digits and `_`; for everything below a path use `under`"
+    )]
+    Capture {
+        /// The segment at fault.
+        segment: String,
+    },
+    /// The same name twice.
+    #[error("names the segment {name:?} twice")]
+    DuplicateName {
+        /// The name at fault.
+        name: String,
+    },
+    /// A query or fragment, which is never part of what is matched.
+    #[error("contains `?` or `#`; a query or fragment is never matched")]
+    Query,
+    /// A trailing slash given to `under`.
+    #[error(
+        "ends with `/`; `under` covers the path with and without it and all below, so leave it out"
+    )]
+    TrailingSlash,
+}

@@ -1,0 +1,283 @@
+//! What a request presented.
+
+use std::fmt;
+use std::ops::Range;
+
+use http::HeaderValue;
+
+/// The authentication scheme that a credential was presented under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Scheme {
+    /// An API key in a header field of its own.
+    ApiKey,
+    /// `Basic` ([RFC 7617](https://www.rfc-editor.org/rfc/rfc7617)): the token is the base64 text.
+    Basic,
+    /// `Bearer` ([RFC 6750](https://www.rfc-editor.org/rfc/rfc6750)).
+    Bearer,
+    /// A cookie, which the browser sends by itself.
+    Cookie,
+}
+
+impl Scheme {
+    /// The name of the scheme, for logs and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Scheme::ApiKey => "ApiKey",
+            Scheme::Basic => "Basic",
+            Scheme::Bearer => "Bearer",
+            Scheme::Cookie => "Cookie",
+        }
+    }
+}
+
+impl fmt::Display for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Where in the request a credential was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CredentialSource {
+    /// A header field named by the application.
+    ApiKeyHeader,
+    /// The `Authorization` header field.
+    Authorization,
+    /// A cookie.
+    Cookie,
+    /// The `Sec-WebSocket-Protocol` header field of a WebSocket handshake.
+    WebSocketProtocol,
+}
+
+impl CredentialSource {
+    /// The name of the place, for logs and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            CredentialSource::ApiKeyHeader => "api-key-header",
+            CredentialSource::Authorization => "authorization",
+            CredentialSource::Cookie => "cookie",
+            CredentialSource::WebSocketProtocol => "websocket-protocol",
+        }
+    }
+}
+
+impl fmt::Display for CredentialSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The credential that a request presented: scheme, token and where it was found.
+///
+/// It has passed the checks of its source (one only, length, characters), and nothing more: whether
+/// it is any good is for a [`Validator`](crate::Validator) to say.
+///
+/// Its `Debug` never shows the token, it has no `Display`, and it cannot be compared with `==`,
+/// which would take a different time for each guess. A credential borrowed from a request becomes
+/// one of its own with [`into_owned`](Self::into_owned), which shares the bytes of the header value
+/// and copies nothing.
+///
+/// # Example
+///
+/// ```
+/// use tower_bearer::{Credential, Scheme};
+///
+/// let credential = Credential::bearer("mF_9.B5f-4.1JqM").unwrap();
+/// assert_eq!(credential.scheme(), Scheme::Bearer);
+/// assert_eq!(credential.token(), "mF_9.B5f-4.1JqM");
+/// assert!(!format!("{credential:?}").contains("mF_9"));
+///
+/// assert!(Credential::bearer("not a token").is_none());
+/// ```
+#[derive(Clone)]
+pub struct Credential<'a> {
+    scheme: Scheme,
+    source: CredentialSource,
+    value: Value<'a>,
+    range: Range<usize>,
+}
+
+#[derive(Clone)]
+enum Value<'a> {
+    Borrowed(&'a HeaderValue),
+    Owned(HeaderValue),
+}
+
+impl<'a> Credential<'a> {
+    /// `range` lies within `value`, and its bytes are ASCII.
+    pub(super) fn new(
+        scheme: Scheme,
+        source: CredentialSource,
+        value: &'a HeaderValue,
+        range: Range<usize>,
+    ) -> Self {
+        Self {
+            scheme,
+            source,
+            value: Value::Borrowed(value),
+            range,
+        }
+    }
+
+    /// The scheme under which it was presented.
+    #[must_use]
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// Where in the request it was found.
+    #[must_use]
+    pub fn source(&self) -> CredentialSource {
+        self.source
+    }
+
+    /// The secret itself: ASCII, not empty, no longer than the layer allows.
+    ///
+    /// For `Bearer` and `Basic` it is a `token68`
+    /// ([RFC 9110 section 11.2](https://www.rfc-editor.org/rfc/rfc9110#section-11.2)), for the other
+    /// sources printable ASCII without space. Keep it out of logs and error texts.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        // The sources have checked the characters, so the fallback is never taken; an empty token
+        // matches nothing.
+        std::str::from_utf8(self.token_bytes()).unwrap_or_default()
+    }
+
+    /// The bytes of [`token`](Self::token).
+    #[must_use]
+    pub fn token_bytes(&self) -> &[u8] {
+        let bytes = match &self.value {
+            Value::Borrowed(value) => value.as_bytes(),
+            Value::Owned(value) => value.as_bytes(),
+        };
+        bytes.get(self.range.clone()).unwrap_or_default()
+    }
+
+    /// A credential that does not borrow from the request, for a future that outlives the call.
+    #[must_use]
+    pub fn into_owned(self) -> Credential<'static> {
+        let mut value = match self.value {
+            Value::Borrowed(value) => value.clone(),
+            Value::Owned(value) => value,
+        };
+        value.set_sensitive(true);
+        Credential {
+            scheme: self.scheme,
+            source: self.source,
+            value: Value::Owned(value),
+            range: self.range,
+        }
+    }
+}
+
+impl Credential<'static> {
+    /// A bearer credential as the `Authorization` header would bring it, for testing validators.
+    ///
+    /// `None` if `token` is not a `token68`: no request could present it.
+    #[must_use]
+    pub fn bearer(token: &str) -> Option<Self> {
+        if !super::token68::is_token68(token.as_bytes()) {
+            return None;
+        }
+        let mut value = HeaderValue::from_str(token).ok()?;
+        value.set_sensitive(true);
+        Some(Self {
+            scheme: Scheme::Bearer,
+            source: CredentialSource::Authorization,
+            range: 0..value.len(),
+            value: Value::Owned(value),
+        })
+    }
+}
+
+impl fmt::Debug for Credential<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credential")
+            .field("scheme", &self.scheme)
+            .field("source", &self.source)
+            .field("token", &"[redacted]")
+            .finish()
+    }
+}
+
+#[cfg(feature = "basic")]
+mod basic {
+    use std::fmt;
+
+    use base64::Engine as _;
+
+    use super::{Credential, Scheme};
+    use crate::validator::{Failure, InvalidReason};
+
+    /// User and password of a `Basic` credential. Its `Debug` shows neither.
+    pub struct BasicCredentials {
+        text: String,
+        colon: usize,
+    }
+
+    impl BasicCredentials {
+        /// The user id: everything before the first colon, possibly empty.
+        #[must_use]
+        pub fn user(&self) -> &str {
+            &self.text[..self.colon]
+        }
+
+        /// The password: everything behind the first colon, possibly empty.
+        #[must_use]
+        pub fn password(&self) -> &str {
+            &self.text[self.colon + 1..]
+        }
+    }
+
+    impl fmt::Debug for BasicCredentials {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.debug_struct("BasicCredentials").finish_non_exhaustive()
+        }
+    }
+
+    impl Credential<'_> {
+        /// Reads user and password
+        /// ([RFC 7617 section 2](https://www.rfc-editor.org/rfc/rfc7617#section-2)).
+        ///
+        /// # Errors
+        ///
+        /// [`Failure::unrecognized`] if the scheme is not [`Scheme::Basic`], and
+        /// [`InvalidReason::Malformed`] if the token is not base64 of UTF-8 text with a colon and
+        /// without control characters.
+        ///
+        /// # Example
+        ///
+        /// ```
+        /// use tower_bearer::{Credential, Failure, validator_fn};
+        ///
+        /// let validator = validator_fn(|credential: Credential<'_>| {
+        ///     let basic = credential.basic()?;
+        ///     // Look the user up and check the password with a password hash here.
+        ///     Ok::<_, Failure>(basic.user().to_owned())
+        /// });
+        /// # let _ = validator;
+        /// ```
+        pub fn basic(&self) -> Result<BasicCredentials, Failure> {
+            if self.scheme != Scheme::Basic {
+                return Err(Failure::unrecognized());
+            }
+            let malformed = || Failure::invalid(InvalidReason::Malformed);
+            let bytes = base64::engine::general_purpose::STANDARD
+                .decode(self.token_bytes())
+                .map_err(|_| malformed())?;
+            let text = String::from_utf8(bytes).map_err(|_| malformed())?;
+            let colon = text.find(':').ok_or_else(malformed)?;
+            if text.chars().any(char::is_control) {
+                return Err(malformed());
+            }
+            Ok(BasicCredentials { text, colon })
+        }
+    }
+}
+
+#[cfg(feature = "basic")]
+pub use basic::BasicCredentials;

@@ -1,0 +1,17 @@
+//! Extraction: where in the request the credential stands. Nothing here knows whether it is good.
+
+mod authorization;
+mod cookie;
+mod credential;
+mod fetch_metadata;
+mod source;
+mod token68;
+mod websocket;
+
+pub use credential::{Credential, CredentialSource, Scheme};
+pub use source::Source;
+
+#[cfg(feature = "basic")]
+pub use credential::BasicCredentials;
+
+pub(crate) use source::{ExtractError, Sources};

@@ -1,0 +1,466 @@
+//! The ordered list of places that a credential may stand in.
+
+use http::header::{AUTHORIZATION, COOKIE, HOST, SEC_WEBSOCKET_PROTOCOL};
+use http::{HeaderMap, HeaderName, Request};
+
+use super::credential::{Credential, CredentialSource, Scheme};
+use super::token68::{is_token, is_visible_ascii};
+use super::{authorization, cookie, fetch_metadata, websocket};
+use crate::challenge::Challenge;
+use crate::error::ConfigError;
+use crate::request::RequestView;
+
+/// A place where a credential may stand. Given to
+/// [`BearerAuthLayer::with_sources`](crate::BearerAuthLayer::with_sources).
+///
+/// The default of a layer is [`Source::bearer`] alone. A request that uses two of the offered
+/// sources at once is refused with 400
+/// ([RFC 6750 section 2](https://www.rfc-editor.org/rfc/rfc6750#section-2)). The order of the list
+/// is the order of the challenges in a 401. A token in the query is not offered: URLs end up in
+/// logs, and OAuth 2.1 forbids it.
+///
+/// # Example
+///
+/// ```
+/// use http::HeaderName;
+/// use tower_bearer::{BearerAuthLayer, Credential, Failure, Source, validator_fn};
+///
+/// let validator = validator_fn(|_: Credential<'_>| Ok::<_, Failure>("somebody"));
+/// let layer = BearerAuthLayer::new(validator).with_sources([
+///     Source::bearer(),
+///     Source::api_key(HeaderName::from_static("x-api-key")),
+///     Source::cookie("session").trust_origin("https://app.example.com"),
+/// ])?;
+/// # let _ = layer;
+/// # Ok::<(), tower_bearer::ConfigError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Source {
+    kind: Kind,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Kind {
+    ApiKey(HeaderName),
+    Basic,
+    Bearer,
+    Cookie { name: String, trusted: Vec<String> },
+    WebSocketProtocol { marker: String },
+}
+
+impl Source {
+    /// `Authorization: Bearer <token>`
+    /// ([RFC 6750 section 2.1](https://www.rfc-editor.org/rfc/rfc6750#section-2.1)).
+    pub fn bearer() -> Self {
+        Self { kind: Kind::Bearer }
+    }
+
+    /// `Authorization: Basic <base64>`
+    /// ([RFC 7617](https://www.rfc-editor.org/rfc/rfc7617#section-2)). With the feature `basic`,
+    /// `Credential::basic` reads user and password.
+    pub fn basic() -> Self {
+        Self { kind: Kind::Basic }
+    }
+
+    /// A header field that holds nothing but a key, such as `x-api-key`. The key is printable
+    /// ASCII without space.
+    pub fn api_key(header: HeaderName) -> Self {
+        Self {
+            kind: Kind::ApiKey(header),
+        }
+    }
+
+    /// A cookie by its exact name.
+    ///
+    /// A browser sends cookies along with requests that another site has caused. So a request that
+    /// may change something (any method but GET, HEAD and OPTIONS, and every WebSocket handshake)
+    /// passes with a cookie only if the browser says that it comes from the same origin
+    /// (`Sec-Fetch-Site`, or an `Origin` equal to the host) or from a [trusted
+    /// one](Self::trust_origin); otherwise it is refused with 403. A client that sends neither
+    /// header is no browser and passes. Where the check falls back to comparing `Origin` with the
+    /// host, the scheme is not compared, because behind a proxy it is not known: use HSTS.
+    pub fn cookie(name: impl Into<String>) -> Self {
+        Self {
+            kind: Kind::Cookie {
+                name: name.into(),
+                trusted: Vec::new(),
+            },
+        }
+    }
+
+    /// The subprotocol behind `marker` in a WebSocket handshake: a browser cannot set
+    /// `Authorization` there, but `new WebSocket(url, ["bearer", token])` sends
+    /// `Sec-WebSocket-Protocol: bearer, <token>`.
+    ///
+    /// Read only from handshakes (a GET with `Upgrade`, or an extended CONNECT). The service has to
+    /// answer with the subprotocol `marker`, or the browser closes the socket (axum:
+    /// `ws.protocols(["bearer"])`). The header ends up in the access logs of some proxies, so prefer
+    /// tokens that live for seconds.
+    pub fn websocket_protocol(marker: impl Into<String>) -> Self {
+        Self {
+            kind: Kind::WebSocketProtocol {
+                marker: marker.into(),
+            },
+        }
+    }
+
+    /// Adds an origin from which a cookie may act, for example `https://app.example.com`. Compared
+    /// whole, with its scheme. No effect on other sources than [`cookie`](Self::cookie).
+    pub fn trust_origin(mut self, origin: impl Into<String>) -> Self {
+        if let Kind::Cookie { trusted, .. } = &mut self.kind {
+            trusted.push(origin.into());
+        }
+        self
+    }
+
+    fn name(&self) -> String {
+        match &self.kind {
+            Kind::ApiKey(header) => format!("header {header}"),
+            Kind::Basic => String::from("Basic"),
+            Kind::Bearer => String::from("Bearer"),
+            Kind::Cookie { name, .. } => format!("cookie {name}"),
+            Kind::WebSocketProtocol { marker } => format!("websocket protocol {marker}"),
+        }
+    }
+
+    fn same_place(&self, other: &Self) -> bool {
+        match (&self.kind, &other.kind) {
+            (Kind::Cookie { name: a, .. }, Kind::Cookie { name: b, .. }) => a == b,
+            (a, b) => a == b,
+        }
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let fault = |expected| {
+            Err(ConfigError::Source {
+                source_name: self.name(),
+                expected,
+            })
+        };
+        match &self.kind {
+            Kind::ApiKey(header)
+                if [AUTHORIZATION, COOKIE, HOST, SEC_WEBSOCKET_PROTOCOL].contains(header) =>
+            {
+                fault("expected a header field of the application's own, such as x-api-key")
+            }
+            Kind::Cookie { name, .. } if !is_token(name.as_bytes()) => {
+                fault("expected a cookie name: a token of RFC 9110 section 5.6.2")
+            }
+            Kind::WebSocketProtocol { marker } if !is_token(marker.as_bytes()) => {
+                fault("expected a subprotocol name: a token of RFC 9110 section 5.6.2")
+            }
+            Kind::Cookie { trusted, .. } => trusted.iter().try_for_each(|origin| {
+                if is_origin(origin) {
+                    Ok(())
+                } else {
+                    Err(ConfigError::Origin {
+                        origin: origin.clone(),
+                    })
+                }
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// An origin as a browser sends it: scheme, host, and a port only where it is not the default one
+/// ([RFC 6454 section 6.2](https://www.rfc-editor.org/rfc/rfc6454#section-6.2)).
+fn is_origin(text: &str) -> bool {
+    let Ok(uri) = text.parse::<http::Uri>() else {
+        return false;
+    };
+    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+        return false;
+    };
+    text == format!("{scheme}://{authority}")
+        && !authority.as_str().contains('@')
+        && !text.bytes().any(|byte| byte.is_ascii_uppercase())
+}
+
+/// Why no credential could be taken although there was something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ExtractError {
+    CrossSite,
+    Malformed,
+    Multiple,
+    TooLong,
+}
+
+/// The checked list.
+#[derive(Clone, Debug)]
+pub(crate) struct Sources {
+    list: Vec<Source>,
+    bearer: bool,
+    basic: bool,
+    /// Whether anything but the `Authorization` header is read.
+    others: bool,
+}
+
+impl Default for Sources {
+    fn default() -> Self {
+        Self {
+            list: vec![Source::bearer()],
+            bearer: true,
+            basic: false,
+            others: false,
+        }
+    }
+}
+
+impl Sources {
+    pub(crate) fn new(list: Vec<Source>) -> Result<Self, ConfigError> {
+        if list.is_empty() {
+            return Err(ConfigError::NoSource);
+        }
+        for (index, source) in list.iter().enumerate() {
+            source.check()?;
+            if list[..index].iter().any(|other| other.same_place(source)) {
+                return Err(ConfigError::DuplicateSource {
+                    source_name: source.name(),
+                });
+            }
+        }
+        Ok(Self {
+            bearer: list.iter().any(|source| source.kind == Kind::Bearer),
+            basic: list.iter().any(|source| source.kind == Kind::Basic),
+            others: list
+                .iter()
+                .any(|source| !matches!(source.kind, Kind::Bearer | Kind::Basic)),
+            list,
+        })
+    }
+
+    /// Finds the one credential of the request, if there is one.
+    #[inline]
+    pub(crate) fn extract<'a>(
+        &self,
+        request: &RequestView<'a>,
+        max_length: usize,
+    ) -> Result<Option<Credential<'a>>, ExtractError> {
+        let offered = |scheme| match scheme {
+            Scheme::Bearer => self.bearer,
+            Scheme::Basic => self.basic,
+            Scheme::ApiKey | Scheme::Cookie => false,
+        };
+        let found = authorization::read(request.headers(), offered, max_length)?;
+        if !self.others {
+            return Ok(found);
+        }
+        self.extract_others(request, max_length, found)
+    }
+
+    fn extract_others<'a>(
+        &self,
+        request: &RequestView<'a>,
+        max_length: usize,
+        mut found: Option<Credential<'a>>,
+    ) -> Result<Option<Credential<'a>>, ExtractError> {
+        let headers = request.headers();
+        let mut trusted_origins: &[String] = &[];
+        for source in &self.list {
+            let next = match &source.kind {
+                Kind::Bearer | Kind::Basic => None,
+                Kind::ApiKey(header) => read_api_key(headers, header, max_length)?,
+                Kind::Cookie { name, .. } => cookie::read(headers, name, max_length)?,
+                Kind::WebSocketProtocol { marker }
+                    if websocket::is_handshake(request.method(), headers) =>
+                {
+                    websocket::read(headers, marker, max_length)?
+                }
+                Kind::WebSocketProtocol { .. } => None,
+            };
+            if next.is_none() {
+                continue;
+            }
+            if found.is_some() {
+                return Err(ExtractError::Multiple);
+            }
+            if let Kind::Cookie { trusted, .. } = &source.kind {
+                trusted_origins = trusted;
+            }
+            found = next;
+        }
+        let by_cookie = found
+            .as_ref()
+            .is_some_and(|credential| credential.scheme() == Scheme::Cookie);
+        if by_cookie
+            && !fetch_metadata::permits_cookie(
+                request.method(),
+                request.uri(),
+                headers,
+                trusted_origins,
+            )
+        {
+            return Err(ExtractError::CrossSite);
+        }
+        Ok(found)
+    }
+
+    /// One challenge for each scheme offered, in the order of the list.
+    pub(crate) fn challenges(&self, realm: &str) -> Vec<(Scheme, Challenge)> {
+        let mut challenges: Vec<(Scheme, Challenge)> = Vec::new();
+        for source in &self.list {
+            let (scheme, challenge) = match &source.kind {
+                Kind::ApiKey(header) => {
+                    (Scheme::ApiKey, Challenge::api_key(realm, header.as_str()))
+                }
+                Kind::Basic => (Scheme::Basic, Challenge::basic(realm)),
+                Kind::Bearer | Kind::WebSocketProtocol { .. } => {
+                    (Scheme::Bearer, Challenge::bearer(realm))
+                }
+                Kind::Cookie { name, .. } => (Scheme::Cookie, Challenge::cookie(realm, name)),
+            };
+            if !challenges.iter().any(|(_, known)| *known == challenge) {
+                challenges.push((scheme, challenge));
+            }
+        }
+        challenges
+    }
+
+    /// Does the same to whatever credential an unauthenticated request brought along.
+    #[inline]
+    pub(crate) fn hide_all<B>(&self, request: &mut Request<B>, remove: bool) {
+        if request.headers().is_empty() {
+            return;
+        }
+        if self.bearer || self.basic {
+            self.hide(request, CredentialSource::Authorization, remove);
+        }
+        if self.others {
+            for source in [
+                CredentialSource::ApiKeyHeader,
+                CredentialSource::Cookie,
+                CredentialSource::WebSocketProtocol,
+            ] {
+                self.hide(request, source, remove);
+            }
+        }
+    }
+
+    /// Marks the header field of the credential as sensitive, or takes the credential out, before
+    /// the request goes on.
+    #[inline]
+    pub(crate) fn hide<B>(&self, request: &mut Request<B>, source: CredentialSource, remove: bool) {
+        let headers = request.headers_mut();
+        match source {
+            CredentialSource::Authorization => hide_field(headers, &AUTHORIZATION, remove),
+            CredentialSource::ApiKeyHeader => {
+                for place in &self.list {
+                    if let Kind::ApiKey(name) = &place.kind {
+                        hide_field(headers, name, remove);
+                    }
+                }
+            }
+            // Other cookies and the marker have to stay for the service.
+            CredentialSource::Cookie => {
+                for place in &self.list {
+                    if let Kind::Cookie { name, .. } = &place.kind {
+                        hide_elements(headers, &COOKIE, b';', remove, |_, element| {
+                            element
+                                .split(|byte| *byte == b'=')
+                                .next()
+                                .unwrap_or_default()
+                                .trim_ascii()
+                                == name.as_bytes()
+                        });
+                    }
+                }
+            }
+            CredentialSource::WebSocketProtocol => {
+                for place in &self.list {
+                    if let Kind::WebSocketProtocol { marker } = &place.kind {
+                        hide_elements(
+                            headers,
+                            &SEC_WEBSOCKET_PROTOCOL,
+                            b',',
+                            remove,
+                            |before, _| before == marker.as_bytes(),
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn read_api_key<'a>(
+    headers: &'a HeaderMap,
+    header: &HeaderName,
+    max_length: usize,
+) -> Result<Option<Credential<'a>>, ExtractError> {
+    let mut fields = headers.get_all(header).iter();
+    let Some(value) = fields.next() else {
+        return Ok(None);
+    };
+    if fields.next().is_some() {
+        return Err(ExtractError::Multiple);
+    }
+    if value.len() > max_length {
+        return Err(ExtractError::TooLong);
+    }
+    if !is_visible_ascii(value.as_bytes()) {
+        return Err(ExtractError::Malformed);
+    }
+    Ok(Some(Credential::new(
+        Scheme::ApiKey,
+        CredentialSource::ApiKeyHeader,
+        value,
+        0..value.len(),
+    )))
+}
+
+fn hide_field(headers: &mut HeaderMap, name: &HeaderName, remove: bool) {
+    if remove {
+        headers.remove(name);
+    } else if let Some(value) = headers.get_mut(name) {
+        value.set_sensitive(true);
+        // A public path takes whatever comes, several lines too.
+        if headers.get_all(name).iter().nth(1).is_some() {
+            hide_elements(headers, name, b',', false, |_, _| false);
+        }
+    }
+}
+
+/// Takes the elements for which `is_secret(previous element, element)` holds out of a list field.
+fn hide_elements(
+    headers: &mut HeaderMap,
+    name: &HeaderName,
+    separator: u8,
+    remove: bool,
+    is_secret: impl Fn(&[u8], &[u8]) -> bool,
+) {
+    if !headers.contains_key(name) {
+        return;
+    }
+    let http::header::Entry::Occupied(mut entry) = headers.entry(name) else {
+        return;
+    };
+    for value in entry.iter_mut() {
+        value.set_sensitive(true);
+    }
+    if !remove {
+        return;
+    }
+    let mut kept: Vec<Vec<u8>> = Vec::new();
+    let mut before: Vec<u8> = Vec::new();
+    for value in entry.iter() {
+        for element in value.as_bytes().split(|byte| *byte == separator) {
+            let element = element.trim_ascii();
+            if !is_secret(&before, element) {
+                kept.push(element.to_vec());
+            }
+            before = element.to_vec();
+        }
+    }
+    let joined = kept.join(&[separator, b' '][..]);
+    match http::HeaderValue::from_bytes(&joined) {
+        Ok(mut value) if !kept.is_empty() => {
+            value.set_sensitive(true);
+            entry.insert(value);
+        }
+        _ => {
+            entry.remove();
+        }
+    }
+}

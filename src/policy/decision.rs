@@ -1,0 +1,434 @@
+//! What a policy answers.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::validator::BoxFuture;
+
+/// The answer of a policy.
+///
+/// Made from a `bool` (`false` is [`Denial::forbidden`]) or a `Result<(), Denial>` as well.
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "whoever combines policies has to handle every answer"
+)]
+pub enum Decision {
+    /// Nothing against it. Where several policies apply, the others are still asked.
+    Pass,
+    /// The request is refused.
+    Deny(Denial),
+    /// Something has to be looked up first. The future owns what it needs.
+    Wait(BoxFuture<Result<(), Denial>>),
+}
+
+impl Decision {
+    /// A decision that has to be awaited.
+    pub fn wait<F>(future: F) -> Self
+    where
+        F: Future<Output = Result<(), Denial>> + Send + 'static,
+    {
+        Decision::Wait(Box::pin(future))
+    }
+
+    /// Both must pass. What is certain to be refused is refused without waiting.
+    pub(super) fn and(self, other: impl FnOnce() -> Self) -> Self {
+        match self {
+            Decision::Pass => other(),
+            Decision::Deny(denial) => Decision::Deny(denial),
+            Decision::Wait(first) => match other() {
+                Decision::Pass => Decision::Wait(first),
+                Decision::Deny(denial) => Decision::Deny(denial),
+                Decision::Wait(second) => Decision::wait(async move {
+                    first.await?;
+                    second.await
+                }),
+            },
+        }
+    }
+
+    /// One must pass.
+    pub(super) fn or(self, other: impl FnOnce() -> Self) -> Self {
+        match self {
+            Decision::Pass => Decision::Pass,
+            Decision::Deny(first) => match other() {
+                Decision::Pass => Decision::Pass,
+                Decision::Deny(second) => Decision::Deny(first.or(second)),
+                Decision::Wait(second) => {
+                    Decision::wait(async move { second.await.map_err(|second| first.or(second)) })
+                }
+            },
+            Decision::Wait(first) => match other() {
+                Decision::Pass => Decision::Pass,
+                Decision::Deny(second) => {
+                    Decision::wait(async move { first.await.map_err(|first| first.or(second)) })
+                }
+                Decision::Wait(second) => Decision::wait(async move {
+                    match first.await {
+                        Ok(()) => Ok(()),
+                        Err(first) => second.await.map_err(|second| first.or(second)),
+                    }
+                }),
+            },
+        }
+    }
+
+    /// What would pass is refused, and the other way round; what cannot be told stays so.
+    pub(super) fn not(self) -> Self {
+        fn invert(result: Result<(), Denial>) -> Result<(), Denial> {
+            match result {
+                Ok(()) => Err(Denial::forbidden()),
+                Err(denial) if denial.is_unavailable() => Err(denial),
+                Err(_) => Ok(()),
+            }
+        }
+        match self {
+            Decision::Pass => invert(Ok(())).into(),
+            Decision::Deny(denial) => invert(Err(denial)).into(),
+            Decision::Wait(future) => Decision::wait(async move { invert(future.await) }),
+        }
+    }
+}
+
+impl Decision {
+    /// As [`or`](Self::or), but what speaks against `self` is not told: `other` decides alone, unless
+    /// `self` could not tell.
+    pub(super) fn or_else(self, other: impl FnOnce() -> Self) -> Self {
+        fn choose(first: Denial, second: Denial) -> Denial {
+            if first.is_unavailable() {
+                first
+            } else {
+                second
+            }
+        }
+        match self {
+            Decision::Pass => Decision::Pass,
+            Decision::Deny(first) => {
+                match other() {
+                    Decision::Pass => Decision::Pass,
+                    Decision::Deny(second) => Decision::Deny(choose(first, second)),
+                    Decision::Wait(second) => Decision::wait(async move {
+                        second.await.map_err(|second| choose(first, second))
+                    }),
+                }
+            }
+            Decision::Wait(first) => {
+                let other = other();
+                Decision::wait(async move {
+                    match first.await {
+                        Ok(()) => Ok(()),
+                        Err(first) => other
+                            .resolve()
+                            .await
+                            .map_err(|second| choose(first, second)),
+                    }
+                })
+            }
+        }
+    }
+
+    async fn resolve(self) -> Result<(), Denial> {
+        match self {
+            Decision::Pass => Ok(()),
+            Decision::Deny(denial) => Err(denial),
+            Decision::Wait(future) => future.await,
+        }
+    }
+
+    /// Names the rule that refuses, if it does.
+    pub(super) fn by_rule(self, rule: &Arc<str>) -> Self {
+        match self {
+            Decision::Pass => Decision::Pass,
+            Decision::Deny(denial) => Decision::Deny(denial.by_rule(rule)),
+            Decision::Wait(future) => {
+                let rule = Arc::clone(rule);
+                Decision::wait(async move { future.await.map_err(|denial| denial.by_rule(&rule)) })
+            }
+        }
+    }
+}
+
+impl From<bool> for Decision {
+    fn from(passes: bool) -> Self {
+        if passes {
+            Decision::Pass
+        } else {
+            Decision::Deny(Denial::forbidden())
+        }
+    }
+}
+
+impl From<Result<(), Denial>> for Decision {
+    fn from(result: Result<(), Denial>) -> Self {
+        match result {
+            Ok(()) => Decision::Pass,
+            Err(denial) => Decision::Deny(denial),
+        }
+    }
+}
+
+impl fmt::Debug for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Decision::Pass => f.write_str("Pass"),
+            Decision::Deny(denial) => f.debug_tuple("Deny").field(denial).finish(),
+            Decision::Wait(_) => f.write_str("Wait(..)"),
+        }
+    }
+}
+
+/// Why a policy refuses a request of an authenticated principal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    kind: DenialKind,
+    rule: Option<Arc<str>>,
+}
+
+/// The kinds of [`Denial`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DenialKind {
+    /// It may not, and no other token of this principal would change that: 403.
+    Forbidden,
+    /// The token lacks a scope: 403 `insufficient_scope`
+    /// ([RFC 6750 section 3.1](https://www.rfc-editor.org/rfc/rfc6750#section-3.1)). The challenge
+    /// names these and all others that the rules for the request need.
+    #[non_exhaustive]
+    InsufficientScope {
+        /// The scopes that are needed.
+        scopes: Vec<Arc<str>>,
+    },
+    /// The user has to authenticate more strongly or again: 401
+    /// `insufficient_user_authentication`
+    /// ([RFC 9470 section 3](https://www.rfc-editor.org/rfc/rfc9470#section-3)).
+    #[non_exhaustive]
+    StepUp {
+        /// The context classes that would be enough, best first.
+        acr_values: Vec<Arc<str>>,
+        /// How long ago the user may have been authenticated.
+        max_age: Option<Duration>,
+    },
+    /// It cannot be told right now: 503 with `Retry-After`.
+    #[non_exhaustive]
+    Unavailable {
+        /// What `Retry-After` says. `None`: 5 seconds.
+        retry_after: Option<Duration>,
+    },
+}
+
+impl Denial {
+    fn new(kind: DenialKind) -> Self {
+        Self { kind, rule: None }
+    }
+
+    /// It may not: 403.
+    #[must_use]
+    pub fn forbidden() -> Self {
+        Self::new(DenialKind::Forbidden)
+    }
+
+    /// The token lacks these scopes: 403 `insufficient_scope`.
+    pub fn insufficient_scope<I>(scopes: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<Arc<str>>,
+    {
+        Self::new(DenialKind::InsufficientScope {
+            scopes: scopes.into_iter().map(Into::into).collect(),
+        })
+    }
+
+    /// The user has to authenticate by one of these context classes, or again: 401
+    /// `insufficient_user_authentication`.
+    pub fn step_up<I>(acr_values: I, max_age: Option<Duration>) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<Arc<str>>,
+    {
+        Self::new(DenialKind::StepUp {
+            acr_values: acr_values.into_iter().map(Into::into).collect(),
+            max_age,
+        })
+    }
+
+    /// It cannot be told right now: 503 with `Retry-After: 5`.
+    #[must_use]
+    pub fn unavailable() -> Self {
+        Self::new(DenialKind::Unavailable { retry_after: None })
+    }
+
+    /// It cannot be told right now: 503 with this `Retry-After`.
+    #[must_use]
+    pub fn unavailable_for(retry_after: Duration) -> Self {
+        Self::new(DenialKind::Unavailable {
+            retry_after: Some(retry_after),
+        })
+    }
+
+    /// What kind of denial it is.
+    #[must_use]
+    pub fn kind(&self) -> &DenialKind {
+        &self.kind
+    }
+
+    /// The rule that refused, as a [`Policies`](super::Policies) list prints it.
+    #[must_use]
+    pub fn rule(&self) -> Option<&str> {
+        self.rule.as_deref()
+    }
+
+    pub(super) fn by_rule(mut self, rule: &Arc<str>) -> Self {
+        if self.rule.is_none() {
+            self.rule = Some(Arc::clone(rule));
+        }
+        self
+    }
+
+    pub(crate) fn into_parts(self) -> (DenialKind, Option<Arc<str>>) {
+        (self.kind, self.rule)
+    }
+
+    pub(super) fn is_unavailable(&self) -> bool {
+        matches!(self.kind, DenialKind::Unavailable { .. })
+    }
+
+    /// Of two alternatives that both refuse: the one that tells the client what it could do, and
+    /// "cannot tell" before any "no", because the alternative might have passed.
+    fn or(self, other: Self) -> Self {
+        fn rank(denial: &Denial) -> u8 {
+            match denial.kind {
+                DenialKind::Unavailable { .. } => 3,
+                DenialKind::StepUp { .. } => 2,
+                DenialKind::InsufficientScope { .. } => 1,
+                DenialKind::Forbidden => 0,
+            }
+        }
+        if rank(&other) > rank(&self) {
+            other
+        } else {
+            self
+        }
+    }
+}
+
+/// What a client has to bring for a request, collected for a challenge.
+#[derive(Clone, Debug, Default)]
+pub struct Needs {
+    scopes: Vec<Arc<str>>,
+}
+
+impl Needs {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a scope, unless it is there already.
+    pub fn add_scope(&mut self, scope: impl Into<Arc<str>>) {
+        let scope = scope.into();
+        if !self.scopes.contains(&scope) {
+            self.scopes.push(scope);
+        }
+    }
+
+    /// The scopes, in the order in which they were added.
+    #[must_use]
+    pub fn scopes(&self) -> &[Arc<str>] {
+        &self.scopes
+    }
+
+    pub(crate) fn into_scopes(self) -> Vec<Arc<str>> {
+        self.scopes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Say {
+        Yes,
+        No,
+        Scope,
+        Down,
+    }
+
+    use Say::{Down, No, Scope, Yes};
+
+    fn result(say: Say) -> Result<(), Denial> {
+        match say {
+            Yes => Ok(()),
+            No => Err(Denial::forbidden()),
+            Scope => Err(Denial::insufficient_scope(["s"])),
+            Down => Err(Denial::unavailable()),
+        }
+    }
+
+    fn now(say: Say) -> Decision {
+        result(say).into()
+    }
+
+    fn later(say: Say) -> Decision {
+        Decision::wait(async move { result(say) })
+    }
+
+    fn end(decision: Decision) -> Say {
+        let result = match decision {
+            Decision::Pass => Ok(()),
+            Decision::Deny(denial) => Err(denial),
+            Decision::Wait(future) => {
+                match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+                    Poll::Ready(result) => result,
+                    Poll::Pending => unreachable!("no test future waits"),
+                }
+            }
+        };
+        match result {
+            Ok(()) => Yes,
+            Err(denial) => match denial.kind() {
+                DenialKind::Forbidden => No,
+                DenialKind::InsufficientScope { .. } => Scope,
+                _ => Down,
+            },
+        }
+    }
+
+    #[test]
+    fn combinations_have_one_truth_table_now_and_later() {
+        let table = [
+            // first, second, and, or
+            (Yes, Yes, Yes, Yes),
+            (Yes, No, No, Yes),
+            (No, Yes, No, Yes),
+            (No, No, No, No),
+            (No, Scope, No, Scope),
+            (Scope, No, Scope, Scope),
+            (Yes, Down, Down, Yes),
+            (Down, Yes, Down, Yes),
+            (No, Down, No, Down),
+            (Scope, Down, Scope, Down),
+            (Down, Scope, Down, Down),
+        ];
+        for (a, b, and, or) in table {
+            for first in [now, later] {
+                for second in [now, later] {
+                    assert_eq!(end(first(a).or(|| second(b))), or, "{a:?} or {b:?}");
+                    let both = end(first(a).and(|| second(b)));
+                    // Of two reasons against it, the one known first may be named.
+                    assert_eq!(both == Yes, and == Yes, "{a:?} and {b:?}");
+                }
+            }
+            assert_eq!(end(now(a).and(|| now(b))), and, "{a:?} and {b:?}");
+        }
+        for (say, not) in [(Yes, No), (No, Yes), (Scope, Yes), (Down, Down)] {
+            assert_eq!(end(now(say).not()), not, "not {say:?}");
+            assert_eq!(end(later(say).not()), not, "not {say:?}");
+        }
+    }
+}

@@ -1,0 +1,529 @@
+//! The ordered, path-scoped list of rules.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use http::Method;
+
+use super::Policy;
+use super::canonical::{self, Allowed, PathAmbiguity, Reading};
+use super::context::PolicyContext;
+use super::decision::{Decision, Denial, Needs};
+use super::explain::{AppliedRule, Explanation, write_table};
+use super::pattern::{Extent, PathPattern, Segment};
+use super::plan::{Plan, Requirement};
+use super::rule::{Effect, IntoRule, Rule};
+use super::tree::{Lists, RuleIndex, Tree, TreeRule};
+use crate::error::ConfigError;
+use crate::request::RequestView;
+
+/// An ordered list of rules for paths; itself a [`Policy`].
+///
+/// Rules are read from the top. A restricting one ([`Guard`](super::Guard)) refuses, or lets the
+/// reading go on; an opening one ([`Opening`](super::Opening)) ends it. At the end an authenticated
+/// request passes, unless the list was built with
+/// [`deny_unmatched`](PoliciesBuilder::deny_unmatched). So adding a restricting rule anywhere never
+/// lets more through; only an opening rule does, and it covers what stands below it.
+///
+/// A path is read twice: as the client sent it, which is what routers match, and decoded, which is
+/// what file servers look for. A restricting rule applies if either form matches, an opening one only
+/// if both do. A path without a single meaning ([`PathAmbiguity`]) is refused with 400 before any
+/// rule. Query and fragment are never looked at, case matters, and no header changes what is matched.
+///
+/// To find the rules of a path costs the same for ten rules and for ten thousand.
+///
+/// # Example
+///
+/// ```
+/// use http::Method;
+/// use tower_bearer::policy::{Claims, Policies, public, role, scope, tenant};
+///
+/// # struct User;
+/// # impl Claims for User {}
+/// let policies: Policies<User> = Policies::builder()
+///     .at("/health", public())
+///     .under("/admin", role("admin"))
+///     .under("/orders", scope("orders:read"))
+///     .under("/orders", scope("orders:write").on([Method::POST, Method::DELETE]))
+///     .under("/tenants/{tenant}", tenant("tenant"))
+///     .build()?;
+///
+/// println!("{policies}"); // a table, for review and for snapshot tests
+/// let explanation = policies.explain(&Method::POST, "/orders/7");
+/// let rules: Vec<&str> = explanation.rules().iter().map(|rule| rule.rule()).collect();
+/// assert_eq!(rules, [
+///     "under /orders: scope(orders:read)",
+///     "under /orders: scope(orders:write) on POST, DELETE",
+/// ]);
+/// # Ok::<(), tower_bearer::ConfigError>(())
+/// ```
+pub struct Policies<T: ?Sized> {
+    inner: Arc<Inner<T>>,
+}
+
+struct Inner<T: ?Sized> {
+    rules: Vec<Rule<T>>,
+    tree: Tree,
+    allowed: Allowed,
+    deny_unmatched: bool,
+}
+
+/// The rules that mean a path.
+pub(crate) struct RuleMatch<'p> {
+    /// The address of the list that it belongs to.
+    owner: usize,
+    found: Found<'p>,
+}
+
+enum Found<'p> {
+    /// The path reads the same in both forms.
+    Plain(Lists<'p>),
+    Decoded {
+        path: String,
+        rules: Vec<(RuleIndex, Form)>,
+    },
+}
+
+/// Which form of the path a rule reads its segments from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Raw,
+    Decoded,
+    Both,
+}
+
+impl RuleMatch<'_> {
+    fn iter(&self) -> impl Iterator<Item = (RuleIndex, Form)> {
+        let (plain, decoded) = match &self.found {
+            Found::Plain(lists) => (Some(lists), &[][..]),
+            Found::Decoded { rules, .. } => (None, &rules[..]),
+        };
+        plain
+            .into_iter()
+            .flat_map(Lists::iter)
+            .map(|rule| (rule, Form::Raw))
+            .chain(decoded.iter().copied())
+    }
+}
+
+impl<T: ?Sized> Policies<T> {
+    /// A list without rules, to be filled.
+    pub fn builder() -> PoliciesBuilder<T> {
+        PoliciesBuilder {
+            rules: Vec::new(),
+            error: None,
+            allowed: Allowed::default(),
+            deny_unmatched: false,
+        }
+    }
+
+    /// Says which rules apply to a request, in which order and with which effect, without a
+    /// principal and without a request.
+    ///
+    /// `path` is the raw path without query, as a client sends it.
+    #[must_use]
+    pub fn explain(&self, method: &Method, path: &str) -> Explanation {
+        let matched = match self.find(path) {
+            Ok(matched) => matched,
+            Err(ambiguity) => return Explanation::refused(method, path, ambiguity),
+        };
+        let (requirement, _) = self.requirement(&matched, method);
+        let mut rules = Vec::new();
+        for (index, rule) in self.applying(&matched, method) {
+            rules.push(AppliedRule::new(
+                index,
+                Arc::clone(&rule.label),
+                &rule.effect,
+            ));
+            if matches!(rule.effect, Effect::Public | Effect::Optional) {
+                break;
+            }
+        }
+        let denied = self.inner.deny_unmatched && rules.is_empty();
+        Explanation::new(method, path, requirement, rules, denied)
+    }
+
+    fn find(&self, raw: &str) -> Result<RuleMatch<'_>, PathAmbiguity> {
+        let inner = &*self.inner;
+        let found = match canonical::read(raw, inner.allowed)? {
+            Reading::Plain => Found::Plain(inner.tree.find(raw)),
+            Reading::Decoded { path, loose } => {
+                let rules = self.merge(raw, &path, loose);
+                Found::Decoded { path, rules }
+            }
+        };
+        Ok(RuleMatch {
+            owner: self.address(),
+            found,
+        })
+    }
+
+    /// The rules of both forms: a restricting one if either matches, an opening one if both do.
+    #[cold]
+    fn merge(&self, raw: &str, decoded: &str, loose: bool) -> Vec<(RuleIndex, Form)> {
+        let by_raw: Vec<RuleIndex> = self.inner.tree.find(raw).iter().collect();
+        let by_decoded: Vec<RuleIndex> = self.inner.tree.find(decoded).iter().collect();
+        let mut all: Vec<RuleIndex> = by_raw.iter().chain(&by_decoded).copied().collect();
+        all.sort_unstable();
+        all.dedup();
+        all.into_iter()
+            .filter_map(|index| {
+                let raw = by_raw.binary_search(&index).is_ok();
+                let decoded = by_decoded.binary_search(&index).is_ok();
+                let opening = self.inner.rules[index as usize].effect.is_opening();
+                match (raw, decoded) {
+                    // Segment by segment the forms say the same, unless something was let through.
+                    (true, true) if loose => Some((index, Form::Both)),
+                    (true, true) => Some((index, Form::Raw)),
+                    _ if opening => None,
+                    (true, false) => Some((index, Form::Raw)),
+                    (false, _) => Some((index, Form::Decoded)),
+                }
+            })
+            .collect()
+    }
+
+    fn address(&self) -> usize {
+        Arc::as_ptr(&self.inner).cast::<()>() as usize
+    }
+
+    /// The rules for this path and method, in order, up to the end of the list.
+    fn applying<'a>(
+        &'a self,
+        matched: &'a RuleMatch<'_>,
+        method: &'a Method,
+    ) -> impl Iterator<Item = (usize, &'a Rule<T>)> {
+        matched.iter().filter_map(|(index, _)| {
+            let index = index as usize;
+            let rule = self.inner.rules.get(index)?;
+            rule.applies(method).then_some((index, rule))
+        })
+    }
+
+    fn requirement(&self, matched: &RuleMatch<'_>, method: &Method) -> (Requirement, Option<&str>) {
+        for (index, _) in matched.iter() {
+            let Some(rule) = self.inner.rules.get(index as usize) else {
+                continue;
+            };
+            if !rule.applies(method) {
+                continue;
+            }
+            match rule.effect {
+                // Nobody without a principal passes a restricting rule, whatever stands below.
+                Effect::Restrict(_) => break,
+                Effect::Permit(_) => {}
+                Effect::Public => return (Requirement::Public, Some(&rule.label)),
+                Effect::Optional => return (Requirement::Optional, Some(&rule.label)),
+            }
+        }
+        (Requirement::Credential, None)
+    }
+
+    /// Reads the rules from `at` on.
+    fn evaluate<'a>(
+        &self,
+        mut rules: impl Iterator<Item = (RuleIndex, Form)> + 'a,
+        matched: &RuleMatch<'_>,
+        cx: &PolicyContext<'_, T>,
+        mut named: bool,
+    ) -> Decision {
+        let mut so_far = Decision::Pass;
+        while let Some((index, form)) = rules.next() {
+            let Some(rule) = self.inner.rules.get(index as usize) else {
+                continue;
+            };
+            if !rule.applies(cx.request().method()) {
+                continue;
+            }
+            named = true;
+            match &rule.effect {
+                Effect::Public | Effect::Optional => return so_far,
+                Effect::Restrict(policy) => {
+                    let decision = decide(rule, policy, form, matched, cx);
+                    so_far = so_far.and(|| decision);
+                    if matches!(so_far, Decision::Deny(_)) {
+                        return so_far;
+                    }
+                }
+                Effect::Permit(policy) => match decide(rule, policy, form, matched, cx) {
+                    Decision::Pass => return so_far,
+                    Decision::Deny(denial) if !denial.is_unavailable() => {}
+                    undecided => {
+                        // Boxed, or the type of the iterator would contain itself.
+                        let rest: Box<dyn Iterator<Item = (RuleIndex, Form)> + 'a> =
+                            Box::new(rules);
+                        return so_far
+                            .and(|| undecided.or_else(|| self.evaluate(rest, matched, cx, named)));
+                    }
+                },
+            }
+        }
+        if self.inner.deny_unmatched && !named {
+            return Decision::Deny(Denial::forbidden());
+        }
+        so_far
+    }
+}
+
+/// Asks the policy of one rule, for each form of the path that it has to hold for.
+#[inline]
+fn decide<T: ?Sized>(
+    rule: &Rule<T>,
+    policy: &Arc<dyn Policy<T>>,
+    form: Form,
+    matched: &RuleMatch<'_>,
+    cx: &PolicyContext<'_, T>,
+) -> Decision {
+    let raw = cx.request().path();
+    let decoded = match &matched.found {
+        Found::Decoded { path, .. } => path,
+        Found::Plain(_) => raw,
+    };
+    let ask = |path| policy.decide(&cx.for_rule(&rule.pattern, path));
+    let decision = match form {
+        Form::Raw => ask(raw),
+        Form::Decoded => ask(decoded),
+        Form::Both => ask(raw).and(|| ask(decoded)),
+    };
+    match decision {
+        Decision::Pass => Decision::Pass,
+        other => other.by_rule(&rule.label),
+    }
+}
+
+impl<T: ?Sized> Policy<T> for Policies<T> {
+    #[inline]
+    fn plan(&self, request: &RequestView<'_>) -> Result<Plan<'_>, PathAmbiguity> {
+        let matched = self.find(request.path())?;
+        let (requirement, opened_by) = self.requirement(&matched, request.method());
+        Ok(Plan::matched(requirement, matched, opened_by))
+    }
+
+    #[inline]
+    fn decide(&self, cx: &PolicyContext<'_, T>) -> Decision {
+        // Inside of another policy the plan is that policy's, so the search starts anew.
+        match cx.plan().rules() {
+            Some(matched) if matched.owner == self.address() => {
+                self.evaluate(matched.iter(), matched, cx, false)
+            }
+            _ => match self.find(cx.request().path()) {
+                Ok(matched) => self.evaluate(matched.iter(), &matched, cx, false),
+                Err(_) => Decision::Deny(Denial::forbidden()),
+            },
+        }
+    }
+
+    fn needs(&self, request: &RequestView<'_>, plan: &Plan<'_>, needs: &mut Needs) {
+        let anew;
+        let matched = match plan.rules() {
+            Some(matched) if matched.owner == self.address() => matched,
+            _ => match self.find(request.path()) {
+                Ok(matched) => {
+                    anew = matched;
+                    &anew
+                }
+                Err(_) => return,
+            },
+        };
+        for (_, rule) in self.applying(matched, request.method()) {
+            match &rule.effect {
+                Effect::Restrict(policy) => policy.needs(request, plan, needs),
+                Effect::Permit(_) => {}
+                Effect::Public | Effect::Optional => break,
+            }
+        }
+    }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "policies({} rules)", self.inner.rules.len())
+    }
+}
+
+impl<T: ?Sized> Clone for Policies<T> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+        }
+    }
+}
+
+impl<T: ?Sized> fmt::Debug for Policies<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.inner.rules.iter().map(|rule| &rule.label))
+            .finish()
+    }
+}
+
+/// A table: position, path, methods, rule. The last line says what happens to the rest.
+impl<T: ?Sized> fmt::Display for Policies<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rows = self.inner.rules.iter().map(|rule| {
+            [
+                rule.pattern.to_string(),
+                rule.methods
+                    .as_ref()
+                    .map_or_else(|| String::from("*"), ToString::to_string),
+                rule.effect.to_string(),
+            ]
+        });
+        let rest = if self.inner.deny_unmatched {
+            "deny()"
+        } else {
+            "authenticated()"
+        };
+        write_table(f, rows.collect(), rest)
+    }
+}
+
+/// Builds [`Policies`]. Order matters: rules are read from the top.
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct PoliciesBuilder<T: ?Sized> {
+    rules: Vec<Rule<T>>,
+    error: Option<ConfigError>,
+    allowed: Allowed,
+    deny_unmatched: bool,
+}
+
+impl<T: ?Sized> PoliciesBuilder<T> {
+    /// Appends a rule for one path.
+    ///
+    /// `path` begins with `/`; `{name}` stands for exactly one segment. A restricting rule means the
+    /// path with and without a trailing slash, and an empty segment where `{name}` stands last,
+    /// since routers take these for the same. An opening rule means the path to the letter.
+    pub fn at(self, path: &str, rule: impl IntoRule<T>) -> Self {
+        self.push(path, Extent::At, rule)
+    }
+
+    /// Appends a rule for a path and all below it: `under("/admin", ..)` means `/admin`, `/admin/`
+    /// and `/admin/users`, never `/administrator`. `under("/", ..)` means every path.
+    pub fn under(self, path: &str, rule: impl IntoRule<T>) -> Self {
+        self.push(path, Extent::Under, rule)
+    }
+
+    /// Refuses requests that no rule applies to: 401 without a valid credential, 403 with one.
+    ///
+    /// Default: a valid credential is enough for them.
+    pub fn deny_unmatched(mut self) -> Self {
+        self.deny_unmatched = true;
+        self
+    }
+
+    /// Lets paths with one kind of ambiguity through to the rules.
+    ///
+    /// Such a path is then read raw and in its most generous form (decoded, dot segments resolved,
+    /// slashes collapsed, parameters dropped), and a restricting rule applies if either matches. If
+    /// the service behind the layer reads it in yet another way, it serves what the rules do not
+    /// protect: make sure that it does not, and allow one kind at a time.
+    ///
+    /// Default: every kind is refused with 400.
+    pub fn insecure_allow_path(mut self, ambiguity: PathAmbiguity) -> Self {
+        self.allowed.insert(ambiguity);
+        self
+    }
+
+    fn push(mut self, path: &str, extent: Extent, rule: impl IntoRule<T>) -> Self {
+        match PathPattern::parse(path, extent) {
+            Ok(pattern) => {
+                let (effect, methods) = rule.into_parts();
+                self.rules.push(Rule::new(pattern, methods, effect));
+            }
+            Err(error) => self.error = self.error.or(Some(error)),
+        }
+        self
+    }
+
+    /// Checks the list and prepares it for requests.
+    ///
+    /// # Errors
+    ///
+    /// The first [`ConfigError`]: a pattern that is not understood, a policy that could never be
+    /// satisfied, a segment that the pattern does not name, or a rule that can never take effect
+    /// because one above it decides every request that it means.
+    pub fn build(self) -> Result<Policies<T>, ConfigError> {
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        for rule in &self.rules {
+            if rule
+                .methods
+                .as_ref()
+                .is_some_and(|methods| methods.is_empty())
+            {
+                return Err(ConfigError::NoMethods {
+                    rule: rule.label.to_string(),
+                });
+            }
+            if let Some(policy) = rule.effect.policy() {
+                let names: Vec<&str> = rule
+                    .pattern
+                    .segments()
+                    .iter()
+                    .filter_map(|segment| match segment {
+                        Segment::Variable(name) => Some(name.as_str()),
+                        Segment::Literal(_) => None,
+                    })
+                    .collect();
+                policy.check(&names)?;
+            }
+        }
+        check_reachable(&self.rules)?;
+        let tree = Tree::new(self.rules.iter().map(|rule| TreeRule {
+            pattern: &rule.pattern,
+            opening: rule.effect.is_opening(),
+        }));
+        Ok(Policies {
+            inner: Arc::new(Inner {
+                rules: self.rules,
+                tree,
+                allowed: self.allowed,
+                deny_unmatched: self.deny_unmatched,
+            }),
+        })
+    }
+}
+
+impl<T: ?Sized> fmt::Debug for PoliciesBuilder<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PoliciesBuilder")
+            .field("rules", &self.rules)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A rule below one that ends every reading can never take effect.
+fn check_reachable<T: ?Sized>(rules: &[Rule<T>]) -> Result<(), ConfigError> {
+    // By their first segment, so that a long list of public paths is not compared pair by pair.
+    let mut enders: HashMap<Option<&str>, Vec<usize>> = HashMap::new();
+    for (index, rule) in rules.iter().enumerate() {
+        let first = match rule.pattern.segments().first() {
+            Some(Segment::Literal(text)) => Some(text.as_str()),
+            _ => None,
+        };
+        let hiding = [first, None]
+            .iter()
+            .filter_map(|key| enders.get(key))
+            .flatten()
+            .copied()
+            .filter(|ender| rules[*ender].hides(rule))
+            .min();
+        if let Some(hiding) = hiding {
+            return Err(ConfigError::UnreachableRule {
+                hidden_index: index,
+                hidden: rule.label.to_string(),
+                hiding_index: hiding,
+                hiding: rules[hiding].label.to_string(),
+            });
+        }
+        let ends = match &rule.effect {
+            Effect::Public | Effect::Optional => true,
+            Effect::Restrict(policy) => policy.always_denies(),
+            Effect::Permit(_) => false,
+        };
+        if ends {
+            enders.entry(first).or_default().push(index);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! Which methods a rule means.
+
+use std::fmt;
+
+use http::Method;
+
+/// A set of methods. Empty only by mistake, which `build` reports.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MethodSet {
+    named: Vec<Method>,
+}
+
+impl MethodSet {
+    pub(super) fn new(methods: impl IntoIterator<Item = Method>) -> Self {
+        let mut named: Vec<Method> = Vec::new();
+        for method in methods {
+            if !named.contains(&method) {
+                named.push(method);
+            }
+        }
+        Self { named }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.named.is_empty()
+    }
+
+    /// Whether a rule for these methods applies to `method`.
+    ///
+    /// Methods are compared with regard to case
+    /// ([RFC 9110 section 9.1](https://www.rfc-editor.org/rfc/rfc9110#section-9.1)). `GET` means
+    /// `HEAD`, which handlers of `GET` answer, and an extended `CONNECT`, which is how HTTP/2 asks
+    /// for what is a `GET` with `Upgrade` in HTTP/1.1
+    /// ([RFC 8441](https://www.rfc-editor.org/rfc/rfc8441#section-4)).
+    #[inline]
+    pub(super) fn applies(&self, method: &Method, opening: bool) -> bool {
+        if self.named.contains(method) {
+            return true;
+        }
+        match *method {
+            Method::HEAD | Method::CONNECT => self.named.contains(&Method::GET),
+            Method::GET
+            | Method::POST
+            | Method::PUT
+            | Method::DELETE
+            | Method::PATCH
+            | Method::OPTIONS
+            | Method::TRACE => false,
+            // Nobody names the methods that nobody knows of, but an `any` handler answers them.
+            _ => !opening,
+        }
+    }
+
+    /// Whether a rule for `self` applies wherever one for `other` does.
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        other.named.iter().all(|method| {
+            self.named.contains(method)
+                || (matches!(*method, Method::HEAD | Method::CONNECT)
+                    && self.named.contains(&Method::GET))
+        })
+    }
+}
+
+impl fmt::Display for MethodSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, method) in self.named.iter().enumerate() {
+            if index > 0 {
+                f.write_str(", ")?;
+            }
+            write!(f, "{method}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_applies_to_the_methods_that_its_handlers_answer() {
+        // A13, A15
+        let cases: &[(&[Method], &str, bool, bool)] = &[
+            // methods, asked, restricting, opening
+            (&[Method::GET], "GET", true, true),
+            (&[Method::GET], "HEAD", true, true),
+            (&[Method::GET], "CONNECT", true, true),
+            (&[Method::GET], "POST", false, false),
+            (&[Method::GET], "OPTIONS", false, false),
+            (&[Method::GET], "get", true, false),
+            (&[Method::GET], "GETX", true, false),
+            (&[Method::GET], "PROPFIND", true, false),
+            (&[Method::HEAD], "HEAD", true, true),
+            (&[Method::HEAD], "GET", false, false),
+            (&[Method::POST, Method::DELETE], "DELETE", true, true),
+            (&[Method::POST, Method::DELETE], "PUT", false, false),
+        ];
+        for (methods, asked, restricting, opening) in cases {
+            let set = MethodSet::new(methods.iter().cloned());
+            let asked: Method = asked.parse().unwrap();
+            assert_eq!(set.applies(&asked, false), *restricting, "{set} {asked}");
+            assert_eq!(
+                set.applies(&asked, true),
+                *opening,
+                "{set} {asked}, opening"
+            );
+        }
+    }
+}

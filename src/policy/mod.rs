@@ -1,0 +1,184 @@
+//! Authorization: may this principal make this request.
+//!
+//! A [`Policy`] answers for one principal and one request. The ready-made ones are functions:
+//! [`scope`], [`role`], [`tenant`], [`owner`], [`acr`], [`max_age`], [`policy_fn`] and so on. They are
+//! combined with [`Guard::and`], [`Guard::or`] and [`Guard::not`], and put in front of paths by
+//! [`Policies`].
+
+mod canonical;
+mod claims;
+mod closure;
+mod combine;
+mod context;
+mod decision;
+mod explain;
+mod guard;
+mod list;
+mod methods;
+mod opening;
+mod pattern;
+mod plan;
+mod role;
+mod rule;
+mod scope;
+mod segment;
+mod step_up;
+mod tree;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use canonical::PathAmbiguity;
+pub use claims::Claims;
+pub use closure::{IntoDecision, PolicyFn, decision_markers, policy_fn};
+pub use combine::{And, Not, Or};
+pub use context::PolicyContext;
+pub use decision::{Decision, Denial, DenialKind, Needs};
+pub use explain::{AppliedRule, Explanation};
+pub use guard::{
+    Authenticated as AuthenticatedPolicy, Deny, Guard, OnMethods, authenticated, deny, guard,
+};
+pub use list::{Policies, PoliciesBuilder};
+pub use opening::{Opening, Optional, Permit, Public, optional, permit, public};
+pub use plan::{Plan, Requirement};
+pub use role::{Role, RoleHierarchy, RoleHierarchyBuilder, any_role, role};
+pub use rule::IntoRule;
+pub use scope::{Scopes, all_scopes, any_scope, scope, scope_list_contains};
+pub use segment::{Owner, Tenant, owner, tenant};
+pub use step_up::{Acr, MaxAge, acr, max_age};
+
+use crate::error::ConfigError;
+use crate::request::RequestView;
+
+/// Says whether a principal of type `T` may make a request.
+///
+/// Policies are asked after authentication, with a principal that a validator vouched for a moment
+/// ago. Most are written with [`policy_fn`]; to use a type that implements this trait in a list of
+/// rules, wrap it with [`guard`].
+///
+/// # Example
+///
+/// ```
+/// use tower_bearer::policy::{Decision, Denial, Policy, PolicyContext};
+///
+/// struct User {
+///     age: u8,
+/// }
+///
+/// struct Adult;
+///
+/// impl Policy<User> for Adult {
+///     fn decide(&self, cx: &PolicyContext<'_, User>) -> Decision {
+///         if cx.principal().age >= 18 {
+///             Decision::Pass
+///         } else {
+///             Decision::Deny(Denial::forbidden())
+///         }
+///     }
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a `Policy` for the principal `{T}`",
+    label = "this does not decide about a `{T}`",
+    note = "the built-in policies need `impl tower_bearer::policy::Claims for {T}`, with the methods that they ask for",
+    note = "a type of your own implements `Policy<{T}>`; a closure is wrapped in `tower_bearer::policy::policy_fn(|cx: &PolicyContext<'_, {T}>| ...)`"
+)]
+pub trait Policy<T: ?Sized>: Send + Sync {
+    /// Decides, now or in a future.
+    fn decide(&self, cx: &PolicyContext<'_, T>) -> Decision;
+
+    /// Says what a request has to present before it is decided about. Called first, and without a
+    /// principal.
+    ///
+    /// The default wants a valid credential for every request.
+    ///
+    /// # Errors
+    ///
+    /// The reason why the path of the request has no single meaning: 400. Only policies that look
+    /// at the path ever return one.
+    fn plan(&self, request: &RequestView<'_>) -> Result<Plan<'_>, PathAmbiguity> {
+        let _ = request;
+        Ok(Plan::of(Requirement::Credential))
+    }
+
+    /// Adds what a client has to bring for this request, so that a challenge can name it. Called
+    /// only for requests that are refused. The default adds nothing.
+    fn needs(&self, request: &RequestView<'_>, plan: &Plan<'_>, needs: &mut Needs) {
+        let _ = (request, plan, needs);
+    }
+
+    /// Writes the policy the way it was written in the code, for tables and logs. The default
+    /// writes `custom`.
+    ///
+    /// # Errors
+    ///
+    /// Only those of the formatter.
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("custom")
+    }
+
+    /// Checks the configuration. Called by [`PoliciesBuilder::build`], with the names of the
+    /// `{segments}` in the rule's pattern.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it. A policy that is wrong refuses every request.
+    fn check(&self, segments: &[&str]) -> Result<(), ConfigError> {
+        let _ = segments;
+        Ok(())
+    }
+
+    /// Whether it refuses every principal, so that no rule below it can take effect. The default
+    /// says no.
+    fn always_denies(&self) -> bool {
+        false
+    }
+}
+
+macro_rules! forward {
+    ($($pointer:ty),*) => {$(
+        impl<T: ?Sized, P: Policy<T> + ?Sized> Policy<T> for $pointer {
+            fn decide(&self, cx: &PolicyContext<'_, T>) -> Decision {
+                (**self).decide(cx)
+            }
+
+            fn plan(&self, request: &RequestView<'_>) -> Result<Plan<'_>, PathAmbiguity> {
+                (**self).plan(request)
+            }
+
+            fn needs(&self, request: &RequestView<'_>, plan: &Plan<'_>, needs: &mut Needs) {
+                (**self).needs(request, plan, needs);
+            }
+
+            fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                (**self).describe(f)
+            }
+
+            fn check(&self, segments: &[&str]) -> Result<(), ConfigError> {
+                (**self).check(segments)
+            }
+
+            fn always_denies(&self) -> bool {
+                (**self).always_denies()
+            }
+        }
+    )*};
+}
+
+forward!(&P, Arc<P>, Box<P>);
+
+/// A policy as text.
+pub(crate) struct Described<'a, P: ?Sized, T: ?Sized>(
+    pub(crate) &'a P,
+    pub(crate) std::marker::PhantomData<fn(&T)>,
+);
+
+impl<P: Policy<T> + ?Sized, T: ?Sized> fmt::Display for Described<'_, P, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.describe(f)
+    }
+}
+
+pub(crate) fn describe<T: ?Sized, P: Policy<T> + ?Sized>(policy: &P) -> String {
+    Described(policy, std::marker::PhantomData).to_string()
+}

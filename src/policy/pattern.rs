@@ -1,0 +1,250 @@
+//! A path pattern: literal segments and `{name}`.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+
+use super::canonical::{self, Allowed, Reading};
+use crate::error::{ConfigError, PatternProblem};
+
+/// What a client has to escape in a path segment
+/// ([RFC 3986 section 3.3](https://www.rfc-editor.org/rfc/rfc3986#section-3.3)).
+const NOT_IN_SEGMENT: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'/')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// How much of the path space a rule means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// One path.
+    At,
+    /// A path and all below it.
+    Under,
+}
+
+/// One segment of a pattern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Segment {
+    /// Decoded text.
+    Literal(String),
+    /// `{name}`.
+    Variable(String),
+}
+
+/// A path pattern: `/`, followed by segments that are either literal or `{name}`, which stands for
+/// exactly one segment.
+///
+/// A literal may be written decoded (`/é`) or escaped (`/%C3%A9`); both mean the same path. There are
+/// no wildcards: a subtree is meant by [`under`](super::PoliciesBuilder::under).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PathPattern {
+    text: String,
+    segments: Vec<Segment>,
+    trailing_slash: bool,
+    extent: Extent,
+}
+
+impl PathPattern {
+    pub(crate) fn parse(text: &str, extent: Extent) -> Result<Self, ConfigError> {
+        let fault = |problem| ConfigError::Pattern {
+            pattern: text.to_owned(),
+            problem,
+        };
+        if text.contains(['?', '#']) {
+            return Err(fault(PatternProblem::Query));
+        }
+        let reading = canonical::read(text, Allowed::default())
+            .map_err(|kind| fault(PatternProblem::Ambiguous(kind)))?;
+        let decoded = match &reading {
+            Reading::Plain => text,
+            Reading::Decoded { path, .. } => path,
+        };
+        let mut segments: Vec<Segment> = Vec::new();
+        let mut parts: Vec<&str> = decoded.split('/').skip(1).collect();
+        let trailing_slash = parts.last() == Some(&"");
+        if trailing_slash {
+            parts.pop();
+        }
+        for part in parts {
+            let segment = parse_segment(part).ok_or_else(|| {
+                fault(PatternProblem::Capture {
+                    segment: part.to_owned(),
+                })
+            })?;
+            if let Segment::Variable(name) = &segment
+                && segments.contains(&segment)
+            {
+                return Err(fault(PatternProblem::DuplicateName { name: name.clone() }));
+            }
+            segments.push(segment);
+        }
+        if extent == Extent::Under && trailing_slash && !segments.is_empty() {
+            return Err(fault(PatternProblem::TrailingSlash));
+        }
+        Ok(Self {
+            text: text.to_owned(),
+            segments,
+            trailing_slash,
+            extent,
+        })
+    }
+
+    pub(crate) fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    pub(crate) fn trailing_slash(&self) -> bool {
+        self.trailing_slash
+    }
+
+    pub(crate) fn extent(&self) -> Extent {
+        self.extent
+    }
+
+    /// The value that `name` has in `path`, decoded.
+    pub(crate) fn value<'p>(&self, name: &str, path: &'p str) -> Option<Cow<'p, str>> {
+        let index = self.index(name)?;
+        let raw = path.split('/').nth(index + 1)?;
+        percent_decode_str(raw).decode_utf8().ok()
+    }
+
+    pub(crate) fn index(&self, name: &str) -> Option<usize> {
+        self.segments
+            .iter()
+            .position(|segment| matches!(segment, Segment::Variable(known) if known == name))
+    }
+
+    /// Whether every path that `other` means is meant by `self` too.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        let prefix = self.segments.len() <= other.segments.len()
+            && self
+                .segments
+                .iter()
+                .zip(&other.segments)
+                .all(|(mine, theirs)| matches!(mine, Segment::Variable(_)) || mine == theirs);
+        match (self.extent, other.extent) {
+            (Extent::Under, _) => prefix,
+            (Extent::At, Extent::Under) => false,
+            (Extent::At, Extent::At) => {
+                prefix
+                    && self.segments.len() == other.segments.len()
+                    && self.trailing_slash == other.trailing_slash
+            }
+        }
+    }
+}
+
+impl fmt::Display for PathPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verb = match self.extent {
+            Extent::At => "at",
+            Extent::Under => "under",
+        };
+        write!(f, "{verb} {}", self.text)
+    }
+}
+
+fn parse_segment(text: &str) -> Option<Segment> {
+    if !text.contains(['{', '}', '*']) && !text.starts_with(':') {
+        return Some(Segment::Literal(text.to_owned()));
+    }
+    let name = text.strip_prefix('{')?.strip_suffix('}')?;
+    let is_name = !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    is_name.then(|| Segment::Variable(name.to_owned()))
+}
+
+/// The text that a client sends for a decoded segment.
+pub(crate) fn encode_segment(segment: &str) -> String {
+    utf8_percent_encode(segment, NOT_IN_SEGMENT).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::PathAmbiguity;
+
+    #[test]
+    fn a_pattern_means_one_thing_or_is_refused() {
+        use PatternProblem::*;
+        let capture = |segment: &str| Capture {
+            segment: segment.to_owned(),
+        };
+        let cases = [
+            ("", Ambiguous(PathAmbiguity::NotAbsolute)),
+            ("admin", Ambiguous(PathAmbiguity::NotAbsolute)),
+            ("*", Ambiguous(PathAmbiguity::NotAbsolute)),
+            ("/a/../b", Ambiguous(PathAmbiguity::DotSegment)),
+            ("/a//b", Ambiguous(PathAmbiguity::RepeatedSlash)),
+            ("/a;b", Ambiguous(PathAmbiguity::PathParameter)),
+            ("/a%2fb", Ambiguous(PathAmbiguity::EncodedSlash)),
+            ("/a?x=1", Query),
+            ("/a#b", Query),
+            // A12, A14: neither wildcards nor suffixes
+            ("/a/*", capture("*")),
+            ("/a/{*rest}", capture("{*rest}")),
+            ("/*.png", capture("*.png")),
+            ("/:id", capture(":id")),
+            ("/a{id}", capture("a{id}")),
+            ("/{}", capture("{}")),
+            ("/{a b}", capture("{a b}")),
+            (
+                "/{a}/{a}",
+                DuplicateName {
+                    name: "a".to_owned(),
+                },
+            ),
+        ];
+        for (text, problem) in cases {
+            let expected = ConfigError::Pattern {
+                pattern: text.to_owned(),
+                problem,
+            };
+            assert_eq!(
+                PathPattern::parse(text, Extent::At),
+                Err(expected),
+                "{text:?}"
+            );
+        }
+        assert!(PathPattern::parse("/a/", Extent::At).is_ok());
+        assert!(PathPattern::parse("/", Extent::Under).is_ok());
+        assert_eq!(
+            PathPattern::parse("/a/", Extent::Under),
+            Err(ConfigError::Pattern {
+                pattern: "/a/".to_owned(),
+                problem: TrailingSlash
+            })
+        );
+    }
+
+    #[test]
+    fn a_value_is_one_decoded_segment() {
+        let pattern = PathPattern::parse("/t/{tenant}/r/{id}", Extent::Under).unwrap();
+        for (path, tenant, id) in [
+            ("/t/acme/r/7", Some("acme"), Some("7")),
+            ("/t/ac%6De/r/7/more", Some("acme"), Some("7")),
+            ("/t/a%20b/r/", Some("a b"), Some("")),
+            ("/t/acme", Some("acme"), None),
+        ] {
+            assert_eq!(pattern.value("tenant", path).as_deref(), tenant, "{path}");
+            assert_eq!(pattern.value("id", path).as_deref(), id, "{path}");
+            assert_eq!(pattern.value("other", path), None, "{path}");
+        }
+    }
+}

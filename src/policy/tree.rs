@@ -1,0 +1,355 @@
+//! Finding the rules of a path without looking at the others.
+//!
+//! A tree of segments, built once. Each node holds the complete, ordered list of the rules for a path
+//! that ends there, and for one that goes on where the tree does not. So a path without a choice
+//! between a literal and a `{name}` is answered with one list, whatever the number of rules.
+
+use std::collections::HashMap;
+
+use super::pattern::{Extent, PathPattern, Segment, encode_segment};
+
+/// The position of a rule in its list.
+pub(crate) type RuleIndex = u32;
+
+/// What the tree has to know of a rule.
+pub(crate) struct TreeRule<'a> {
+    pub(crate) pattern: &'a PathPattern,
+    /// An opening rule matches a path to the letter; a restricting one matches what a neighbour
+    /// might take for it as well: with a trailing slash or without, and an empty last segment.
+    pub(crate) opening: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Tree {
+    nodes: Vec<Node>,
+    lists: Vec<Box<[RuleIndex]>>,
+    /// No literal is longer, so a longer segment need not be hashed.
+    longest: usize,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    children: HashMap<Box<str>, usize>,
+    variable: Option<usize>,
+    /// Rules for a path that ends here, without and with a trailing slash.
+    ends: [usize; 2],
+    /// Rules for a path that goes on below, where no child matches.
+    below: usize,
+    /// Rules for a path whose last segment is empty where this node's `{name}` stands.
+    empty: usize,
+}
+
+/// The lists of the branches that a path took. Rules that stand in several count once.
+#[derive(Debug)]
+pub(crate) struct Lists<'t> {
+    inline: [&'t [RuleIndex]; INLINE],
+    used: usize,
+    spilled: Vec<&'t [RuleIndex]>,
+}
+
+const INLINE: usize = 4;
+
+impl<'t> Lists<'t> {
+    fn new() -> Self {
+        Self {
+            inline: [&[]; INLINE],
+            used: 0,
+            spilled: Vec::new(),
+        }
+    }
+
+    fn push(&mut self, list: &'t [RuleIndex]) {
+        if list.is_empty() {
+            return;
+        }
+        if self.used < INLINE {
+            self.inline[self.used] = list;
+            self.used += 1;
+        } else {
+            self.spilled.push(list);
+        }
+    }
+
+    /// The rules of all lists, each once, in the order of their positions.
+    #[inline]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = RuleIndex> {
+        let mut next = 0;
+        // The lists are sorted; one list, the usual case, is just walked.
+        let mut position = 0;
+        std::iter::from_fn(move || {
+            if self.used <= 1 {
+                let rule = self.inline[0].get(position).copied();
+                position += 1;
+                return rule;
+            }
+            let rule = self.inline[..self.used]
+                .iter()
+                .chain(&self.spilled)
+                .filter_map(|list| {
+                    let at = list.partition_point(|rule| *rule < next);
+                    list.get(at).copied()
+                })
+                .min()?;
+            next = rule + 1;
+            Some(rule)
+        })
+    }
+}
+
+impl Tree {
+    pub(crate) fn new<'a>(rules: impl Iterator<Item = TreeRule<'a>> + Clone) -> Self {
+        let mut tree = Self {
+            nodes: vec![Node::default()],
+            lists: vec![Box::default()],
+            longest: 0,
+        };
+        let mut own: Vec<Own> = vec![Own::default()];
+        for (index, rule) in (0..).zip(rules) {
+            let mut at = 0;
+            for segment in rule.pattern.segments() {
+                at = tree.child(at, segment, &mut own);
+            }
+            let own = &mut own[at];
+            match (rule.pattern.extent(), rule.opening) {
+                (Extent::Under, true) => own.under_opening.push(index),
+                (Extent::Under, false) => own.under.push(index),
+                (Extent::At, false) => own.at.push(index),
+                (Extent::At, true) => {
+                    own.at_opening[usize::from(rule.pattern.trailing_slash())].push(index);
+                }
+            }
+        }
+        tree.finish(&own);
+        tree
+    }
+
+    fn child(&mut self, at: usize, segment: &Segment, own: &mut Vec<Own>) -> usize {
+        let known = match segment {
+            Segment::Literal(text) => self.nodes[at].children.get(text.as_str()).copied(),
+            Segment::Variable(_) => self.nodes[at].variable,
+        };
+        if let Some(known) = known {
+            return known;
+        }
+        let new = self.nodes.len();
+        self.nodes.push(Node::default());
+        own.push(Own::default());
+        match segment {
+            Segment::Literal(text) => {
+                // A client sends the escaped form, the canonical form is the decoded one.
+                let encoded = encode_segment(text);
+                self.longest = self.longest.max(encoded.len());
+                let children = &mut self.nodes[at].children;
+                children.insert(encoded.into(), new);
+                children.insert(text.as_str().into(), new);
+            }
+            Segment::Variable(_) => self.nodes[at].variable = Some(new),
+        }
+        new
+    }
+
+    /// Fills in the lists, parents first: a child has a higher index than its parent.
+    fn finish(&mut self, own: &[Own]) {
+        for at in 0..self.nodes.len() {
+            let inherited = self.nodes[at].below;
+            let here = &own[at];
+            let below = self.list(inherited, &[&here.under, &here.under_opening]);
+            let ends = [0, 1].map(|slash| self.list(below, &[&here.at, &here.at_opening[slash]]));
+            let empty = match self.nodes[at].variable {
+                Some(variable) => {
+                    let variable = &own[variable];
+                    self.list(below, &[&variable.at, &variable.under])
+                }
+                None => 0,
+            };
+            let node = &mut self.nodes[at];
+            node.below = below;
+            node.ends = ends;
+            node.empty = empty;
+            let children: Vec<usize> = node
+                .children
+                .values()
+                .copied()
+                .chain(node.variable)
+                .collect();
+            for child in children {
+                self.nodes[child].below = below;
+            }
+        }
+    }
+
+    /// The list at `base` with more rules in it; the same list if there are none.
+    fn list(&mut self, base: usize, more: &[&[RuleIndex]]) -> usize {
+        if more.iter().all(|rules| rules.is_empty()) {
+            return base;
+        }
+        let mut rules = self.lists[base].to_vec();
+        for more in more {
+            rules.extend_from_slice(more);
+        }
+        rules.sort_unstable();
+        self.lists.push(rules.into());
+        self.lists.len() - 1
+    }
+
+    /// The rules that mean `path`, which begins with `/` or is taken as if it did.
+    #[inline]
+    pub(crate) fn find(&self, path: &str) -> Lists<'_> {
+        let mut lists = Lists::new();
+        self.walk(0, path.strip_prefix('/').unwrap_or(path), &mut lists);
+        lists
+    }
+
+    /// Walks down from `at`; `rest` is what follows the slash. Recurses only where a literal and a
+    /// `{name}` both match, so never deeper than the longest pattern.
+    fn walk<'t>(&'t self, mut at: usize, mut rest: &str, lists: &mut Lists<'t>) {
+        loop {
+            let node = &self.nodes[at];
+            let Some((segment, more)) = split(rest) else {
+                // An empty rest is the path with a trailing slash, the root among them.
+                lists.push(&self.lists[node.ends[1]]);
+                lists.push(&self.lists[node.empty]);
+                return;
+            };
+            let literal = if segment.len() <= self.longest && !node.children.is_empty() {
+                node.children.get(segment).copied()
+            } else {
+                None
+            };
+            let next = match (literal, node.variable) {
+                (None, None) => {
+                    lists.push(&self.lists[node.below]);
+                    return;
+                }
+                (Some(only), None) | (None, Some(only)) => only,
+                (Some(literal), Some(variable)) => {
+                    match more {
+                        Some(more) => self.walk(variable, more, lists),
+                        None => lists.push(&self.lists[self.nodes[variable].ends[0]]),
+                    }
+                    literal
+                }
+            };
+            let Some(more) = more else {
+                lists.push(&self.lists[self.nodes[next].ends[0]]);
+                return;
+            };
+            at = next;
+            rest = more;
+        }
+    }
+}
+
+/// The first segment, and what follows its slash if there is one. `None` at the end.
+fn split(rest: &str) -> Option<(&str, Option<&str>)> {
+    if rest.is_empty() {
+        return None;
+    }
+    Some(match rest.split_once('/') {
+        Some((segment, more)) => (segment, Some(more)),
+        None => (rest, None),
+    })
+}
+
+/// The rules that stand at one node itself, while the tree is built.
+#[derive(Debug, Default)]
+struct Own {
+    under: Vec<RuleIndex>,
+    under_opening: Vec<RuleIndex>,
+    at: Vec<RuleIndex>,
+    /// Without and with a trailing slash.
+    at_opening: [Vec<RuleIndex>; 2],
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(path: &str, patterns: &[(&str, Extent, bool)]) -> Vec<RuleIndex> {
+        let parsed: Vec<(PathPattern, bool)> = patterns
+            .iter()
+            .map(|(text, extent, opening)| (PathPattern::parse(text, *extent).unwrap(), *opening))
+            .collect();
+        let tree = Tree::new(parsed.iter().map(|(pattern, opening)| TreeRule {
+            pattern,
+            opening: *opening,
+        }));
+        tree.find(path).iter().collect()
+    }
+
+    #[test]
+    fn a_path_finds_the_rules_that_mean_it() {
+        use Extent::{At, Under};
+        const RESTRICT: bool = false;
+        const OPEN: bool = true;
+        let patterns = [
+            ("/", Under, RESTRICT),           // 0
+            ("/admin", Under, RESTRICT),      // 1
+            ("/admin", At, RESTRICT),         // 2
+            ("/health", At, OPEN),            // 3
+            ("/users/{id}", At, RESTRICT),    // 4
+            ("/users/me", At, RESTRICT),      // 5
+            ("/{tenant}/x", Under, RESTRICT), // 6
+            ("/users/{id}/x", Under, OPEN),   // 7
+            ("/", At, OPEN),                  // 8
+            ("/public", Under, OPEN),         // 9
+            ("/health/", At, OPEN),           // 10
+            ("/é", Under, RESTRICT),          // 11
+        ];
+        let cases: &[(&str, &[RuleIndex])] = &[
+            ("/", &[0, 8]),
+            // A01
+            ("/admin", &[0, 1, 2]),
+            ("/admin/a", &[0, 1]),
+            ("/administrator", &[0]),
+            ("/admi", &[0]),
+            ("/Admin", &[0]),
+            ("/public..", &[0]),
+            ("/public-admin", &[0]),
+            ("/public", &[0, 9]),
+            ("/public/a/b", &[0, 9]),
+            // A07
+            ("/admin/", &[0, 1, 2]),
+            ("/health", &[0, 3]),
+            ("/health/", &[0, 10]),
+            ("/health/x", &[0, 6]),
+            ("/users/7", &[0, 4]),
+            ("/users/7/", &[0, 4]),
+            ("/users/me", &[0, 4, 5]),
+            ("/users/me/", &[0, 4, 5]),
+            // a router takes an empty segment for `{id}`
+            ("/users/", &[0, 4]),
+            ("/users", &[0]),
+            ("/users/7/x", &[0, 7]),
+            ("/users/7/x/y", &[0, 7]),
+            ("/users/x", &[0, 4, 6]),
+            ("/users/me/x", &[0, 7]),
+            ("/acme/x/y", &[0, 6]),
+            ("/admin/x", &[0, 1, 6]),
+            ("/%C3%A9/a", &[0, 11]),
+            ("/é", &[0, 11]),
+            ("/nothing/here", &[0]),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(rules(path, &patterns), *expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn many_branches_are_merged_in_order() {
+        use Extent::Under;
+        let patterns = [
+            ("/{a}/{b}/c", Under, false),
+            ("/a/{b}/c", Under, false),
+            ("/{a}/b/c", Under, false),
+            ("/a/b/c", Under, false),
+            ("/a/b/{c}", Under, false),
+            ("/{a}/{b}/{c}", Under, false),
+            ("/a/{b}/{c}", Under, false),
+            ("/{a}/b/{c}", Under, false),
+        ];
+        assert_eq!(rules("/a/b/c", &patterns), [0, 1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(rules("/x/b/c/d", &patterns), [0, 2, 5, 7]);
+        assert_eq!(rules("/a/b/", &patterns), [4, 5, 6, 7]);
+    }
+}

@@ -1,0 +1,116 @@
+//! What validators and policies see of a request: everything but its body.
+
+use std::cell::Cell;
+use std::fmt;
+use std::time::SystemTime;
+
+use http::{Extensions, HeaderMap, Method, Request, Uri};
+
+use crate::clock::{Clock, SystemClock};
+
+/// A borrowed view of a request without its body.
+///
+/// A [`Validator`](crate::Validator) and a [`Policy`](crate::Policy) are given this view, so that
+/// neither ever names a body type. It lives only as long as the call: what an asynchronous
+/// validator or policy needs later, it copies out before it returns its future.
+pub struct RequestView<'a> {
+    method: &'a Method,
+    uri: &'a Uri,
+    headers: &'a HeaderMap,
+    extensions: &'a Extensions,
+    clock: &'a dyn Clock,
+    now: Cell<Option<SystemTime>>,
+}
+
+impl<'a> RequestView<'a> {
+    /// A view of `request`, with the time of the operating system.
+    ///
+    /// The layer makes its own views; this is for testing validators and policies alone.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use http::{Method, Request};
+    /// use tower_bearer::RequestView;
+    ///
+    /// let request = Request::post("/orders?page=2").body(()).unwrap();
+    /// let view = RequestView::new(&request);
+    /// assert_eq!(view.method(), Method::POST);
+    /// assert_eq!(view.path(), "/orders");
+    /// ```
+    #[must_use]
+    pub fn new<B>(request: &'a Request<B>) -> Self {
+        Self::with_clock(request, &SystemClock)
+    }
+
+    /// A view of `request` with the time of `clock`.
+    #[must_use]
+    pub fn with_clock<B>(request: &'a Request<B>, clock: &'a dyn Clock) -> Self {
+        Self {
+            method: request.method(),
+            uri: request.uri(),
+            headers: request.headers(),
+            extensions: request.extensions(),
+            clock,
+            now: Cell::new(None),
+        }
+    }
+
+    /// The method of the request.
+    #[must_use]
+    pub fn method(&self) -> &'a Method {
+        self.method
+    }
+
+    /// The URI as the layer sees it. Inside `Router::nest` of axum that is the stripped one;
+    /// rules are matched against [`path`](Self::path).
+    #[must_use]
+    pub fn uri(&self) -> &'a Uri {
+        self.uri
+    }
+
+    /// The raw path, without query, that path rules are matched against.
+    ///
+    /// With the feature `axum` this is the path of axum's `OriginalUri` where that is present,
+    /// i.e. the full path inside `Router::nest`; otherwise it is the path of [`uri`](Self::uri).
+    #[must_use]
+    pub fn path(&self) -> &'a str {
+        #[cfg(feature = "axum")]
+        if let Some(original) = self.extensions.get::<axum::extract::OriginalUri>() {
+            return original.0.path();
+        }
+        self.uri.path()
+    }
+
+    /// The header fields of the request, the credential among them.
+    #[must_use]
+    pub fn headers(&self) -> &'a HeaderMap {
+        self.headers
+    }
+
+    /// The extensions that outer layers have put into the request.
+    #[must_use]
+    pub fn extensions(&self) -> &'a Extensions {
+        self.extensions
+    }
+
+    /// The time of the layer's clock. Read at most once a request, and only if asked for.
+    #[must_use]
+    pub fn now(&self) -> SystemTime {
+        if let Some(now) = self.now.get() {
+            return now;
+        }
+        let now = self.clock.now();
+        self.now.set(Some(now));
+        now
+    }
+}
+
+impl fmt::Debug for RequestView<'_> {
+    /// Method only: a path, a query or a header may hold a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestView")
+            .field("method", self.method)
+            .finish_non_exhaustive()
+    }
+}

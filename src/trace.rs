@@ -1,0 +1,54 @@
+//! Events for `tracing`, the one place that knows the feature.
+//!
+//! The fields are an allow-list: kind, reason, rule, scheme, place and status. No path, no header,
+//! no claim and no text of an error.
+
+use crate::observe::DecisionEvent;
+
+/// Whether events go anywhere at all.
+pub(crate) const ENABLED: bool = cfg!(feature = "tracing");
+
+#[cfg(feature = "tracing")]
+pub(crate) fn decision(event: &DecisionEvent<'_>) {
+    use crate::extract::{CredentialSource, Scheme};
+    use crate::observe::Outcome;
+    use crate::rejection::RejectionKind;
+
+    let rule = event.rule().unwrap_or_default();
+    let scheme = event.scheme().map(Scheme::as_str).unwrap_or_default();
+    let source = event
+        .source()
+        .map(CredentialSource::as_str)
+        .unwrap_or_default();
+    match event.outcome() {
+        Outcome::Allowed => {
+            tracing::trace!(target: "tower_bearer", outcome = "allowed", scheme, source);
+        }
+        Outcome::Anonymous => {
+            tracing::trace!(target: "tower_bearer", outcome = "anonymous", rule);
+        }
+        Outcome::Preflight => {
+            tracing::trace!(target: "tower_bearer", outcome = "preflight");
+        }
+        Outcome::Refused(rejection) => {
+            let kind = rejection.kind();
+            let reason = kind.reason().unwrap_or_default();
+            let status = rejection.status().as_u16();
+            // An outage is for the operator. The rest is what any stranger can cause.
+            if kind == RejectionKind::Unavailable {
+                tracing::warn!(
+                    target: "tower_bearer",
+                    outcome = kind.as_str(), reason, rule, scheme, source, status
+                );
+            } else {
+                tracing::debug!(
+                    target: "tower_bearer",
+                    outcome = kind.as_str(), reason, rule, scheme, source, status
+                );
+            }
+        }
+    }
+}
+
+#[cfg(not(feature = "tracing"))]
+pub(crate) fn decision(_: &DecisionEvent<'_>) {}

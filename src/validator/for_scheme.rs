@@ -1,0 +1,34 @@
+//! A validator for one scheme only.
+
+use super::{Failure, Validator, Verdict};
+use crate::extract::{Credential, Scheme};
+use crate::request::RequestView;
+
+/// A validator that is asked only for one scheme. Made by [`Validator::for_scheme`].
+#[derive(Clone, Debug)]
+pub struct ForScheme<V> {
+    validator: V,
+    scheme: Scheme,
+}
+
+impl<V> ForScheme<V> {
+    pub(super) fn new(validator: V, scheme: Scheme) -> Self {
+        Self { validator, scheme }
+    }
+}
+
+impl<V: Validator> Validator for ForScheme<V> {
+    type Principal = V::Principal;
+
+    fn validate(
+        &self,
+        credential: &Credential<'_>,
+        request: &RequestView<'_>,
+    ) -> Verdict<Self::Principal> {
+        if credential.scheme() == self.scheme {
+            self.validator.validate(credential, request)
+        } else {
+            Verdict::Ready(Err(Failure::unrecognized()))
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Authentication: from a credential to a principal.
+
+mod expiring;
+mod failure;
+mod for_scheme;
+#[cfg(feature = "opaque")]
+mod opaque;
+mod or;
+mod validated;
+mod validator_fn;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+pub use expiring::Expiring;
+pub use failure::{Failure, FailureKind, InvalidReason};
+pub use for_scheme::ForScheme;
+#[cfg(feature = "opaque")]
+pub use opaque::{OpaqueTokens, TokenDigest};
+pub use or::Or;
+pub use validated::Validated;
+pub use validator_fn::{IntoVerdict, ValidatorFn, markers, validator_fn};
+
+use crate::extract::{Credential, Scheme};
+use crate::request::RequestView;
+
+/// A boxed future that owns all it needs.
+pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// What a validator says: the verdict, or that it needs time.
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "whoever combines validators has to handle both answers"
+)]
+pub enum Verdict<T> {
+    /// Decided. The inner service is called in place, without a box or a clone.
+    Ready(Result<Validated<T>, Failure>),
+    /// Something has to be awaited first. The future owns what it needs: it borrows neither from
+    /// the request nor from the validator.
+    Pending(BoxFuture<Result<Validated<T>, Failure>>),
+}
+
+impl<T> Verdict<T> {
+    /// A verdict that has to be awaited.
+    pub fn pending<F>(future: F) -> Self
+    where
+        F: Future<Output = Result<Validated<T>, Failure>> + Send + 'static,
+    {
+        Verdict::Pending(Box::pin(future))
+    }
+}
+
+impl<T> From<Result<Validated<T>, Failure>> for Verdict<T> {
+    fn from(result: Result<Validated<T>, Failure>) -> Self {
+        Verdict::Ready(result)
+    }
+}
+
+impl<T> std::fmt::Debug for Verdict<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Verdict::Ready(Ok(_)) => "Verdict::Ready(Ok(..))",
+            Verdict::Ready(Err(_)) => "Verdict::Ready(Err(..))",
+            Verdict::Pending(_) => "Verdict::Pending(..)",
+        })
+    }
+}
+
+/// Says who presents a credential.
+///
+/// Most validators are written with [`validator_fn`]. Implement the trait for state of your own, for
+/// an answer without an allocation, or to see the rest of the request.
+///
+/// # What has been checked before
+///
+/// There is exactly one credential in the sources that the layer offers; it is no longer than the
+/// layer allows and consists of the characters its source permits; a cookie came from a site that
+/// may use it. The rules for the path want a credential; a public path never gets here.
+///
+/// # What has not been checked
+///
+/// Anything about the token itself. Whether the principal may make the request is not the
+/// validator's question but that of the [`Policy`](crate::Policy) behind it.
+///
+/// # What to answer
+///
+/// * `Ok` with a [`Validated`]: the principal, and until when the credential is good. The layer
+///   refuses it from that moment on, whoever says so and from whatever cache.
+/// * [`Failure::invalid`] when the credential is bad: 401 `invalid_token`.
+/// * [`Failure::unrecognized`] when it is not one of yours, so that another validator may know it;
+///   to the client this is the same as invalid.
+/// * [`Failure::unavailable`] when you cannot tell right now: 503 with `Retry-After`. Never answer
+///   "invalid" for an outage, or clients will throw good tokens away.
+///
+/// # Example
+///
+/// ```
+/// use std::collections::HashMap;
+/// use tower_bearer::{Credential, Failure, InvalidReason, RequestView, Validated, Validator, Verdict};
+///
+/// struct Sessions(HashMap<String, u64>);
+///
+/// impl Validator for Sessions {
+///     type Principal = u64;
+///
+///     fn validate(&self, credential: &Credential<'_>, _: &RequestView<'_>) -> Verdict<u64> {
+///         // A table of secrets of your own: see `OpaqueTokens` for one that keeps only digests.
+///         match self.0.get(credential.token()) {
+///             Some(user) => Ok(Validated::new(*user)).into(),
+///             None => Err(Failure::invalid(InvalidReason::Unknown)).into(),
+///         }
+///     }
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a `Validator`",
+    label = "this has to be a `Validator`",
+    note = "wrap a closure in `tower_bearer::validator_fn(|credential| ...)`, or implement `Validator` for your type"
+)]
+pub trait Validator: Send + Sync {
+    /// Who it says is calling. It ends up in the request extensions as
+    /// [`Authenticated<Principal>`](crate::Authenticated), behind an `Arc`, so it need not be cheap
+    /// to clone.
+    type Principal: Send + Sync + 'static;
+
+    /// Says who presents `credential`, now or in a future.
+    fn validate(
+        &self,
+        credential: &Credential<'_>,
+        request: &RequestView<'_>,
+    ) -> Verdict<Self::Principal>;
+
+    /// Asks `other` where this validator does not accept.
+    ///
+    /// See [`Or`] for what happens when one of them cannot tell.
+    fn or<B>(self, other: B) -> Or<Self, B>
+    where
+        Self: Sized,
+        B: Validator<Principal = Self::Principal>,
+    {
+        Or::new(self, other)
+    }
+
+    /// Asks this validator only for credentials of one scheme; others it does not recognise.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use tower_bearer::{Credential, Failure, Scheme, Validator, validator_fn};
+    ///
+    /// let keys = validator_fn(|_: Credential<'_>| Ok::<_, Failure>("service"));
+    /// let tokens = validator_fn(|_: Credential<'_>| Ok::<_, Failure>("user"));
+    /// let validator = keys.for_scheme(Scheme::ApiKey).or(tokens.for_scheme(Scheme::Bearer));
+    /// # let _ = validator;
+    /// ```
+    fn for_scheme(self, scheme: Scheme) -> ForScheme<Self>
+    where
+        Self: Sized,
+    {
+        ForScheme::new(self, scheme)
+    }
+
+    /// Lets the principal say until when its credential is good.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::time::SystemTime;
+    /// use tower_bearer::{Credential, Failure, Validator, validator_fn};
+    ///
+    /// struct Session {
+    ///     user: String,
+    ///     ends: SystemTime,
+    /// }
+    ///
+    /// let validator = validator_fn(|_: Credential<'_>| {
+    ///     Ok::<_, Failure>(Session { user: "alice".into(), ends: SystemTime::UNIX_EPOCH })
+    /// })
+    /// .expiring(|session: &Session| Some(session.ends));
+    /// # let _ = validator;
+    /// ```
+    fn expiring<F>(self, expires_at: F) -> Expiring<Self, F>
+    where
+        Self: Sized,
+        F: Fn(&Self::Principal) -> Option<std::time::SystemTime> + Clone + Send + Sync + 'static,
+    {
+        Expiring::new(self, expires_at)
+    }
+}
+
+macro_rules! forward {
+    ($($pointer:ty),*) => {$(
+        impl<V: Validator + ?Sized> Validator for $pointer {
+            type Principal = V::Principal;
+
+            #[inline]
+            fn validate(
+                &self,
+                credential: &Credential<'_>,
+                request: &RequestView<'_>,
+            ) -> Verdict<Self::Principal> {
+                (**self).validate(credential, request)
+            }
+        }
+    )*};
+}
+
+forward!(&V, Arc<V>, Box<V>);
