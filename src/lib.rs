@@ -62,6 +62,9 @@
 //! # }
 //! ```
 
+// Nothing that a request can reach may panic; tests may.
+#![cfg_attr(not(test), warn(clippy::expect_used, clippy::unwrap_used))]
+
 mod body;
 mod challenge;
 pub mod clock;

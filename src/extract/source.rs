@@ -325,7 +325,14 @@ impl Sources {
             return;
         }
         if self.bearer || self.basic {
-            self.hide(request, CredentialSource::Authorization, remove);
+            // Nobody has looked yet whether there is more than one line.
+            hide_elements(
+                request.headers_mut(),
+                &AUTHORIZATION,
+                b',',
+                remove,
+                |_, _| true,
+            );
         }
         if self.others {
             for source in [
@@ -415,10 +422,6 @@ fn hide_field(headers: &mut HeaderMap, name: &HeaderName, remove: bool) {
         headers.remove(name);
     } else if let Some(value) = headers.get_mut(name) {
         value.set_sensitive(true);
-        // A public path takes whatever comes, several lines too.
-        if headers.get_all(name).iter().nth(1).is_some() {
-            hide_elements(headers, name, b',', false, |_, _| false);
-        }
     }
 }
 

@@ -121,20 +121,41 @@ pub(crate) fn read(raw: &str, allowed: Allowed) -> Result<Reading, PathAmbiguity
     read_odd(raw, allowed)
 }
 
+/// What a byte may mean for the readings of a path.
+const ODD: u8 = 1;
+const SLASH: u8 = 2;
+const SLASH_OR_DOT: u8 = 4;
+
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        classes[byte] = match byte as u8 {
+            b'/' => SLASH | SLASH_OR_DOT,
+            b'.' => SLASH_OR_DOT,
+            b'%' | b'\\' | b';' => ODD,
+            0x21..=0x7e => 0,
+            _ => ODD,
+        };
+        byte += 1;
+    }
+    classes
+};
+
 /// Whether the path is absolute and holds nothing that could be read in two ways. May say no to a
 /// harmless path, which is then read with care.
+#[inline]
 fn is_plain(bytes: &[u8]) -> bool {
-    if bytes.first() != Some(&b'/') {
+    let Some((b'/', rest)) = bytes.split_first() else {
         return false;
-    }
-    let mut before = 0_u8;
-    let mut odd = 0_u8;
-    for &byte in bytes {
-        let escape = (byte == b'%') | (byte == b'\\') | (byte == b';');
-        let control = !(0x21..0x7f).contains(&byte);
-        let segment = (before == b'/') & ((byte == b'/') | (byte == b'.'));
-        odd |= u8::from(escape | control | segment);
-        before = byte;
+    };
+    let mut before = SLASH;
+    let mut odd = 0;
+    for &byte in rest {
+        let class = CLASSES[usize::from(byte)];
+        // Anything odd, and a slash or a dot behind a slash.
+        odd |= (class & ODD) | (((before & SLASH) << 1) & class);
+        before = class;
     }
     odd == 0
 }

@@ -14,7 +14,7 @@ use super::explain::{AppliedRule, Explanation, write_table};
 use super::pattern::{Extent, PathPattern, Segment};
 use super::plan::{Plan, Requirement};
 use super::rule::{Effect, IntoRule, Rule};
-use super::tree::{Lists, RuleIndex, Tree, TreeRule};
+use super::tree::{Lists, ListsIter, RuleIndex, Tree, TreeRule};
 use crate::error::ConfigError;
 use crate::request::RequestView;
 
@@ -94,16 +94,29 @@ enum Form {
 }
 
 impl RuleMatch<'_> {
-    fn iter(&self) -> impl Iterator<Item = (RuleIndex, Form)> {
-        let (plain, decoded) = match &self.found {
-            Found::Plain(lists) => (Some(lists), &[][..]),
-            Found::Decoded { rules, .. } => (None, &rules[..]),
-        };
-        plain
-            .into_iter()
-            .flat_map(Lists::iter)
-            .map(|rule| (rule, Form::Raw))
-            .chain(decoded.iter().copied())
+    #[inline]
+    fn iter(&self) -> RuleMatchIter<'_> {
+        match &self.found {
+            Found::Plain(lists) => RuleMatchIter::Plain(lists.iter()),
+            Found::Decoded { rules, .. } => RuleMatchIter::Decoded(rules.iter()),
+        }
+    }
+}
+
+enum RuleMatchIter<'m> {
+    Plain(ListsIter<'m>),
+    Decoded(std::slice::Iter<'m, (RuleIndex, Form)>),
+}
+
+impl Iterator for RuleMatchIter<'_> {
+    type Item = (RuleIndex, Form);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            RuleMatchIter::Plain(lists) => lists.next().map(|rule| (rule, Form::Raw)),
+            RuleMatchIter::Decoded(rules) => rules.next().copied(),
+        }
     }
 }
 
@@ -221,9 +234,9 @@ impl<T: ?Sized> Policies<T> {
     }
 
     /// Reads the rules from `at` on.
-    fn evaluate<'a>(
+    fn evaluate(
         &self,
-        mut rules: impl Iterator<Item = (RuleIndex, Form)> + 'a,
+        mut rules: RuleMatchIter<'_>,
         matched: &RuleMatch<'_>,
         cx: &PolicyContext<'_, T>,
         mut named: bool,
@@ -250,11 +263,9 @@ impl<T: ?Sized> Policies<T> {
                     Decision::Pass => return so_far,
                     Decision::Deny(denial) if !denial.is_unavailable() => {}
                     undecided => {
-                        // Boxed, or the type of the iterator would contain itself.
-                        let rest: Box<dyn Iterator<Item = (RuleIndex, Form)> + 'a> =
-                            Box::new(rules);
-                        return so_far
-                            .and(|| undecided.or_else(|| self.evaluate(rest, matched, cx, named)));
+                        return so_far.and(|| {
+                            undecided.or_else(|| self.evaluate(rules, matched, cx, named))
+                        });
                     }
                 },
             }

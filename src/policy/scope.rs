@@ -149,7 +149,11 @@ pub(super) fn is_scope_token(text: &str) -> bool {
 /// ```
 #[must_use]
 pub fn scope_list_contains(list: &str, scope: &str) -> bool {
-    !scope.is_empty() && list.split(' ').any(|granted| granted == scope)
+    !scope.is_empty()
+        && list
+            .as_bytes()
+            .split(|byte| *byte == b' ')
+            .any(|granted| granted == scope.as_bytes())
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ pub(crate) struct Tree {
 
 #[derive(Debug, Default)]
 struct Node {
-    children: HashMap<Box<str>, usize>,
+    children: Children,
     variable: Option<usize>,
     /// Rules for a path that ends here, without and with a trailing slash.
     ends: [usize; 2],
@@ -42,57 +42,77 @@ struct Node {
 /// The lists of the branches that a path took. Rules that stand in several count once.
 #[derive(Debug)]
 pub(crate) struct Lists<'t> {
-    inline: [&'t [RuleIndex]; INLINE],
-    used: usize,
-    spilled: Vec<&'t [RuleIndex]>,
+    /// The usual case: no choice between a literal and a `{name}` on the way.
+    first: &'t [RuleIndex],
+    second: &'t [RuleIndex],
+    more: Vec<&'t [RuleIndex]>,
 }
-
-const INLINE: usize = 4;
 
 impl<'t> Lists<'t> {
     fn new() -> Self {
         Self {
-            inline: [&[]; INLINE],
-            used: 0,
-            spilled: Vec::new(),
+            first: &[],
+            second: &[],
+            more: Vec::new(),
         }
     }
 
     fn push(&mut self, list: &'t [RuleIndex]) {
         if list.is_empty() {
-            return;
-        }
-        if self.used < INLINE {
-            self.inline[self.used] = list;
-            self.used += 1;
+        } else if self.first.is_empty() {
+            self.first = list;
+        } else if self.second.is_empty() {
+            self.second = list;
         } else {
-            self.spilled.push(list);
+            self.more.push(list);
         }
     }
 
     /// The rules of all lists, each once, in the order of their positions.
     #[inline]
-    pub(crate) fn iter(&self) -> impl Iterator<Item = RuleIndex> {
-        let mut next = 0;
-        // The lists are sorted; one list, the usual case, is just walked.
-        let mut position = 0;
-        std::iter::from_fn(move || {
-            if self.used <= 1 {
-                let rule = self.inline[0].get(position).copied();
-                position += 1;
-                return rule;
-            }
-            let rule = self.inline[..self.used]
-                .iter()
-                .chain(&self.spilled)
-                .filter_map(|list| {
-                    let at = list.partition_point(|rule| *rule < next);
-                    list.get(at).copied()
-                })
-                .min()?;
-            next = rule + 1;
-            Some(rule)
-        })
+    pub(crate) fn iter(&self) -> ListsIter<'_> {
+        ListsIter {
+            lists: self,
+            next: 0,
+        }
+    }
+}
+
+/// The rules of a path, in order.
+#[derive(Debug)]
+pub(crate) struct ListsIter<'l> {
+    lists: &'l Lists<'l>,
+    /// With one list a place in it, with more the lowest rule that may come.
+    next: RuleIndex,
+}
+
+impl Iterator for ListsIter<'_> {
+    type Item = RuleIndex;
+
+    #[inline]
+    fn next(&mut self) -> Option<RuleIndex> {
+        if self.lists.second.is_empty() {
+            let rule = self.lists.first.get(self.next as usize).copied();
+            self.next += 1;
+            return rule;
+        }
+        self.next_of_several()
+    }
+}
+
+impl ListsIter<'_> {
+    fn next_of_several(&mut self) -> Option<RuleIndex> {
+        let lists = self.lists;
+        let rule = [lists.first, lists.second]
+            .iter()
+            .chain(&lists.more)
+            .filter_map(|list| {
+                let at = list.partition_point(|rule| *rule < self.next);
+                list.get(at).copied()
+            })
+            .min()?;
+        self.next = rule + 1;
+        Some(rule)
     }
 }
 
@@ -125,7 +145,7 @@ impl Tree {
 
     fn child(&mut self, at: usize, segment: &Segment, own: &mut Vec<Own>) -> usize {
         let known = match segment {
-            Segment::Literal(text) => self.nodes[at].children.get(text.as_str()).copied(),
+            Segment::Literal(text) => self.nodes[at].children.get(text),
             Segment::Variable(_) => self.nodes[at].variable,
         };
         if let Some(known) = known {
@@ -140,8 +160,10 @@ impl Tree {
                 let encoded = encode_segment(text);
                 self.longest = self.longest.max(encoded.len());
                 let children = &mut self.nodes[at].children;
-                children.insert(encoded.into(), new);
-                children.insert(text.as_str().into(), new);
+                if encoded != *text {
+                    children.insert(encoded, new);
+                }
+                children.insert(text.clone(), new);
             }
             Segment::Variable(_) => self.nodes[at].variable = Some(new),
         }
@@ -166,12 +188,7 @@ impl Tree {
             node.below = below;
             node.ends = ends;
             node.empty = empty;
-            let children: Vec<usize> = node
-                .children
-                .values()
-                .copied()
-                .chain(node.variable)
-                .collect();
+            let children: Vec<usize> = node.children.nodes().chain(node.variable).collect();
             for child in children {
                 self.nodes[child].below = below;
             }
@@ -211,8 +228,8 @@ impl Tree {
                 lists.push(&self.lists[node.empty]);
                 return;
             };
-            let literal = if segment.len() <= self.longest && !node.children.is_empty() {
-                node.children.get(segment).copied()
+            let literal = if segment.len() <= self.longest {
+                node.children.get(segment)
             } else {
                 None
             };
@@ -240,13 +257,66 @@ impl Tree {
     }
 }
 
+/// The literal segments below a node. A few are compared one by one, more are hashed.
+#[derive(Debug)]
+enum Children {
+    Few(Vec<(Box<str>, usize)>),
+    Many(HashMap<Box<str>, usize>),
+}
+
+impl Default for Children {
+    fn default() -> Self {
+        Children::Few(Vec::new())
+    }
+}
+
+impl Children {
+    const FEW: usize = 6;
+
+    #[inline]
+    fn get(&self, segment: &str) -> Option<usize> {
+        match self {
+            Children::Few(list) => list
+                .iter()
+                .find(|(known, _)| **known == *segment)
+                .map(|(_, node)| *node),
+            Children::Many(map) => map.get(segment).copied(),
+        }
+    }
+
+    fn insert(&mut self, segment: String, node: usize) {
+        match self {
+            Children::Few(list) if list.len() < Self::FEW => list.push((segment.into(), node)),
+            Children::Few(list) => {
+                let mut map: HashMap<_, _> = list.drain(..).collect();
+                map.insert(segment.into(), node);
+                *self = Children::Many(map);
+            }
+            Children::Many(map) => {
+                map.insert(segment.into(), node);
+            }
+        }
+    }
+
+    fn nodes(&self) -> impl Iterator<Item = usize> {
+        let (few, many) = match self {
+            Children::Few(list) => (&list[..], None),
+            Children::Many(map) => (&[][..], Some(map)),
+        };
+        few.iter()
+            .map(|(_, node)| *node)
+            .chain(many.into_iter().flat_map(|map| map.values().copied()))
+    }
+}
+
 /// The first segment, and what follows its slash if there is one. `None` at the end.
 fn split(rest: &str) -> Option<(&str, Option<&str>)> {
     if rest.is_empty() {
         return None;
     }
-    Some(match rest.split_once('/') {
-        Some((segment, more)) => (segment, Some(more)),
+    // Short segments: a plain loop beats a search that is made for long texts.
+    Some(match rest.bytes().position(|byte| byte == b'/') {
+        Some(end) => (&rest[..end], Some(&rest[end + 1..])),
         None => (rest, None),
     })
 }

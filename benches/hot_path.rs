@@ -1,0 +1,191 @@
+//! What a request costs: the bare service, tower-http's layer for one static token, and ours.
+//!
+//! Run with `cargo bench --features axum --bench hot_path`. All figures are of one run; the ratios to
+//! `bare` are what README.md quotes. Each iteration makes its request anew, outside of the measured
+//! time.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use axum::Router;
+use axum::routing::get;
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use http::{Method, Request, StatusCode};
+use support::{Bare, Body, TOKEN, User, call, request};
+use tower::{Layer, Service};
+use tower_bearer::policy::{Policies, public, scope};
+use tower_bearer::{BearerAuthLayer, OpaqueTokens};
+use tower_http::validate_request::ValidateRequestHeaderLayer;
+
+/// Ten rules, one of them public.
+fn layer() -> BearerAuthLayer<OpaqueTokens<User>, Policies<User>> {
+    let tokens = OpaqueTokens::new();
+    tokens.insert(TOKEN, User).unwrap();
+    for other in 0..1_000 {
+        tokens
+            .insert(&format!("another-token-{other}"), User)
+            .unwrap();
+    }
+    let mut policies = Policies::builder()
+        .at("/health", public())
+        .under("/orders", scope("orders:read"))
+        .under(
+            "/orders",
+            scope("orders:write").on([Method::POST, Method::DELETE]),
+        );
+    for other in 3..10 {
+        policies = policies.under(&format!("/other/{other}"), scope("other"));
+    }
+    BearerAuthLayer::new(tokens).with_policy(policies.build().unwrap())
+}
+
+fn measure<S>(
+    group: &mut criterion::BenchmarkGroup<'_, criterion::measurement::WallTime>,
+    name: &str,
+    mut service: S,
+    expected: StatusCode,
+    make: impl Fn() -> Request<Body>,
+) where
+    S: Service<Request<Body>>,
+    S::Error: std::fmt::Debug,
+    S::Response: HasStatus,
+{
+    assert_eq!(call(&mut service, make()).code(), expected, "{name}");
+    group.bench_function(name, |bencher| {
+        bencher.iter_batched(
+            &make,
+            |request| call(&mut service, request),
+            BatchSize::SmallInput,
+        );
+    });
+}
+
+trait HasStatus {
+    fn code(&self) -> StatusCode;
+}
+
+impl<B> HasStatus for http::Response<B> {
+    fn code(&self) -> StatusCode {
+        self.status()
+    }
+}
+
+#[expect(deprecated, reason = "this is the check that the layer replaces")]
+fn static_token()
+-> ValidateRequestHeaderLayer<tower_http::auth::require_authorization::Bearer<Body>> {
+    ValidateRequestHeaderLayer::bearer(TOKEN)
+}
+
+fn hot_path(c: &mut Criterion) {
+    let bearer = format!("Bearer {TOKEN}");
+    let wrong = format!("Bearer {}", TOKEN.to_ascii_lowercase());
+    let mut group = c.benchmark_group("hot_path");
+    let order = |authorization: Option<&str>| request("/orders/7", authorization);
+
+    measure(&mut group, "bare", Bare, StatusCode::OK, || {
+        order(Some(&bearer))
+    });
+    measure(
+        &mut group,
+        "tower-http static bearer",
+        static_token().layer(Bare),
+        StatusCode::OK,
+        || order(Some(&bearer)),
+    );
+    let service = || layer().layer(Bare);
+    measure(&mut group, "public path", service(), StatusCode::OK, || {
+        request("/health", None)
+    });
+    measure(
+        &mut group,
+        "opaque allowed",
+        service(),
+        StatusCode::OK,
+        || order(Some(&bearer)),
+    );
+    measure(
+        &mut group,
+        "opaque refused",
+        service(),
+        StatusCode::UNAUTHORIZED,
+        || order(Some(&wrong)),
+    );
+    measure(
+        &mut group,
+        "missing",
+        service(),
+        StatusCode::UNAUTHORIZED,
+        || order(None),
+    );
+    measure(
+        &mut group,
+        "malformed",
+        service(),
+        StatusCode::BAD_REQUEST,
+        || order(Some("Bearer a,b")),
+    );
+    measure(
+        &mut group,
+        "oversized",
+        service(),
+        StatusCode::BAD_REQUEST,
+        {
+            let oversized = format!("Bearer {}", "a".repeat(9_000));
+            move || order(Some(&oversized))
+        },
+    );
+    group.finish();
+
+    let router = || {
+        Router::new()
+            .route("/health", get(|| async {}))
+            .route("/orders/{id}", get(|| async {}))
+    };
+    let mut group = c.benchmark_group("axum");
+    let axum = |path: &str, authorization: Option<&str>| {
+        let request = request(path, authorization);
+        request.map(axum::body::Body::new)
+    };
+    let mut measure_axum =
+        |name: &str, app: Router, path: &str, authorization: Option<&str>, expected| {
+            // As `axum::serve` uses it: prepared once, cloned for every request.
+            let app = app.with_state(());
+            assert_eq!(
+                call(&mut app.clone(), axum(path, authorization)).status(),
+                expected,
+                "{name}"
+            );
+            group.bench_function(name, |bencher| {
+                bencher.iter_batched(
+                    || axum(path, authorization),
+                    |request| call(&mut app.clone(), request),
+                    BatchSize::SmallInput,
+                );
+            });
+        };
+    measure_axum(
+        "bare router",
+        router(),
+        "/orders/7",
+        Some(&bearer),
+        StatusCode::OK,
+    );
+    measure_axum(
+        "public path",
+        router().layer(layer()),
+        "/health",
+        None,
+        StatusCode::OK,
+    );
+    measure_axum(
+        "opaque allowed",
+        router().layer(layer()),
+        "/orders/7",
+        Some(&bearer),
+        StatusCode::OK,
+    );
+    group.finish();
+}
+
+criterion_group!(benches, hot_path);
+criterion_main!(benches);

@@ -1,0 +1,830 @@
+//! The table of answers: each way to be refused, over HTTP and over gRPC.
+
+mod support;
+
+use std::error::Error as _;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderName, Method, Request, Response, StatusCode};
+use serde_json::{Value, json};
+use support::{Answer, Body, Greet, Unreachable, User, send, start};
+use tower::Layer as _;
+use tower_bearer::clock::ManualClock;
+use tower_bearer::policy::{
+    Denial, Policies, PolicyContext, acr, all_scopes, any_scope, max_age, optional, policy_fn,
+    public, role, scope,
+};
+use tower_bearer::{
+    BearerAuthLayer, Credential, Failure, InvalidReason, Outcome, Rejection, RejectionKind,
+    RequestView, Source, Validated, Validator, Verdict, validator_fn,
+};
+
+/// Knows a few tokens, and answers some as if it could not tell.
+#[derive(Clone)]
+struct Directory;
+
+impl Validator for Directory {
+    type Principal = User;
+
+    fn validate(&self, credential: &Credential<'_>, _: &RequestView<'_>) -> Verdict<User> {
+        let (name, later) = match credential.token().strip_prefix("later-") {
+            Some(name) => (name.to_owned(), true),
+            None => (credential.token().to_owned(), false),
+        };
+        let result = answer(&name);
+        if later {
+            return Verdict::pending(async move {
+                tokio::task::yield_now().await;
+                result
+            });
+        }
+        result.into()
+    }
+}
+
+fn answer(name: &str) -> Result<Validated<User>, Failure> {
+    let user = User {
+        subject: "alice",
+        scope: "orders:read",
+        ..User::default()
+    };
+    match name {
+        "alice" => Ok(Validated::new(user)),
+        "mfa" => Ok(Validated::new(User {
+            acr: Some("mfa"),
+            auth_time: Some(start() - Duration::from_secs(301)),
+            ..user
+        })),
+        "fresh" => Ok(Validated::new(User {
+            acr: Some("mfa"),
+            auth_time: Some(start() - Duration::from_secs(300)),
+            ..user
+        })),
+        "ending" => Ok(Validated::new(user).expires_at(start() + Duration::from_secs(1))),
+        "ended" => Ok(Validated::new(user).expires_at(start())),
+        "down" => Err(Failure::unavailable("secret-text of the store")),
+        "busy" => Err(Failure::throttled(Duration::from_millis(1_500))),
+        "malformed" => Err(Failure::invalid(InvalidReason::Malformed)),
+        "foreign" => Err(Failure::unrecognized()),
+        _ => Err(Failure::invalid(InvalidReason::Unknown)),
+    }
+}
+
+fn layer() -> BearerAuthLayer<Directory, Policies<User>> {
+    let policies = Policies::builder()
+        .at("/health", public())
+        .under("/optional", optional())
+        .under("/orders", scope("orders:read"))
+        .under("/orders", scope("orders:write").on([Method::POST]))
+        .under("/reports", all_scopes(["reports:read", "orders:read"]))
+        .under("/any", any_scope(["small", "large"]))
+        .under("/admin", role("admin"))
+        .under("/transfers", acr(["phr", "mfa"]))
+        .under("/transfers", max_age(Duration::from_secs(300)))
+        .under(
+            "/store",
+            policy_fn(|_: &PolicyContext<'_, User>| {
+                Denial::unavailable_for(Duration::from_secs(30)).pipe()
+            }),
+        )
+        .under(
+            "/slow",
+            policy_fn(|_: &PolicyContext<'_, User>| async {
+                tokio::task::yield_now().await;
+                false
+            }),
+        )
+        .build()
+        .unwrap();
+    BearerAuthLayer::new(Directory)
+        .with_policy(policies)
+        .with_clock(ManualClock::new(start()))
+}
+
+trait Pipe: Sized {
+    fn pipe(self) -> Result<(), Self> {
+        Err(self)
+    }
+}
+
+impl Pipe for Denial {}
+
+fn request(method: &str, path: &str, tokens: &[&str]) -> Request<Body> {
+    let mut request = Request::builder().method(method).uri(path);
+    for token in tokens {
+        request = request.header("authorization", *token);
+    }
+    request.body(Body::default()).unwrap()
+}
+
+struct Case {
+    name: &'static str,
+    method: &'static str,
+    path: &'static str,
+    authorization: &'static [&'static str],
+    status: u16,
+    challenge: Option<&'static str>,
+    error: Option<&'static str>,
+    grpc: &'static str,
+    retry_after: Option<&'static str>,
+    kind: &'static str,
+}
+
+const REFUSED: Case = Case {
+    name: "",
+    method: "GET",
+    path: "/me",
+    authorization: &[],
+    status: 401,
+    challenge: None,
+    error: None,
+    grpc: "16",
+    retry_after: None,
+    kind: "",
+};
+
+/// One line a way to be refused. I02, I03, I04, I05, I06
+fn cases() -> Vec<Case> {
+    let invalid_token = Some(r#"Bearer realm="api", error="invalid_token""#);
+    let invalid_request = Some(r#"Bearer realm="api", error="invalid_request""#);
+    vec![
+        Case {
+            name: "no credential",
+            challenge: Some(r#"Bearer realm="api""#),
+            kind: "missing-credential",
+            ..REFUSED
+        },
+        Case {
+            name: "another scheme",
+            authorization: &["Digest username=x"],
+            challenge: Some(r#"Bearer realm="api""#),
+            kind: "missing-credential",
+            ..REFUSED
+        },
+        Case {
+            name: "no credential, scope known",
+            path: "/orders/7",
+            challenge: Some(r#"Bearer realm="api", scope="orders:read""#),
+            kind: "missing-credential",
+            ..REFUSED
+        },
+        Case {
+            name: "no credential, all scopes of the method",
+            method: "POST",
+            path: "/orders",
+            challenge: Some(r#"Bearer realm="api", scope="orders:read orders:write""#),
+            kind: "missing-credential",
+            ..REFUSED
+        },
+        Case {
+            name: "two credentials",
+            authorization: &["Bearer alice", "Bearer alice"],
+            status: 400,
+            challenge: invalid_request,
+            error: Some("invalid_request"),
+            kind: "invalid-request",
+            ..REFUSED
+        },
+        Case {
+            name: "malformed header",
+            authorization: &["Bearer a b"],
+            status: 400,
+            challenge: invalid_request,
+            error: Some("invalid_request"),
+            kind: "invalid-request",
+            ..REFUSED
+        },
+        Case {
+            name: "malformed, says the validator",
+            authorization: &["Bearer malformed"],
+            status: 400,
+            challenge: invalid_request,
+            error: Some("invalid_request"),
+            kind: "invalid-request",
+            ..REFUSED
+        },
+        Case {
+            name: "unknown token",
+            authorization: &["Bearer nonsense"],
+            challenge: invalid_token,
+            error: Some("invalid_token"),
+            kind: "invalid-token",
+            ..REFUSED
+        },
+        // B16
+        Case {
+            name: "placeholder",
+            authorization: &["Bearer undefined"],
+            challenge: invalid_token,
+            error: Some("invalid_token"),
+            kind: "invalid-token",
+            ..REFUSED
+        },
+        Case {
+            name: "unrecognized token",
+            authorization: &["Bearer foreign"],
+            challenge: invalid_token,
+            error: Some("invalid_token"),
+            kind: "invalid-token",
+            ..REFUSED
+        },
+        Case {
+            name: "expired token",
+            authorization: &["Bearer ended"],
+            challenge: invalid_token,
+            error: Some("invalid_token"),
+            kind: "invalid-token",
+            ..REFUSED
+        },
+        Case {
+            name: "bad token where none is needed",
+            path: "/optional",
+            authorization: &["Bearer nonsense"],
+            challenge: invalid_token,
+            error: Some("invalid_token"),
+            kind: "invalid-token",
+            ..REFUSED
+        },
+        Case {
+            name: "stronger login",
+            path: "/transfers",
+            authorization: &["Bearer alice"],
+            challenge: Some(
+                r#"Bearer realm="api", error="insufficient_user_authentication", acr_values="phr mfa""#,
+            ),
+            error: Some("insufficient_user_authentication"),
+            kind: "step-up",
+            ..REFUSED
+        },
+        Case {
+            name: "fresher login",
+            path: "/transfers",
+            authorization: &["Bearer mfa"],
+            challenge: Some(
+                r#"Bearer realm="api", error="insufficient_user_authentication", max_age="300""#,
+            ),
+            error: Some("insufficient_user_authentication"),
+            kind: "step-up",
+            ..REFUSED
+        },
+        Case {
+            name: "lacks one of two scopes, told both",
+            method: "POST",
+            path: "/orders",
+            authorization: &["Bearer alice"],
+            status: 403,
+            challenge: Some(
+                r#"Bearer realm="api", error="insufficient_scope", scope="orders:read orders:write""#,
+            ),
+            error: Some("insufficient_scope"),
+            grpc: "7",
+            kind: "insufficient-scope",
+            ..REFUSED
+        },
+        Case {
+            name: "lacks one of all scopes",
+            path: "/reports",
+            authorization: &["Bearer alice"],
+            status: 403,
+            challenge: Some(
+                r#"Bearer realm="api", error="insufficient_scope", scope="reports:read orders:read""#,
+            ),
+            error: Some("insufficient_scope"),
+            grpc: "7",
+            kind: "insufficient-scope",
+            ..REFUSED
+        },
+        Case {
+            name: "lacks any scope, told the smallest",
+            path: "/any",
+            authorization: &["Bearer alice"],
+            status: 403,
+            challenge: Some(r#"Bearer realm="api", error="insufficient_scope", scope="small""#),
+            error: Some("insufficient_scope"),
+            grpc: "7",
+            kind: "insufficient-scope",
+            ..REFUSED
+        },
+        Case {
+            name: "role",
+            path: "/admin",
+            authorization: &["Bearer alice"],
+            status: 403,
+            challenge: Some(r#"Bearer realm="api""#),
+            grpc: "7",
+            kind: "forbidden",
+            ..REFUSED
+        },
+        Case {
+            name: "refused after a lookup",
+            path: "/slow",
+            authorization: &["Bearer alice"],
+            status: 403,
+            challenge: Some(r#"Bearer realm="api""#),
+            grpc: "7",
+            kind: "forbidden",
+            ..REFUSED
+        },
+        Case {
+            name: "path without one meaning",
+            path: "/a/../b",
+            authorization: &["Bearer alice"],
+            status: 400,
+            grpc: "3",
+            kind: "ambiguous-path",
+            ..REFUSED
+        },
+        Case {
+            name: "validator cannot tell",
+            authorization: &["Bearer down"],
+            status: 503,
+            grpc: "14",
+            retry_after: Some("5"),
+            kind: "unavailable",
+            ..REFUSED
+        },
+        Case {
+            name: "policy cannot tell",
+            path: "/store",
+            authorization: &["Bearer alice"],
+            status: 503,
+            grpc: "14",
+            retry_after: Some("30"),
+            kind: "unavailable",
+            ..REFUSED
+        },
+        Case {
+            name: "too many attempts, rounded up",
+            authorization: &["Bearer busy"],
+            status: 429,
+            grpc: "8",
+            retry_after: Some("2"),
+            kind: "throttled",
+            ..REFUSED
+        },
+    ]
+}
+
+fn check_common(case: &Case, answer: &Answer) {
+    let name = case.name;
+    assert_eq!(
+        answer.challenges(),
+        case.challenge.into_iter().collect::<Vec<_>>(),
+        "{name}"
+    );
+    assert_eq!(answer.header("cache-control"), Some("no-store"), "{name}");
+    assert_eq!(answer.header("retry-after"), case.retry_after, "{name}");
+    let rejection = answer.response.extensions().get::<Rejection>().expect(name);
+    assert_eq!(rejection.kind().as_str(), case.kind, "{name}");
+    assert_eq!(rejection.status(), case.status, "{name}");
+    assert_eq!(rejection.error_code(), case.error, "{name}");
+}
+
+#[tokio::test]
+async fn each_refusal_has_its_answer_over_http() {
+    for case in cases() {
+        for later in [false, true] {
+            let authorization: Vec<String> = case
+                .authorization
+                .iter()
+                .map(|value| match (later, value.strip_prefix("Bearer ")) {
+                    (true, Some(token)) if !token.contains(' ') => format!("Bearer later-{token}"),
+                    _ => (*value).to_owned(),
+                })
+                .collect();
+            let tokens: Vec<&str> = authorization.iter().map(String::as_str).collect();
+            let answer = send(
+                layer().layer(Unreachable),
+                request(case.method, case.path, &tokens),
+            )
+            .await;
+            let name = case.name;
+            assert_eq!(answer.status(), case.status, "{name}");
+            check_common(&case, &answer);
+            assert_eq!(
+                answer.header("content-type"),
+                Some("application/problem+json"),
+                "{name}"
+            );
+            let problem: Value = serde_json::from_str(&answer.body).expect(name);
+            assert_eq!(problem["status"], json!(case.status), "{name}");
+            assert_eq!(problem["type"], json!("about:blank"), "{name}");
+            let reason = answer.response.status().canonical_reason().unwrap();
+            assert_eq!(problem["title"], json!(reason), "{name}");
+            assert_eq!(
+                problem.get("error").and_then(Value::as_str),
+                case.error,
+                "{name}"
+            );
+            assert!(
+                problem["detail"]
+                    .as_str()
+                    .is_some_and(|detail| !detail.is_empty()),
+                "{name}"
+            );
+            assert!(!answer.body.contains("secret-text"), "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_refusal_has_its_answer_over_grpc() {
+    for case in cases() {
+        let mut request = request(case.method, case.path, case.authorization);
+        request
+            .headers_mut()
+            .insert("content-type", "application/grpc+proto".parse().unwrap());
+        let answer = send(layer().layer(Unreachable), request).await;
+        let name = case.name;
+        assert_eq!(answer.status(), 200, "{name}");
+        check_common(&case, &answer);
+        assert_eq!(
+            answer.header("content-type"),
+            Some("application/grpc+proto"),
+            "{name}"
+        );
+        assert_eq!(answer.header("grpc-status"), Some(case.grpc), "{name}");
+        assert!(
+            answer
+                .header("grpc-message")
+                .is_some_and(|text| !text.is_empty()),
+            "{name}"
+        );
+        assert_eq!(answer.body, "", "{name}");
+    }
+}
+
+#[tokio::test]
+async fn each_refusal_of_head_has_no_body() {
+    // I07
+    for case in cases() {
+        if case.method != "GET" {
+            continue;
+        }
+        let answer = send(
+            layer().layer(Unreachable),
+            request("HEAD", case.path, case.authorization),
+        )
+        .await;
+        assert_eq!(answer.status(), case.status, "{}", case.name);
+        assert_eq!(answer.body, "", "{}", case.name);
+        check_common(&case, &answer);
+    }
+}
+
+#[tokio::test]
+async fn what_is_allowed_reaches_the_service() {
+    for (name, path, authorization, subject) in [
+        ("public", "/health", &[][..], "nobody"),
+        (
+            "public, with a credential",
+            "/health",
+            &["Bearer alice"],
+            "nobody",
+        ),
+        (
+            "public, with a bad one",
+            "/health",
+            &["Bearer a", "Bearer b"],
+            "nobody",
+        ),
+        ("optional, without", "/optional", &[], "nobody"),
+        ("optional, with", "/optional", &["Bearer alice"], "alice"),
+        ("scope", "/orders/7", &["Bearer alice"], "alice"),
+        ("no rule", "/me", &["Bearer alice"], "alice"),
+        ("later", "/me", &["Bearer later-alice"], "alice"),
+        ("not yet expired", "/me", &["Bearer ending"], "alice"),
+        ("fresh enough", "/transfers", &["Bearer fresh"], "alice"),
+    ] {
+        let answer = send(layer().layer(Greet), request("GET", path, authorization)).await;
+        assert_eq!((answer.status(), &*answer.body), (200, subject), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_moment_of_expiry_is_too_late() {
+    let clock = ManualClock::new(start());
+    let service = layer().with_clock(clock.clone()).layer(Greet);
+    let ask = || send(service.clone(), request("GET", "/me", &["Bearer ending"]));
+    assert_eq!(ask().await.status(), 200);
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(ask().await.status(), 401);
+}
+
+#[tokio::test]
+async fn a_credential_that_ends_during_a_lookup_is_refused() {
+    let clock = ManualClock::new(start());
+    let moved = clock.clone();
+    let service = BearerAuthLayer::new(Directory)
+        .with_policy(policy_fn(move |_: &PolicyContext<'_, User>| {
+            let clock = moved.clone();
+            async move {
+                clock.advance(Duration::from_secs(1));
+                true
+            }
+        }))
+        .with_clock(clock)
+        .layer(Unreachable);
+    let answer = send(service, request("GET", "/me", &["Bearer ending"])).await;
+    assert_eq!(answer.status(), 401);
+}
+
+#[tokio::test]
+async fn a_principal_that_came_with_the_request_is_taken_out() {
+    // B15
+    let stolen: Arc<Mutex<Option<tower_bearer::Authenticated<User>>>> = Arc::default();
+    let keep = Arc::clone(&stolen);
+    let thief = layer().layer(tower::service_fn(move |request: Request<Body>| {
+        *keep.lock().unwrap() = request.extensions().get().cloned();
+        async { Ok::<_, std::convert::Infallible>(Response::new(Body::default())) }
+    }));
+    send(thief, request("GET", "/me", &["Bearer alice"])).await;
+    let stolen = stolen
+        .lock()
+        .unwrap()
+        .take()
+        .expect("the service saw the principal");
+
+    for (name, path) in [("public", "/health"), ("optional", "/optional")] {
+        let mut request = request("GET", path, &[]);
+        request.extensions_mut().insert(stolen.clone());
+        let answer = send(layer().layer(Greet), request).await;
+        assert_eq!((answer.status(), &*answer.body), (200, "nobody"), "{name}");
+    }
+    let mut request = request("GET", "/me", &[]);
+    request.extensions_mut().insert(stolen);
+    assert_eq!(
+        send(layer().layer(Unreachable), request).await.status(),
+        401
+    );
+}
+
+#[tokio::test]
+async fn each_scheme_that_is_offered_has_its_own_challenge_line() {
+    let layer = layer()
+        .with_realm("shop")
+        .with_sources([
+            Source::basic(),
+            Source::bearer(),
+            Source::api_key(HeaderName::from_static("x-api-key")),
+            Source::cookie("sid"),
+        ])
+        .unwrap();
+    let plain = [
+        r#"Basic realm="shop", charset="UTF-8""#,
+        r#"Bearer realm="shop""#,
+        r#"ApiKey realm="shop", header="x-api-key""#,
+        r#"Cookie realm="shop", cookie-name="sid""#,
+    ];
+    let answer = send(layer.layer(Unreachable), request("GET", "/me", &[])).await;
+    assert_eq!(answer.challenges(), plain);
+
+    // The error stands in the challenge of the scheme that was used, and only there.
+    let answer = send(
+        layer.layer(Unreachable),
+        request("GET", "/me", &["Bearer nonsense"]),
+    )
+    .await;
+    let bearer = r#"Bearer realm="shop", error="invalid_token""#;
+    assert_eq!(answer.challenges(), [plain[0], bearer, plain[2], plain[3]]);
+    let answer = send(
+        layer.layer(Unreachable),
+        request("GET", "/me", &["Basic YTpi"]),
+    )
+    .await;
+    assert_eq!(answer.challenges(), plain);
+
+    // More than one at once: all are in doubt.
+    let mut two = request("GET", "/me", &["Bearer alice"]);
+    two.headers_mut()
+        .insert("x-api-key", "alice".parse().unwrap());
+    let answer = send(layer.layer(Unreachable), two).await;
+    assert_eq!(answer.status(), 400);
+    assert_eq!(
+        answer.challenges()[1],
+        r#"Bearer realm="shop", error="invalid_request""#
+    );
+
+    // A 403 concerns the credential that was used.
+    let mut key = request("GET", "/admin", &[]);
+    key.headers_mut()
+        .insert("x-api-key", "alice".parse().unwrap());
+    let answer = send(layer.layer(Unreachable), key).await;
+    assert_eq!(
+        (answer.status(), answer.challenges()),
+        (403, vec![plain[2]])
+    );
+}
+
+#[tokio::test]
+async fn a_responder_makes_the_body_and_the_layer_the_rest() {
+    let layer = layer().with_responder(|rejection: &Rejection, request: &RequestView<'_>| {
+        let mut response = Response::new(Bytes::from(format!("{} {rejection}", request.path())));
+        *response.status_mut() = match rejection.status() {
+            StatusCode::FORBIDDEN => StatusCode::NOT_FOUND,
+            status => status,
+        };
+        response
+    });
+    let answer = send(layer.layer(Unreachable), request("GET", "/me", &[])).await;
+    assert_eq!(
+        (answer.status(), &*answer.body),
+        (401, "/me missing-credential")
+    );
+    assert_eq!(answer.challenges(), [r#"Bearer realm="api""#]);
+
+    // I09: what is hidden as 404 must not be given away by a challenge.
+    let answer = send(
+        layer.layer(Unreachable),
+        request("GET", "/admin", &["Bearer alice"]),
+    )
+    .await;
+    assert_eq!((answer.status(), answer.challenges().len()), (404, 0));
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    let rejection = answer.response.extensions().get::<Rejection>().unwrap();
+    assert_eq!(rejection.kind(), RejectionKind::Forbidden);
+    assert_eq!(rejection.rule(), Some("under /admin: role(admin)"));
+}
+
+#[tokio::test]
+async fn the_cause_of_an_outage_is_kept_for_the_operator() {
+    let answer = send(
+        layer().layer(Unreachable),
+        request("GET", "/me", &["Bearer down"]),
+    )
+    .await;
+    let rejection = answer.response.extensions().get::<Rejection>().unwrap();
+    assert_eq!(
+        rejection.source().unwrap().to_string(),
+        "secret-text of the store"
+    );
+    assert!(!format!("{rejection:?} {rejection}").contains("secret-text"));
+}
+
+#[tokio::test]
+async fn the_hook_sees_every_decision() {
+    let seen: Arc<Mutex<Vec<String>>> = Arc::default();
+    let log = Arc::clone(&seen);
+    let service = layer()
+        .pass_cors_preflight()
+        .on_decision(move |event| {
+            let outcome = match event.outcome() {
+                Outcome::Refused(rejection) => rejection.kind().as_str(),
+                Outcome::Allowed => "allowed",
+                Outcome::Anonymous => "anonymous",
+                Outcome::Preflight => "preflight",
+                _ => "other",
+            };
+            log.lock().unwrap().push(format!(
+                "{} {outcome} {:?} {:?} {:?} {:?} {}",
+                event.method(),
+                event.latency(),
+                event.rule(),
+                event.scheme(),
+                event.source(),
+                event
+                    .principal::<User>()
+                    .map_or("nobody", |user| user.subject),
+            ));
+        })
+        .layer(Greet);
+    let preflight = || {
+        let mut request = request("OPTIONS", "/orders", &[]);
+        request
+            .headers_mut()
+            .insert("origin", "https://a.example".parse().unwrap());
+        request
+            .headers_mut()
+            .insert("access-control-request-method", "POST".parse().unwrap());
+        request
+    };
+    for request in [
+        request("GET", "/health", &["Bearer alice"]),
+        request("GET", "/me", &["Bearer alice"]),
+        request("GET", "/me", &["Bearer later-alice"]),
+        request("GET", "/admin", &["Bearer alice"]),
+        request("GET", "/slow", &["Bearer alice"]),
+        request("GET", "/me", &["Bearer nonsense"]),
+        request("GET", "/me", &[]),
+        request("GET", "//", &[]),
+        preflight(),
+    ] {
+        send(service.clone(), request).await;
+    }
+    let alice = "Some(Bearer) Some(Authorization) alice";
+    assert_eq!(
+        *seen.lock().unwrap(),
+        [
+            r#"GET anonymous Immediate Some("at /health: public()") None None nobody"#.to_owned(),
+            format!("GET allowed Immediate None {alice}"),
+            format!("GET allowed Waited None {alice}"),
+            format!(r#"GET forbidden Immediate Some("under /admin: role(admin)") {alice}"#),
+            format!(r#"GET forbidden Waited Some("under /slow: policy_fn") {alice}"#),
+            "GET invalid-token Immediate None Some(Bearer) Some(Authorization) nobody".to_owned(),
+            "GET missing-credential Immediate None None None nobody".to_owned(),
+            "GET ambiguous-path Immediate None None None nobody".to_owned(),
+            "OPTIONS preflight Immediate None None None nobody".to_owned(),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_preflight_passes_only_when_asked_for_and_only_if_it_is_one() {
+    // A16
+    for (name, pass, method, fields, status) in [
+        (
+            "asked for",
+            true,
+            "OPTIONS",
+            &["origin", "access-control-request-method"][..],
+            200,
+        ),
+        (
+            "not asked for",
+            false,
+            "OPTIONS",
+            &["origin", "access-control-request-method"],
+            401,
+        ),
+        ("no method", true, "OPTIONS", &["origin"], 401),
+        (
+            "no origin",
+            true,
+            "OPTIONS",
+            &["access-control-request-method"],
+            401,
+        ),
+        ("bare OPTIONS", true, "OPTIONS", &[], 401),
+        (
+            "not OPTIONS",
+            true,
+            "GET",
+            &["origin", "access-control-request-method"],
+            401,
+        ),
+    ] {
+        let mut layer = layer();
+        if pass {
+            layer = layer.pass_cors_preflight();
+        }
+        let mut request = request(method, "/me", &[]);
+        for field in fields {
+            request
+                .headers_mut()
+                .insert(HeaderName::from_static(field), "x".parse().unwrap());
+        }
+        assert_eq!(
+            send(layer.layer(Greet), request).await.status(),
+            status,
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_policy_with_a_fault_refuses_everything_and_its_opposite_too() {
+    for (name, policy) in [
+        ("scope", scope("a b")),
+        ("not scope", scope("a b")),
+        ("empty", any_scope([""; 0])),
+    ] {
+        let answer = send(
+            BearerAuthLayer::new(Directory)
+                .with_policy(policy.clone())
+                .layer(Unreachable),
+            request("GET", "/", &["Bearer alice"]),
+        )
+        .await;
+        assert_eq!(answer.status(), 503, "{name}");
+        let answer = send(
+            BearerAuthLayer::new(Directory)
+                .with_policy(policy.not())
+                .layer(Unreachable),
+            request("GET", "/", &["Bearer alice"]),
+        )
+        .await;
+        assert_eq!(answer.status(), 503, "not {name}");
+    }
+}
+
+#[tokio::test]
+async fn a_closure_is_a_validator_too() {
+    let validator = validator_fn(|credential: Credential<'_>| match credential.token() {
+        "alice" => Ok(User {
+            subject: "alice",
+            ..User::default()
+        }),
+        _ => Err(Failure::invalid(InvalidReason::Unknown)),
+    })
+    .expiring(|user: &User| (user.subject == "alice").then(start));
+    let clock = ManualClock::new(start() - Duration::from_secs(1));
+    let service = BearerAuthLayer::new(validator)
+        .with_clock(clock.clone())
+        .layer(Greet);
+    let ask = || send(service.clone(), request("GET", "/", &["Bearer alice"]));
+    assert_eq!(ask().await.body, "alice");
+    clock.set(start());
+    assert_eq!(ask().await.status(), 401);
+}
