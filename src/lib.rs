@@ -62,6 +62,7 @@
 //! # }
 //! ```
 
+#![forbid(unsafe_code)]
 // Nothing that a request can reach may panic; tests may.
 #![cfg_attr(not(test), warn(clippy::expect_used, clippy::unwrap_used))]
 

@@ -1,0 +1,138 @@
+//! What a request allocates, counted by an allocator of our own.
+
+mod support;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::future::Future as _;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use http::{Extensions, Method, Request};
+use support::{Body, Greet, User};
+use tower::{Layer as _, Service};
+use tower_bearer::policy::{Policies, public, scope};
+use tower_bearer::{BearerAuth, BearerAuthLayer, OpaqueTokens};
+
+struct Counting;
+
+thread_local! {
+    static COUNT: Cell<usize> = const { Cell::new(0) };
+}
+
+// SAFETY: hands everything on to the system allocator.
+#[expect(unsafe_code, reason = "an allocator cannot be written without")]
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        COUNT.set(COUNT.get() + 1);
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn count<T>(f: impl FnOnce() -> T) -> usize {
+    let before = COUNT.get();
+    let result = f();
+    let after = COUNT.get();
+    drop(result);
+    after - before
+}
+
+const TOKEN: &str = "mF2bYt5Qe0rLk9VhXw3NcZ7uPj1sDa6gKo8iTyRnUEA";
+
+fn service() -> BearerAuth<Greet, OpaqueTokens<User>, Policies<User>> {
+    let tokens = OpaqueTokens::new();
+    let user = User {
+        subject: "alice",
+        scope: "orders:read",
+        ..User::default()
+    };
+    tokens.insert(TOKEN, user).unwrap();
+    let mut policies = Policies::builder()
+        .at("/health", public())
+        .under("/orders", scope("orders:read"))
+        .under("/orders", scope("orders:write").on([Method::POST]));
+    for other in 3..10 {
+        policies = policies.under(&format!("/other/{other}"), scope("other"));
+    }
+    // A literal and a name that both match must not cost anything either.
+    policies = policies.under("/{any}/never", scope("other"));
+    BearerAuthLayer::new(tokens)
+        .with_policy(policies.build().unwrap())
+        .layer(Greet)
+}
+
+fn request(path: &str) -> Request<Body> {
+    let authorization = format!("Bearer {TOKEN}");
+    Request::get(path)
+        .header("authorization", authorization)
+        .body(Body::default())
+        .unwrap()
+}
+
+/// How much more than the bare service the layer allocates.
+fn ours(make: impl Fn() -> Request<Body>, expected: &str) -> usize {
+    let mut service = service();
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut run = |request: Request<Body>| {
+        let mut future = pin!(service.call(request));
+        let Poll::Ready(Ok(response)) = future.as_mut().poll(&mut cx) else {
+            panic!("nothing here waits");
+        };
+        response
+    };
+    // Thread-locals of the table and the like are set up once.
+    let response = run(make());
+    assert_eq!(response.status(), 200);
+    drop(response);
+    let request = make();
+    let with = count(|| run(request));
+    let request = make();
+    let bare = count(|| {
+        let mut future = pin!(Greet.call(request));
+        future.as_mut().poll(&mut cx).is_ready()
+    });
+    println!("{expected}: {with} with the layer, {bare} without");
+    with - bare
+}
+
+#[test]
+fn a_public_path_allocates_nothing() {
+    assert_eq!(ours(|| request("/health"), "public"), 0);
+    let plain = || Request::get("/health").body(Body::default()).unwrap();
+    assert_eq!(ours(plain, "public, no headers"), 0);
+}
+
+#[test]
+fn an_allowed_request_allocates_the_proof_and_nothing_else() {
+    // Servers and routers have put something into the extensions before us.
+    let routed = || {
+        let mut request = request("/orders/7");
+        request.extensions_mut().insert(());
+        request
+    };
+    assert_eq!(ours(routed, "allowed"), 1);
+}
+
+#[test]
+fn the_first_entry_of_the_extensions_is_their_own_cost() {
+    // `http` makes its map when the first entry comes, whoever brings it.
+    let map = count(|| {
+        let mut extensions = Extensions::new();
+        extensions.insert(());
+        extensions
+    });
+    assert_eq!(
+        ours(
+            || request("/orders/7"),
+            "allowed, nothing in the extensions"
+        ),
+        1 + map
+    );
+}

@@ -1,0 +1,279 @@
+//! Configurations that cannot work: each is refused when it is made, with the input and what to do.
+
+mod support;
+
+use http::{HeaderName, Method};
+use support::User;
+use tower_bearer::policy::{
+    Policies, PoliciesBuilder, RoleHierarchy, acr, any_role, any_scope, authenticated, deny,
+    optional, owner, permit, public, role, scope, tenant,
+};
+use tower_bearer::{
+    BearerAuthLayer, ConfigError, Credential, Failure, OpaqueTokens, Source, TokenDigest,
+    validator_fn,
+};
+
+fn rules() -> PoliciesBuilder<User> {
+    Policies::builder()
+}
+
+fn sources<const N: usize>(sources: [Source; N]) -> Result<(), ConfigError> {
+    let validator = validator_fn(|_: Credential<'_>| Ok::<_, Failure>(User::default()));
+    BearerAuthLayer::new(validator)
+        .with_sources(sources)
+        .map(drop)
+}
+
+#[test]
+fn each_fault_is_named_with_what_was_expected() {
+    // A21
+    let none: [&str; 0] = [];
+    let roles = RoleHierarchy::builder()
+        .above("admin", "editor")
+        .build()
+        .unwrap();
+    let build = |builder: PoliciesBuilder<User>| builder.build().map(drop);
+    let cases: Vec<(Result<(), ConfigError>, &str)> = vec![
+        (
+            build(rules().at("admin", public())),
+            r#"path pattern "admin": contains no leading slash, which is refused in requests too"#,
+        ),
+        (
+            build(rules().under("/files/*", public())),
+            r#"path pattern "/files/*": segment "*" is not understood: a variable segment is a whole `{name}` of letters, digits and `_`; for everything below a path use `under`"#,
+        ),
+        (
+            build(rules().under("/admin/", role("admin"))),
+            r#"path pattern "/admin/": ends with `/`; `under` covers the path with and without it and all below, so leave it out"#,
+        ),
+        (
+            build(rules().at("/a?b", public())),
+            r#"path pattern "/a?b": contains `?` or `#`; a query or fragment is never matched"#,
+        ),
+        (
+            build(
+                rules()
+                    .under("/docs", public())
+                    .at("/docs/secret", role("admin")),
+            ),
+            "rule 1 `at /docs/secret: role(admin)` can never take effect: rule 0 `under /docs: public()` stands above it and decides every request it names; move it up or remove it",
+        ),
+        (
+            build(rules().under("/", deny()).at("/health", public())),
+            "rule 1 `at /health: public()` can never take effect: rule 0 `under /: deny()` stands above it and decides every request it names; move it up or remove it",
+        ),
+        (
+            build(
+                rules()
+                    .under("/{any}", optional())
+                    .under("/a/b", scope("x").on([Method::POST])),
+            ),
+            "rule 1 `under /a/b: scope(x) on POST` can never take effect: rule 0 `under /{any}: optional()` stands above it and decides every request it names; move it up or remove it",
+        ),
+        (
+            build(
+                rules()
+                    .at("/a", public().on([Method::GET]))
+                    .at("/a", role("x").on([Method::HEAD])),
+            ),
+            "rule 1 `at /a: role(x) on HEAD` can never take effect: rule 0 `at /a: public() on GET` stands above it and decides every request it names; move it up or remove it",
+        ),
+        (
+            build(rules().at("/a", public().on([]))),
+            "rule `at /a: public() on `: `.on([])` names no method, so it would never apply; leave `.on` out for all methods",
+        ),
+        (
+            build(rules().under("/t/{id}", tenant("tenant"))),
+            r#"rule `tenant("tenant")` reads the segment "tenant", which its pattern does not name: write `{tenant}` into the path"#,
+        ),
+        (
+            build(rules().under(
+                "/u/{id}",
+                role("admin").or(owner("user")).not().and(authenticated()),
+            )),
+            r#"rule `owner("user")` reads the segment "user", which its pattern does not name: write `{user}` into the path"#,
+        ),
+        (
+            build(rules().under("/a", permit(scope("orders read")))),
+            r#"scope "orders read" is not one scope token: 1 or more printable ASCII characters without space, `"` and `\` (RFC 6749 section 3.3)"#,
+        ),
+        (
+            build(rules().under("/a", any_scope(none))),
+            "`any_scope` was given an empty list, so no request could ever satisfy it; name at least one value",
+        ),
+        (
+            build(rules().under("/a", any_role(none))),
+            "`any_role` was given an empty list, so no request could ever satisfy it; name at least one value",
+        ),
+        (
+            build(rules().under("/a", acr(["m\"fa"]))),
+            r#"acr value "m\"fa" is not usable: 1 or more printable ASCII characters without space, `"` and `\` (RFC 9470 section 3)"#,
+        ),
+        (
+            build(rules().under("/a", roles.role("editr"))),
+            r#"role "editr" is not in the hierarchy, which knows ["admin", "editor"]"#,
+        ),
+        (
+            RoleHierarchy::builder()
+                .above("a", "b")
+                .above("b", "a")
+                .build()
+                .map(drop),
+            r#"roles stand above each other in a circle: ["a", "b"]"#,
+        ),
+        (
+            sources([]),
+            "no credential source was given; name at least one, for example `Source::bearer()`",
+        ),
+        (
+            sources([Source::bearer(), Source::bearer()]),
+            "credential source `Bearer` is given twice",
+        ),
+        (
+            sources([
+                Source::cookie("a"),
+                Source::cookie("a").trust_origin("https://x"),
+            ]),
+            "credential source `cookie a` is given twice",
+        ),
+        (
+            sources([Source::api_key(HeaderName::from_static("authorization"))]),
+            "credential source `header authorization`: expected a header field of the application's own, such as x-api-key",
+        ),
+        (
+            sources([Source::cookie("a b")]),
+            "credential source `cookie a b`: expected a cookie name: a token of RFC 9110 section 5.6.2",
+        ),
+        (
+            sources([Source::cookie("a").trust_origin("https://a.example/")]),
+            r#"trusted origin "https://a.example/": expected `scheme://host` or `scheme://host:port` in lower case, without a path or a trailing slash"#,
+        ),
+        (
+            OpaqueTokens::new().insert("a b", User::default()),
+            "token: expected 1 or more printable ASCII characters without space, got 3 bytes",
+        ),
+        (
+            TokenDigest::from_hex("abc").map(drop),
+            "token digest: expected 64 hexadecimal digits, got 3 bytes",
+        ),
+    ];
+    for (result, expected) in cases {
+        assert_eq!(result.unwrap_err().to_string(), expected);
+    }
+}
+
+#[test]
+fn what_only_looks_hidden_is_accepted() {
+    for builder in [
+        rules().at("/docs", public()).under("/docs", role("admin")),
+        rules()
+            .under("/docs", public().on([Method::GET]))
+            .under("/docs", role("admin")),
+        rules()
+            .under("/docs", permit(role("admin")))
+            .under("/docs", role("editor")),
+        rules().at("/a", public()).at("/a/", role("admin")),
+        rules().at("/{name}", public()).under("/a", role("admin")),
+        rules().at("/a", public()).at("/{name}", role("admin")),
+        rules()
+            .at("/a", public().on([Method::HEAD]))
+            .at("/a", role("x").on([Method::GET])),
+        rules().under("/a", role("x")).under("/a", role("x")),
+    ] {
+        assert!(builder.build().is_ok());
+    }
+}
+
+#[test]
+fn a_list_prints_itself_as_a_table() {
+    let policies = rules()
+        .at("/health", public())
+        .under("/admin", role("admin"))
+        .under(
+            "/orders",
+            scope("orders:write").on([Method::POST, Method::DELETE]),
+        )
+        .under("/users/{user}", owner("user").or(role("admin")))
+        .build()
+        .unwrap();
+    let expected = "\
+#  path                 methods       rule
+0  at /health           *             public()
+1  under /admin         *             role(admin)
+2  under /orders        POST, DELETE  scope(orders:write)
+3  under /users/{user}  *             (owner({user}) or role(admin))
+-  the rest             *             authenticated()
+";
+    assert_eq!(policies.to_string(), expected);
+    let closed = rules().deny_unmatched().build().unwrap();
+    assert!(
+        closed
+            .to_string()
+            .ends_with("-  the rest  *        deny()\n"),
+        "{closed}"
+    );
+}
+
+#[test]
+fn a_request_is_explained_without_a_principal() {
+    let policies = rules()
+        .under("/", permit(role("root")))
+        .at("/health", public().on([Method::GET]))
+        .under("/orders", scope("orders:read"))
+        .under("/orders", scope("orders:write").on([Method::POST]))
+        .deny_unmatched()
+        .build()
+        .unwrap();
+    for (method, path, expected) in [
+        (
+            Method::HEAD,
+            "/health",
+            "HEAD /health is public\n  0 may permit under /: permit(role(root))\n  1 opens      at /health: public() on GET\n",
+        ),
+        (
+            Method::POST,
+            "/orders/7",
+            "POST /orders/7 needs a valid credential\n  0 may permit under /: permit(role(root))\n  2 restricts  under /orders: scope(orders:read)\n  3 restricts  under /orders: scope(orders:write) on POST\n  then passes\n",
+        ),
+        (
+            Method::GET,
+            "/a//b",
+            "GET /a//b is refused with 400: a repeated slash\n",
+        ),
+    ] {
+        assert_eq!(policies.explain(&method, path).to_string(), expected);
+    }
+    let closed = rules()
+        .at("/a", authenticated())
+        .deny_unmatched()
+        .build()
+        .unwrap();
+    let explanation = closed.explain(&Method::GET, "/b");
+    assert!(explanation.is_unmatched_and_denied());
+    assert_eq!(
+        explanation.to_string(),
+        "GET /b needs a valid credential\n  then is refused with 403: no rule means it\n"
+    );
+}
+
+#[test]
+fn ten_thousand_public_paths_are_checked_without_comparing_them_all() {
+    let mut builder = rules();
+    for index in 0..10_000 {
+        builder = builder.under(&format!("/service-{index}"), public());
+    }
+    let fault = builder
+        .at("/service-9999/admin", role("admin"))
+        .build()
+        .unwrap_err();
+    assert!(
+        matches!(
+            fault,
+            ConfigError::UnreachableRule {
+                hiding_index: 9_999,
+                ..
+            }
+        ),
+        "{fault}"
+    );
+}
