@@ -61,11 +61,143 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # How a request is decided
+//!
+//! 1. A principal that came in with the request is taken out of its extensions.
+//! 2. The policy says what the request has to present: a credential, a credential or none, or
+//!    nothing. A list of rules looks at the path for that, and refuses one without a single meaning
+//!    (400).
+//! 3. A public path goes straight on.
+//! 4. The credential is read from the [sources](Source) that the layer offers, by default the
+//!    `Authorization` header. None is 401; two, or one that cannot be read, is 400.
+//! 5. The [`Validator`] says whom it stands for. A bad one is 401 `invalid_token`; if it cannot be
+//!    told right now, 503.
+//! 6. A credential whose time is over is 401, whatever the validator said.
+//! 7. The [policies](policy) are asked in their order: 403, or 401 for a stronger login.
+//! 8. The proof goes into the extensions, the credential is hidden from `Debug`, and the inner
+//!    service is called: in place, without a box or a clone, unless something had to be awaited.
+//!
+//! Each refusal carries its [`Rejection`] in the response extensions and `Cache-Control: no-store`.
+//!
+//! | what happened | HTTP | challenge | gRPC |
+//! |---|---|---|---|
+//! | no credential, or another scheme | 401 | no error code, `scope` if known | 16 |
+//! | more than one credential, or a malformed one | 400 | `invalid_request` | 16 |
+//! | invalid, expired or revoked | 401 | `invalid_token` | 16 |
+//! | a stronger or fresher login is needed | 401 | `insufficient_user_authentication` | 16 |
+//! | a scope is missing | 403 | `insufficient_scope`, with all scopes that the request needs | 7 |
+//! | refused by a policy otherwise, or a cookie from another site | 403 | no error code | 7 |
+//! | a path without a single meaning | 400 | none | 3 |
+//! | it cannot be told right now | 503, `Retry-After` | none | 14 |
+//! | too many attempts | 429, `Retry-After` | none | 8 |
+//!
+//! # Writing a validator
+//!
+//! [`validator_fn`] makes one of a closure, which may answer at once or in a future:
+//!
+//! ```
+//! use tower_bearer::{Credential, Failure, InvalidReason, validator_fn};
+//!
+//! # #[derive(Clone)] struct Sessions;
+//! # struct User;
+//! # impl Sessions { async fn find(&self, _: &str) -> Result<Option<User>, std::io::Error> { Ok(None) } }
+//! # let sessions = Sessions;
+//! let validator = validator_fn(move |credential: Credential<'static>| {
+//!     let sessions = sessions.clone();
+//!     async move {
+//!         sessions
+//!             .find(credential.token())
+//!             .await
+//!             .map_err(Failure::unavailable)? // an outage is 503, never "invalid"
+//!             .ok_or_else(|| Failure::invalid(InvalidReason::Unknown))
+//!     }
+//! });
+//! # let _ = tower_bearer::BearerAuthLayer::new(validator);
+//! ```
+//!
+//! Implement [`Validator`] for state of your own. Two are combined with [`Validator::or`], and limited
+//! to one scheme with [`Validator::for_scheme`]. `OpaqueTokens` (feature `opaque`)
+//! is a table of tokens that may change while requests run.
+//!
+//! # The order of layers
+//!
+//! From the outside in, and why:
+//!
+//! | layer | place | because |
+//! |---|---|---|
+//! | tracing, request id | outside | refusals should be seen too |
+//! | timeout, load shedding | outside | a validator may wait |
+//! | CORS | outside | preflights carry no credential, and a browser can read a 401 only with CORS headers; expose `WWW-Authenticate`, and for gRPC-Web `grpc-status` and `grpc-message` |
+//! | `NormalizePath`, anything that rewrites the URI | outside | what the rules match must be what the router routes |
+//! | **this layer** | | |
+//! | body limits, compression, the router | inside | nothing is spent on a stranger |
+//!
+//! With `Router::layer` of axum the layer stands in front of the fallback too, so an unknown path is
+//! 401 for a stranger; with `route_layer` it is 404. Inside `Router::nest`, axum strips the prefix
+//! from the URI: with the feature `axum` rules are matched against the full path all the same, without
+//! it against what is left. A service that is dispatched to again behind the layer, by a rewrite or an
+//! internal redirect, is not asked about again.
+//!
+//! In tonic, `Server::builder().layer(..)` stands in front of all services and can refuse unknown ones
+//! with [`deny_unmatched`](policy::PoliciesBuilder::deny_unmatched). One service alone is wrapped by
+//! `layer.named_layer(service)` of `tonic::service::LayerExt`; there, tonic answers unknown services
+//! itself. A gRPC method is a path: `at("/shop.Orders/Create", scope("orders:write"))`.
+//!
+//! # Testing your application
+//!
+//! Use the layer with a validator of the test's own, and call the router or service without a socket.
+//! [`clock::ManualClock`] moves time by hand. The rules alone are tested without a request:
+//!
+//! ```
+//! use http::Method;
+//! use tower_bearer::policy::{Claims, Policies, Requirement, public, role};
+//!
+//! # struct User;
+//! # impl Claims for User {}
+//! # fn policies() -> Policies<User> {
+//! #     Policies::builder().at("/health", public()).under("/admin", role("admin")).build().unwrap()
+//! # }
+//! let policies = policies();
+//! assert_eq!(policies.explain(&Method::GET, "/health").requirement(), Ok(Requirement::Public));
+//! let admin = policies.explain(&Method::GET, "/admin/users");
+//! assert_eq!(admin.rules()[0].rule(), "under /admin: role(admin)");
+//! // And the whole table against a snapshot:
+//! let table = policies.to_string();
+//! # assert!(table.contains("role(admin)"));
+//! ```
+//!
+//! # What it does not do
+//!
+//! * It issues no tokens and keeps no sessions.
+//! * It terminates no TLS; without TLS in front, a bearer token is anybody's
+//!   ([RFC 6750 section 5.3](https://www.rfc-editor.org/rfc/rfc6750#section-5.3)).
+//! * It reads no token from the query or from a form.
+//! * It decides once for each request. A stream or a WebSocket that outlives its credential ends when
+//!   the service ends it: [`Authenticated::expires_at`] says when.
+//! * It looks at no header that a proxy may have set, and at no body.
+//!
+//! # Features
+//!
+//! | feature | what it enables | default |
+//! |---|---|---|
+//! | `opaque` | `OpaqueTokens`: a table of tokens, kept as digests | yes |
+//! | `axum` | `Authenticated<T>` as an extractor; full paths inside `Router::nest` | no |
+//! | `basic` | reading user and password of a Basic credential | no |
+//! | `tracing` | events for refusals and outages, without secrets | no |
+//!
+//! Without features the crate depends on `http`, `http-body`, the two `tower` traits and a few small
+//! crates. The minimum supported Rust version is 1.88; raising it is not a breaking change, but always
+//! a minor release.
+//!
+//! The [threat model](_documentation::threat_model) says what is defended against what, and
+//! [the design](_documentation::design) why it is built as it is.
 
 #![forbid(unsafe_code)]
 // Nothing that a request can reach may panic; tests may.
 #![cfg_attr(not(test), warn(clippy::expect_used, clippy::unwrap_used))]
 
+mod answer;
 mod body;
 mod challenge;
 pub mod clock;
@@ -110,3 +242,20 @@ pub use validator::{OpaqueTokens, TokenDigest};
 
 #[cfg(feature = "axum")]
 pub use crate::axum::NotAuthenticated;
+
+/// Longer texts.
+pub mod _documentation {
+    #[doc = include_str!("../docs/design.md")]
+    pub mod design {}
+
+    #[doc = include_str!("../docs/threat-model.md")]
+    pub mod threat_model {}
+
+    #[doc = include_str!("../CHANGELOG.md")]
+    pub mod changelog {}
+}
+
+/// The code of README.md is compiled and run.
+#[cfg(all(doctest, feature = "axum", feature = "opaque"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

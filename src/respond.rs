@@ -8,9 +8,10 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
+use crate::answer::{Answer, Challenges, answer};
 use crate::challenge::Challenge;
 use crate::extract::{Scheme, Sources};
-use crate::rejection::{Answer, Challenges, Rejection, RejectionKind, answer};
+use crate::rejection::{Rejection, RejectionKind};
 use crate::request::RequestView;
 
 /// Makes the body of a refusal, and its status where that should differ.

@@ -4,6 +4,7 @@ mod authorization;
 mod cookie;
 mod credential;
 mod fetch_metadata;
+mod hide;
 mod source;
 mod token68;
 mod websocket;

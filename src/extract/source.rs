@@ -4,6 +4,7 @@ use http::header::{AUTHORIZATION, COOKIE, HOST, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderMap, HeaderName, Request};
 
 use super::credential::{Credential, CredentialSource, Scheme};
+use super::hide::{hide_elements, hide_field};
 use super::token68::{is_token, is_visible_ascii};
 use super::{authorization, cookie, fetch_metadata, websocket};
 use crate::challenge::Challenge;
@@ -355,7 +356,7 @@ impl Sources {
             CredentialSource::ApiKeyHeader => {
                 for place in &self.list {
                     if let Kind::ApiKey(name) = &place.kind {
-                        hide_field(headers, name, remove);
+                        hide_elements(headers, name, b',', remove, |_, _| true);
                     }
                 }
             }
@@ -415,55 +416,4 @@ fn read_api_key<'a>(
         value,
         0..value.len(),
     )))
-}
-
-fn hide_field(headers: &mut HeaderMap, name: &HeaderName, remove: bool) {
-    if remove {
-        headers.remove(name);
-    } else if let Some(value) = headers.get_mut(name) {
-        value.set_sensitive(true);
-    }
-}
-
-/// Takes the elements for which `is_secret(previous element, element)` holds out of a list field.
-fn hide_elements(
-    headers: &mut HeaderMap,
-    name: &HeaderName,
-    separator: u8,
-    remove: bool,
-    is_secret: impl Fn(&[u8], &[u8]) -> bool,
-) {
-    if !headers.contains_key(name) {
-        return;
-    }
-    let http::header::Entry::Occupied(mut entry) = headers.entry(name) else {
-        return;
-    };
-    for value in entry.iter_mut() {
-        value.set_sensitive(true);
-    }
-    if !remove {
-        return;
-    }
-    let mut kept: Vec<Vec<u8>> = Vec::new();
-    let mut before: Vec<u8> = Vec::new();
-    for value in entry.iter() {
-        for element in value.as_bytes().split(|byte| *byte == separator) {
-            let element = element.trim_ascii();
-            if !is_secret(&before, element) {
-                kept.push(element.to_vec());
-            }
-            before = element.to_vec();
-        }
-    }
-    let joined = kept.join(&[separator, b' '][..]);
-    match http::HeaderValue::from_bytes(&joined) {
-        Ok(mut value) if !kept.is_empty() => {
-            value.set_sensitive(true);
-            entry.insert(value);
-        }
-        _ => {
-            entry.remove();
-        }
-    }
 }

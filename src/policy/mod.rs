@@ -5,6 +5,7 @@
 //! combined with [`Guard::and`], [`Guard::or`] and [`Guard::not`], and put in front of paths by
 //! [`Policies`].
 
+mod builder;
 mod canonical;
 mod claims;
 mod closure;
@@ -28,6 +29,7 @@ mod tree;
 use std::fmt;
 use std::sync::Arc;
 
+pub use builder::PoliciesBuilder;
 pub use canonical::PathAmbiguity;
 pub use claims::Claims;
 pub use closure::{IntoDecision, PolicyFn, decision_markers, policy_fn};
@@ -38,7 +40,7 @@ pub use explain::{AppliedRule, Explanation};
 pub use guard::{
     Authenticated as AuthenticatedPolicy, Deny, Guard, OnMethods, authenticated, deny, guard,
 };
-pub use list::{Policies, PoliciesBuilder};
+pub use list::Policies;
 pub use opening::{Opening, Optional, Permit, Public, optional, permit, public};
 pub use plan::{Plan, Requirement};
 pub use role::{Role, RoleHierarchy, RoleHierarchyBuilder, any_role, role};

@@ -1,0 +1,175 @@
+//! Properties of the parsers and writers that a stranger reaches.
+
+mod support;
+
+use http::header::{AUTHORIZATION, COOKIE, SEC_WEBSOCKET_PROTOCOL};
+use http::{HeaderName, HeaderValue, Method, Request};
+use proptest::prelude::*;
+use support::{Body, Greet, User, send};
+use tower::Layer as _;
+use tower_bearer::policy::{Claims, Policies, owner, public, scope, scope_list_contains, tenant};
+use tower_bearer::{
+    BearerAuthLayer, Challenge, Credential, Failure, Rejection, RejectionKind, Source, validator_fn,
+};
+
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
+        .block_on(future)
+}
+
+/// Accepts whatever the sources let through, and remembers it as the subject.
+fn echo() -> impl tower_bearer::Validator<Principal = Echo> {
+    validator_fn(|credential: Credential<'_>| {
+        let token = credential.token().to_owned();
+        Ok::<_, Failure>(Echo(token))
+    })
+}
+
+struct Echo(String);
+
+impl Claims for Echo {
+    fn subject(&self) -> Option<&str> {
+        Some(&self.0)
+    }
+}
+
+fn header_bytes() -> impl Strategy<Value = Vec<u8>> {
+    // What the `http` crate and hyper accept: no control characters but the tab.
+    let byte = prop_oneof![
+        8 => 0x20_u8..0x7f,
+        2 => 0x80_u8..=0xff,
+        1 => Just(b'\t'),
+        4 => prop::sample::select(&b" =,;\"bBe/"[..]),
+    ];
+    let noise = prop::collection::vec(byte, 0..40);
+    let start = prop::sample::select(vec![
+        "",
+        "Bearer ",
+        "bearer  ",
+        "Basic ",
+        "sid=",
+        "bearer, ",
+        "a=b; sid=",
+    ]);
+    (start, noise).prop_map(|(start, noise)| [start.as_bytes(), &noise].concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_024, failure_persistence: None, ..ProptestConfig::default() })]
+
+    // B08, G05
+    #[test]
+    fn no_header_makes_the_layer_panic_or_lets_through_what_its_source_forbids(
+        lines in prop::collection::vec((0..4_usize, header_bytes()), 0..4),
+        remove in any::<bool>(),
+    ) {
+        let names = [AUTHORIZATION, HeaderName::from_static("x-api-key"), COOKIE, SEC_WEBSOCKET_PROTOCOL];
+        let mut request = Request::get("/").header("upgrade", "websocket").body(Body::default()).unwrap();
+        for (name, value) in &lines {
+            request.headers_mut().append(&names[*name], HeaderValue::from_bytes(value).unwrap());
+        }
+        let mut layer = BearerAuthLayer::new(echo()).with_sources([
+            Source::bearer(),
+            Source::basic(),
+            Source::api_key(names[1].clone()),
+            Source::cookie("sid"),
+            Source::websocket_protocol("bearer"),
+        ]).unwrap();
+        if remove {
+            layer = layer.remove_credential();
+        }
+        let seen = wait(send(layer.layer(tower::service_fn(|request: Request<Body>| async move {
+            let echo = request.extensions().get::<tower_bearer::Authenticated<Echo>>().unwrap();
+            let left: Vec<u8> = request.headers().iter().flat_map(|(_, value)| {
+                [value.as_bytes(), b"\n"].concat()
+            }).collect();
+            let mut response = http::Response::new(Body::default());
+            response.extensions_mut().insert((echo.0.clone(), left));
+            Ok::<_, std::convert::Infallible>(response)
+        })), request));
+        if let Some((token, left)) = seen.response.extensions().get::<(String, Vec<u8>)>() {
+            prop_assert!(!token.is_empty());
+            prop_assert!(token.bytes().all(|byte| byte.is_ascii_graphic()), "{token:?}");
+            if remove && token.len() > 6 {
+                prop_assert!(
+                    !left.windows(token.len()).any(|window| window == token.as_bytes()),
+                    "the service still sees {token:?}"
+                );
+            }
+        } else {
+            prop_assert!(matches!(seen.status(), 400 | 401 | 403), "{}", seen.status());
+        }
+    }
+
+    // I01
+    #[test]
+    fn a_challenge_says_what_was_put_in_as_far_as_the_grammar_lets_it(
+        realm in ".{0,20}", error in ".{0,20}", scopes in prop::collection::vec(".{0,8}", 0..4),
+    ) {
+        let value = Challenge::bearer(&realm).error(&error).scope(&scopes).to_header_value();
+        let text = value.to_str().unwrap();
+        let parsed: Vec<_> = http_auth::parser::ChallengeParser::new(text)
+            .collect::<Result<_, _>>()
+            .map_err(|error| TestCaseError::fail(format!("{text}: {error}")))?;
+        prop_assert_eq!(parsed.len(), 1);
+        prop_assert_eq!(parsed[0].scheme, "Bearer");
+        let keep = |text: &str| text.chars().filter(|c| matches!(c, ' '..='~') && *c != '"' && *c != '\\').collect::<String>();
+        let scope = scopes.iter().map(|scope| keep(scope).replace(' ', "")).filter(|scope| !scope.is_empty()).collect::<Vec<_>>().join(" ");
+        let mut expected = vec![("realm", keep(&realm)), ("error", keep(&error))];
+        if !scope.is_empty() {
+            expected.push(("scope", scope));
+        }
+        let found: Vec<_> = parsed[0].params.iter().map(|(name, value)| (*name, value.to_unescaped())).collect();
+        prop_assert_eq!(found, expected);
+    }
+
+    // G05, A11
+    #[test]
+    fn no_path_makes_the_rules_panic(path in "(/|%|2|f|[.]|\\\\|;|a|\\PC|\\x00|e){0,24}") {
+        let policies: Policies<User> = Policies::builder()
+            .at("/a", public())
+            .under("/{t}/a", tenant("t"))
+            .under("/a/{u}", owner("u"))
+            .under("/é", scope("s"))
+            .build()
+            .unwrap();
+        let explanation = policies.explain(&Method::GET, &path);
+        prop_assert!(!explanation.to_string().is_empty());
+        if !path.starts_with('/') {
+            prop_assert!(explanation.requirement().is_err(), "A10");
+        }
+    }
+
+    #[test]
+    fn no_path_that_a_request_can_have_makes_the_service_panic(
+        path in "/(/|%|2|f|[.]|;|a|[!-~]|é|e){0,24}", token in "[a-z]{1,3}",
+    ) {
+        let Ok(uri) = path.parse::<http::Uri>() else { return Ok(()) };
+        let policies = Policies::builder()
+            .under("/{user}/a", owner("user"))
+            .under("/a/{user}", owner("user"))
+            .build()
+            .unwrap();
+        let mut request = Request::new(Body::default());
+        *request.uri_mut() = uri;
+        request.headers_mut().insert(AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
+        let service = BearerAuthLayer::new(echo()).with_policy(policies).layer(Greet);
+        let answer = wait(send(service, request));
+        match answer.response.extensions().get::<Rejection>().map(Rejection::kind) {
+            None => prop_assert_eq!(answer.status(), 200),
+            Some(RejectionKind::AmbiguousPath(_)) => prop_assert_eq!(answer.status(), 400),
+            Some(kind) => prop_assert_eq!(kind, RejectionKind::Forbidden),
+        }
+    }
+
+    // D10
+    #[test]
+    fn a_scope_is_in_a_list_exactly_when_it_is_one_of_its_words(
+        words in prop::collection::vec("[a-c:]{1,3}", 0..5), asked in "[a-c: ]{0,4}",
+    ) {
+        let list = words.join(" ");
+        prop_assert_eq!(scope_list_contains(&list, &asked), words.contains(&asked));
+    }
+}
