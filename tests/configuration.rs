@@ -243,16 +243,21 @@ fn a_request_is_explained_without_a_principal() {
     ] {
         assert_eq!(policies.explain(&method, path).to_string(), expected);
     }
+    // Neither a rule for every path nor a permission that may not be given names a path.
+    let explanation = policies.explain(&Method::GET, "/b");
+    assert!(explanation.is_unmatched_and_denied());
     let closed = rules()
+        .under("/", role("user"))
         .at("/a", authenticated())
         .deny_unmatched()
         .build()
         .unwrap();
+    assert!(!closed.explain(&Method::GET, "/a").is_unmatched_and_denied());
     let explanation = closed.explain(&Method::GET, "/b");
     assert!(explanation.is_unmatched_and_denied());
     assert_eq!(
         explanation.to_string(),
-        "GET /b needs a valid credential\n  then is refused with 403: no rule means it\n"
+        "GET /b needs a valid credential\n  0 restricts  under /: role(user)\n  then is refused with 403: no rule names it\n"
     );
 }
 

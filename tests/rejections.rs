@@ -13,8 +13,8 @@ use support::{Answer, Body, Greet, Unreachable, User, send, start};
 use tower::Layer as _;
 use tower_bearer::clock::ManualClock;
 use tower_bearer::policy::{
-    Denial, Policies, PolicyContext, acr, all_scopes, any_scope, max_age, optional, policy_fn,
-    public, role, scope,
+    Denial, Policies, PolicyContext, acr, all_scopes, any_scope, authenticated, max_age, optional,
+    permit, policy_fn, public, role, scope,
 };
 use tower_bearer::{
     BearerAuthLayer, Credential, Failure, InvalidReason, Outcome, Rejection, RejectionKind,
@@ -500,6 +500,39 @@ async fn what_is_allowed_reaches_the_service() {
     ] {
         let answer = send(layer().layer(Greet), request("GET", path, authorization)).await;
         assert_eq!((answer.status(), &*answer.body), (200, subject), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_no_rule_names_is_denied_if_asked_for() {
+    // A20
+    let policies = || {
+        Policies::builder()
+            .under("/", permit(role("root")))
+            .under("/", scope("orders:read"))
+            .at("/health", public())
+            .at("/me", authenticated())
+            .under(
+                "/slow",
+                policy_fn(|_: &PolicyContext<'_, User>| async { true }),
+            )
+            .deny_unmatched()
+    };
+    let service = BearerAuthLayer::new(Directory)
+        .with_policy(policies().build().unwrap())
+        .layer(Greet);
+    for (path, authorization, status) in [
+        ("/me", &["Bearer alice"][..], 200),
+        ("/slow", &["Bearer alice"], 200),
+        ("/else", &["Bearer alice"], 403),
+        ("/me/else", &["Bearer alice"], 403),
+        ("/else", &[], 401),
+        // restricted by a rule above, and so for nobody without a credential
+        ("/health", &[], 401),
+        ("/health", &["Bearer alice"], 200),
+    ] {
+        let answer = send(service.clone(), request("GET", path, authorization)).await;
+        assert_eq!(answer.status(), status, "{path} {authorization:?}");
     }
 }
 

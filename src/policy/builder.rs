@@ -44,9 +44,15 @@ impl<T: ?Sized> PoliciesBuilder<T> {
         self.push(path, Extent::Under, rule)
     }
 
-    /// Refuses requests that no rule applies to: 401 without a valid credential, 403 with one.
+    /// Refuses requests that no rule names: 401 without a valid credential, 403 with one.
     ///
-    /// Default: a valid credential is enough for them.
+    /// A request is named by a restricting rule that applies to it, and by an opening rule that lets
+    /// it pass. A rule for every path, `under("/", ..)`, names none: it restricts, and what no other
+    /// rule names is refused all the same. In such a list a path is taken out of the general refusal
+    /// by the first rule for it, so there, and only there, a restricting rule for a path lets more
+    /// through than none.
+    ///
+    /// Default: a valid credential is enough for what no rule names.
     pub fn deny_unmatched(mut self) -> Self {
         self.deny_unmatched = true;
         self

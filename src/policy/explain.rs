@@ -119,7 +119,7 @@ impl Explanation {
         &self.rules
     }
 
-    /// Whether it is refused whoever asks, because no rule means it.
+    /// Whether it is refused whoever asks, because no rule names it.
     #[must_use]
     pub fn is_unmatched_and_denied(&self) -> bool {
         self.denied && self.requirement.is_ok()
@@ -140,7 +140,7 @@ impl fmt::Display for Explanation {
             writeln!(f, "  {} {:<10} {}", rule.index, rule.verb, rule.label)?;
         }
         if self.denied {
-            writeln!(f, "  then is refused with 403: no rule means it")
+            writeln!(f, "  then is refused with 403: no rule names it")
         } else if self.rules.last().is_some_and(|rule| rule.ends) {
             Ok(())
         } else {

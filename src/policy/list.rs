@@ -152,17 +152,20 @@ impl<T: ?Sized> Policies<T> {
         };
         let (requirement, _) = self.requirement(&matched, method);
         let mut rules = Vec::new();
+        let mut named = false;
         for (index, rule) in self.applying(&matched, method) {
+            named |= rule.names();
             rules.push(AppliedRule::new(
                 index,
                 Arc::clone(&rule.label),
                 &rule.effect,
             ));
             if matches!(rule.effect, Effect::Public | Effect::Optional) {
+                named = true;
                 break;
             }
         }
-        let denied = self.inner.deny_unmatched && rules.is_empty();
+        let denied = self.inner.deny_unmatched && !named;
         Explanation::new(method, path, requirement, rules, denied)
     }
 
@@ -258,7 +261,7 @@ impl<T: ?Sized> Policies<T> {
             if !rule.applies(cx.request().method()) {
                 continue;
             }
-            named = true;
+            named |= rule.names();
             match &rule.effect {
                 Effect::Public | Effect::Optional => return so_far,
                 Effect::Restrict(policy) => {

@@ -8,7 +8,7 @@ use http::Method;
 use super::guard::{Guard, OnMethods};
 use super::methods::MethodSet;
 use super::opening::{Opening, Optional, Permit, Public};
-use super::pattern::PathPattern;
+use super::pattern::{Extent, PathPattern};
 use super::{Policy, describe};
 
 /// What may stand in a list of rules for principals of type `T`: a [`Guard`], an [`Opening`], or one
@@ -129,6 +129,18 @@ impl<T: ?Sized> Rule<T> {
         match &self.methods {
             Some(methods) => methods.applies(method, self.effect.is_opening()),
             None => true,
+        }
+    }
+
+    /// Whether a request that the rule lets pass counts as named by it. A rule for every path names
+    /// none, and a permission that was not given is none.
+    #[inline]
+    pub(super) fn names(&self) -> bool {
+        match self.effect {
+            Effect::Restrict(_) => {
+                self.pattern.extent() == Extent::At || !self.pattern.segments().is_empty()
+            }
+            Effect::Optional | Effect::Permit(_) | Effect::Public => false,
         }
     }
 
