@@ -9,7 +9,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::error::ConfigError;
 use crate::extract::{Source, Sources};
 use crate::observe::DecisionEvent;
-use crate::policy::{AuthenticatedPolicy, Guard, Policy, authenticated};
+use crate::policy::{AuthenticatedOnly, Guard, Policy, authenticated};
 use crate::respond::{ProblemDetails, Refusals, Responder};
 use crate::service::BearerAuth;
 use crate::validator::Validator;
@@ -46,7 +46,7 @@ use crate::validator::Validator;
 /// # layer(OpaqueTokens::new()).unwrap();
 /// ```
 #[must_use]
-pub struct BearerAuthLayer<V, P = Guard<AuthenticatedPolicy>> {
+pub struct BearerAuthLayer<V, P = Guard<AuthenticatedOnly>> {
     shared: Arc<Shared<V, P>>,
 }
 

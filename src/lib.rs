@@ -234,14 +234,18 @@ pub use request::RequestView;
 pub use respond::{ProblemDetails, Responder};
 pub use service::BearerAuth;
 pub use validator::{
-    BoxFuture, Expiring, Failure, FailureKind, ForScheme, IntoVerdict, InvalidReason, Or,
-    Validated, Validator, ValidatorFn, Verdict, markers, validator_fn,
+    BoxFuture, Failure, FailureKind, InvalidReason, Validated, Validator, Verdict, validator_fn,
 };
 #[cfg(feature = "opaque")]
 pub use validator::{OpaqueTokens, TokenDigest};
 
 #[cfg(feature = "axum")]
 pub use crate::axum::NotAuthenticated;
+
+/// The types behind [`validator_fn`] and the methods of [`Validator`], for those who have to name them.
+pub mod combinators {
+    pub use crate::validator::{Expiring, ForScheme, IntoVerdict, Or, ValidatorFn, markers};
+}
 
 /// Longer texts.
 pub mod _documentation {

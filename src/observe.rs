@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::fmt;
 
-use http::Method;
+use http::{Extensions, Method};
 
 use crate::extract::{CredentialSource, Scheme};
 use crate::principal::Presented;
@@ -21,6 +21,7 @@ pub struct DecisionEvent<'a> {
     pub(crate) method: &'a Method,
     pub(crate) presented: Option<Presented>,
     pub(crate) principal: Option<&'a (dyn Any + Send + Sync)>,
+    pub(crate) extensions: &'a Extensions,
 }
 
 /// How a request ended at the layer.
@@ -108,6 +109,14 @@ impl<'a> DecisionEvent<'a> {
     pub fn principal<T: 'static>(&self) -> Option<&'a T> {
         self.principal
             .and_then(|principal| principal.downcast_ref())
+    }
+}
+
+impl<'a> DecisionEvent<'a> {
+    /// What an outer layer has put into the request extensions, such as a request id.
+    #[must_use]
+    pub fn extension<T: Send + Sync + 'static>(&self) -> Option<&'a T> {
+        self.extensions.get()
     }
 }
 

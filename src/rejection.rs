@@ -196,10 +196,11 @@ impl Rejection {
 
     /// `needed` are the scopes of all rules for the request.
     pub(crate) fn denial(denial: Denial, scheme: Scheme, needed: Vec<Arc<str>>) -> Self {
-        let (kind, rule) = denial.into_parts();
+        let (kind, rule, source) = denial.into_parts();
         let refused = Inner {
             scheme: Some(scheme),
             rule,
+            source,
             ..Self::of(RejectionKind::Forbidden)
         };
         match kind {

@@ -1,10 +1,11 @@
 //! How a refusal looks: a problem document, a gRPC status, or what the application makes of it.
 
 use std::fmt;
+use std::mem;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
@@ -18,8 +19,8 @@ use crate::request::RequestView;
 ///
 /// Implemented by [`ProblemDetails`], the default, and by closures. Whatever it returns, the layer
 /// adds the [`Rejection`] to the extensions, `Cache-Control: no-store` and `Retry-After` where they
-/// are missing, and the challenges if the status is that of the rejection or 401. It drops the body
-/// for HEAD. gRPC requests are always answered with a gRPC status.
+/// are missing, and the challenges, unless it brings its own, if the status is that of the rejection or
+/// 401. It drops the body for HEAD. gRPC requests are always answered with a gRPC status.
 ///
 /// # Example
 ///
@@ -137,15 +138,23 @@ impl Refusals {
             None => {
                 let mut response = self.responder.respond(rejection, request);
                 if *request.method() == Method::HEAD {
-                    *response.body_mut() = Bytes::new();
+                    let body = mem::take(response.body_mut());
+                    // RFC 9110 section 8.6: the length of what GET would send. Without it, axum
+                    // announces that of the empty body.
+                    response
+                        .headers_mut()
+                        .entry(CONTENT_LENGTH)
+                        .or_insert_with(|| HeaderValue::from(body.len()));
                 }
                 response
             }
         };
         let is_grpc = response.headers().contains_key(&GRPC_STATUS);
         let status = response.status();
-        if is_grpc || status == answer.status || status == StatusCode::UNAUTHORIZED {
-            self.challenge(rejection, &answer, response.headers_mut());
+        let challenged = response.headers().contains_key(WWW_AUTHENTICATE);
+        if !challenged && (is_grpc || status == answer.status || status == StatusCode::UNAUTHORIZED)
+        {
+            self.challenge(rejection, &answer, status, response.headers_mut());
         }
         let headers = response.headers_mut();
         if let Some(after) = rejection.retry_after()
@@ -164,11 +173,19 @@ impl Refusals {
 
     /// One challenge a header line: several in one line are hard to tell apart
     /// ([RFC 9110 section 11.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-11.6.1)).
-    fn challenge(&self, rejection: &Rejection, answer: &Answer, headers: &mut HeaderMap) {
+    fn challenge(
+        &self,
+        rejection: &Rejection,
+        answer: &Answer,
+        status: StatusCode,
+        headers: &mut HeaderMap,
+    ) {
         let used = rejection.scheme();
         for offer in &self.challenges {
             let is_used = used.is_none_or(|used| used == offer.scheme);
             let value = match answer.challenge {
+                // RFC 9110 section 15.5.2: a responder may have made a 401 of it.
+                Challenges::None if status == StatusCode::UNAUTHORIZED => offer.plain.clone(),
                 Challenges::None => continue,
                 Challenges::Used if !is_used => continue,
                 Challenges::All if !is_used => offer.plain.clone(),

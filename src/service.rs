@@ -360,6 +360,7 @@ where
             latency,
             method: request.method(),
             presented,
+            extensions: request.extensions(),
             principal: principal.map(|principal| &**principal as &(dyn Any + Send + Sync)),
         };
         trace::decision(&event);

@@ -697,6 +697,61 @@ async fn the_cause_of_an_outage_is_kept_for_the_operator() {
 }
 
 #[tokio::test]
+async fn a_policy_can_name_the_cause_of_its_outage_and_the_hook_sees_what_outer_layers_know() {
+    #[derive(Clone)]
+    struct RequestId(u32);
+
+    let seen: Arc<Mutex<Vec<String>>> = Arc::default();
+    let log = Arc::clone(&seen);
+    let layer = BearerAuthLayer::new(Directory)
+        .with_policy(policy_fn(|_: &PolicyContext<'_, User>| async {
+            Err::<(), _>(Denial::unavailable().with_source("secret-text of the store"))
+        }))
+        .on_decision(move |event| {
+            let Outcome::Refused(rejection) = event.outcome() else {
+                return;
+            };
+            let cause = rejection.source().map(ToString::to_string);
+            let id = event.extension::<RequestId>().map(|id| id.0);
+            log.lock().unwrap().push(format!("{id:?} {cause:?}"));
+        });
+    let mut request = request("GET", "/", &["Bearer alice"]);
+    request.extensions_mut().insert(RequestId(7));
+    let answer = send(layer.layer(Unreachable), request).await;
+    assert_eq!(answer.status(), 503);
+    assert!(!answer.body.contains("secret-text"));
+    assert_eq!(
+        *seen.lock().unwrap(),
+        [r#"Some(7) Some("secret-text of the store")"#]
+    );
+}
+
+#[tokio::test]
+async fn a_responder_may_bring_its_own_challenge() {
+    let own = "Bearer realm=\"own\"";
+    let layer = layer().with_responder(move |rejection: &Rejection, _: &RequestView<'_>| {
+        let mut response = Response::new(Bytes::new());
+        *response.status_mut() = rejection.status();
+        response
+            .headers_mut()
+            .insert("www-authenticate", own.parse().unwrap());
+        response
+    });
+    let answer = send(layer.layer(Unreachable), request("GET", "/me", &[])).await;
+    assert_eq!(answer.challenges(), [own]);
+}
+
+#[tokio::test]
+async fn a_header_that_no_source_reads_is_not_looked_at() {
+    let layer = layer().with_sources([Source::cookie("sid")]).unwrap();
+    let mut request = request("GET", "/me", &["Bearer a b", "Other"]);
+    request
+        .headers_mut()
+        .insert("cookie", "sid=alice".parse().unwrap());
+    assert_eq!(send(layer.layer(Greet), request).await.body, "alice");
+}
+
+#[tokio::test]
 async fn the_hook_sees_every_decision() {
     let seen: Arc<Mutex<Vec<String>>> = Arc::default();
     let log = Arc::clone(&seen);

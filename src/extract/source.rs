@@ -244,7 +244,11 @@ impl Sources {
             Scheme::Basic => self.basic,
             Scheme::ApiKey | Scheme::Cookie => false,
         };
-        let found = authorization::read(request.headers(), offered, max_length)?;
+        let found = if self.bearer || self.basic {
+            authorization::read(request.headers(), offered, max_length)?
+        } else {
+            None
+        };
         if !self.others {
             return Ok(found);
         }

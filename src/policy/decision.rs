@@ -1,5 +1,6 @@
 //! What a policy answers.
 
+use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -178,11 +179,15 @@ impl fmt::Debug for Decision {
     }
 }
 
+/// An error for the operator.
+pub(crate) type Source = Arc<dyn Error + Send + Sync>;
+
 /// Why a policy refuses a request of an authenticated principal.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Denial {
     kind: DenialKind,
     rule: Option<Arc<str>>,
+    source: Option<Source>,
 }
 
 /// The kinds of [`Denial`].
@@ -219,7 +224,11 @@ pub enum DenialKind {
 
 impl Denial {
     fn new(kind: DenialKind) -> Self {
-        Self { kind, rule: None }
+        Self {
+            kind,
+            rule: None,
+            source: None,
+        }
     }
 
     /// It may not: 403.
@@ -266,6 +275,14 @@ impl Denial {
         })
     }
 
+    /// Attaches an error for the operator, found again as the `source` of the
+    /// [`Rejection`](crate::Rejection). It never reaches the client.
+    #[must_use]
+    pub fn with_source(mut self, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.source = Some(Arc::from(error.into()));
+        self
+    }
+
     /// What kind of denial it is.
     #[must_use]
     pub fn kind(&self) -> &DenialKind {
@@ -285,8 +302,8 @@ impl Denial {
         self
     }
 
-    pub(crate) fn into_parts(self) -> (DenialKind, Option<Arc<str>>) {
-        (self.kind, self.rule)
+    pub(crate) fn into_parts(self) -> (DenialKind, Option<Arc<str>>, Option<Source>) {
+        (self.kind, self.rule, self.source)
     }
 
     pub(super) fn is_unavailable(&self) -> bool {
@@ -309,6 +326,16 @@ impl Denial {
         } else {
             self
         }
+    }
+}
+
+impl fmt::Debug for Denial {
+    /// Without the error, whose text may quote its input.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Denial")
+            .field("kind", &self.kind)
+            .field("rule", &self.rule)
+            .finish_non_exhaustive()
     }
 }
 

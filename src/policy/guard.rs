@@ -136,17 +136,17 @@ pub struct OnMethods<R> {
 /// Asks nothing but a valid credential. Made by [`authenticated`].
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
-pub struct Authenticated;
+pub struct AuthenticatedOnly;
 
 /// Asks nothing but a valid credential.
 ///
 /// That is the default for what no rule names, so it says something only in a list that was built
 /// with [`deny_unmatched`](super::PoliciesBuilder::deny_unmatched).
-pub fn authenticated() -> Guard<Authenticated> {
-    guard(Authenticated)
+pub fn authenticated() -> Guard<AuthenticatedOnly> {
+    guard(AuthenticatedOnly)
 }
 
-impl<T: ?Sized> Policy<T> for Authenticated {
+impl<T: ?Sized> Policy<T> for AuthenticatedOnly {
     #[inline]
     fn decide(&self, _: &PolicyContext<'_, T>) -> Decision {
         Decision::Pass

@@ -37,9 +37,7 @@ pub use combine::{And, Not, Or};
 pub use context::PolicyContext;
 pub use decision::{Decision, Denial, DenialKind, Needs};
 pub use explain::{AppliedRule, Explanation};
-pub use guard::{
-    Authenticated as AuthenticatedPolicy, Deny, Guard, OnMethods, authenticated, deny, guard,
-};
+pub use guard::{AuthenticatedOnly, Deny, Guard, OnMethods, authenticated, deny, guard};
 pub use list::Policies;
 pub use opening::{Opening, Optional, Permit, Public, optional, permit, public};
 pub use plan::{Plan, Requirement};
