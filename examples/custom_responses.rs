@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Extension, Path, Request, State};
 use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, LOCATION, VARY};
 use axum::http::{HeaderValue, Method, Response, StatusCode};
 use axum::middleware::Next;
@@ -92,7 +92,9 @@ pub fn app(tokens: OpaqueTokens<User>) -> Result<Router, ConfigError> {
         .route("/metrics", get(show_metrics))
         .route("/projects/{project}", get(project))
         .route("/reports", get(|| async { "all is well\n" }))
-        .fallback(|| async { not_found().map(Full::new) })
+        .fallback(|Extension(id): Extension<RequestId>| async move {
+            not_found(Some(id)).map(Full::new)
+        })
         .layer(auth)
         // Outermost, so that refusals have an id too.
         .layer(axum::middleware::from_fn(with_request_id))
@@ -114,23 +116,18 @@ async fn show_metrics(State(metrics): State<Arc<Metrics>>) -> impl IntoResponse 
     )
 }
 
-tokio::task_local! {
-    /// The id of the request that the task is busy with. The event of a decision holds nothing of the
-    /// request but its method, so this is how the audit line learns which one it was.
-    static REQUEST_ID: u64;
-}
+/// The id of a request, in its extensions, where the layer and the handlers find it.
+#[derive(Clone, Copy)]
+struct RequestId(u64);
 
 /// Gives the request an id. One from the client could be anything, so it is not asked for.
-async fn with_request_id(request: Request, next: Next) -> axum::response::Response {
+async fn with_request_id(mut request: Request, next: Next) -> axum::response::Response {
     static LAST: AtomicU64 = AtomicU64::new(0);
     let id = LAST.fetch_add(1, Ordering::Relaxed) + 1;
-    let mut response = REQUEST_ID.scope(id, next.run(request)).await;
+    request.extensions_mut().insert(RequestId(id));
+    let mut response = next.run(request).await;
     response.headers_mut().insert("x-request-id", id.into());
     response
-}
-
-fn request_id() -> u64 {
-    REQUEST_ID.try_with(|id| *id).unwrap_or_default()
 }
 
 /// Makes the refusals. The layer adds the challenges, `Retry-After` and `Cache-Control`.
@@ -141,12 +138,13 @@ struct Answers {
 
 impl Responder for Answers {
     fn respond(&self, rejection: &Rejection, request: &RequestView<'_>) -> Response<Bytes> {
+        let id = request.extensions().get().copied();
         if rejection.status() == StatusCode::FORBIDDEN
             && rejection
                 .rule()
                 .is_some_and(|rule| self.hiding_rules.contains(rule))
         {
-            return not_found();
+            return not_found(id);
         }
         if rejection.kind() == RejectionKind::MissingCredential && is_browser(request) {
             return to_login();
@@ -158,23 +156,33 @@ impl Responder for Answers {
             _ => "The request is refused.",
         };
         // The kind and never its reason: why exactly a token is bad is for the audit log.
-        json_error(rejection.status(), rejection.kind().as_str(), message)
+        json_error(rejection.status(), rejection.kind().as_str(), message, id)
     }
 }
 
 /// The one answer for what does not exist and for what is nobody's business, with the same headers, or
 /// they would tell the two apart. (axum itself adds `Allow` where a route lacks the method, which tells
 /// that there is a route for projects, not that there is the project.)
-fn not_found() -> Response<Bytes> {
-    let mut response = json_error(StatusCode::NOT_FOUND, "not-found", "There is nothing here.");
+fn not_found(id: Option<RequestId>) -> Response<Bytes> {
+    let mut response = json_error(
+        StatusCode::NOT_FOUND,
+        "not-found",
+        "There is nothing here.",
+        id,
+    );
     response
         .headers_mut()
         .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
-fn json_error(status: StatusCode, code: &str, message: &str) -> Response<Bytes> {
-    let id = request_id();
+fn json_error(
+    status: StatusCode,
+    code: &str,
+    message: &str,
+    id: Option<RequestId>,
+) -> Response<Bytes> {
+    let id = id.map(|id| id.0);
     let body = json!({ "error": { "code": code, "message": message, "request_id": id } });
     let mut response = Response::new(Bytes::from(format!("{body}\n")));
     *response.status_mut() = status;
@@ -215,7 +223,7 @@ fn audit(event: &DecisionEvent<'_>) {
     };
     eprintln!(
         "audit request={} method={} outcome={outcome} kind={kind} reason={reason} user={user} rule={:?}",
-        request_id(),
+        event.extension::<RequestId>().map_or(0, |id| id.0),
         event.method(),
         event.rule().unwrap_or("-"),
     );
