@@ -9,9 +9,9 @@ mod support;
 
 use axum::Router;
 use axum::routing::get;
-use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use criterion::{Criterion, criterion_group, criterion_main};
 use http::{Method, Request, StatusCode};
-use support::{Bare, Body, TOKEN, User, call, request};
+use support::{BATCH, Body, TOKEN, User, bare, call, request};
 use tower::{Layer, Service};
 use tower_bearer::policy::{Policies, public, scope};
 use tower_bearer::{BearerAuthLayer, OpaqueTokens};
@@ -52,11 +52,7 @@ fn measure<S>(
 {
     assert_eq!(call(&mut service, make()).code(), expected, "{name}");
     group.bench_function(name, |bencher| {
-        bencher.iter_batched(
-            &make,
-            |request| call(&mut service, request),
-            BatchSize::SmallInput,
-        );
+        bencher.iter_batched(&make, |request| call(&mut service, request), BATCH);
     });
 }
 
@@ -82,17 +78,17 @@ fn hot_path(c: &mut Criterion) {
     let mut group = c.benchmark_group("hot_path");
     let order = |authorization: Option<&str>| request("/orders/7", authorization);
 
-    measure(&mut group, "bare", Bare, StatusCode::OK, || {
+    measure(&mut group, "bare", bare(), StatusCode::OK, || {
         order(Some(&bearer))
     });
     measure(
         &mut group,
         "tower-http static bearer",
-        static_token().layer(Bare),
+        static_token().layer(bare()),
         StatusCode::OK,
         || order(Some(&bearer)),
     );
-    let service = || layer().layer(Bare);
+    let service = || layer().layer(bare());
     measure(&mut group, "public path", service(), StatusCode::OK, || {
         request("/health", None)
     });
@@ -159,7 +155,7 @@ fn hot_path(c: &mut Criterion) {
                 bencher.iter_batched(
                     || axum(path, authorization),
                     |request| call(&mut app.clone(), request),
-                    BatchSize::SmallInput,
+                    BATCH,
                 );
             });
         };

@@ -5,9 +5,9 @@
 #[path = "support/mod.rs"]
 mod support;
 
-use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use http::StatusCode;
-use support::{Bare, TOKEN, User, call, request};
+use support::{BATCH, TOKEN, User, bare, call, request};
 use tower::Layer;
 use tower_bearer::policy::{Policies, public, scope};
 use tower_bearer::{BearerAuthLayer, OpaqueTokens};
@@ -41,7 +41,7 @@ fn rules(c: &mut Criterion) {
             tokens.insert(TOKEN, User).unwrap();
             let mut service = BearerAuthLayer::new(tokens)
                 .with_policy(policies(count))
-                .layer(Bare);
+                .layer(bare());
             let make = || request(path, Some(&bearer));
             assert_eq!(
                 call(&mut service, make()).status(),
@@ -49,11 +49,7 @@ fn rules(c: &mut Criterion) {
                 "{name}, {count}"
             );
             group.bench_function(BenchmarkId::from_parameter(count), |bencher| {
-                bencher.iter_batched(
-                    make,
-                    |request| call(&mut service, request),
-                    BatchSize::SmallInput,
-                );
+                bencher.iter_batched(make, |request| call(&mut service, request), BATCH);
             });
         }
         group.finish();

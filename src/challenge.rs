@@ -122,12 +122,32 @@ impl Challenge {
         // Every value went through `is_text`, the rest are literals of this file, so the text is
         // printable ASCII and the conversion cannot fail; a bare scheme is the safe answer if a
         // later change breaks that.
-        HeaderValue::from_str(&self.to_string())
-            .unwrap_or_else(|_| HeaderValue::from_static("Bearer"))
+        HeaderValue::try_from(self.to_text()).unwrap_or_else(|_| HeaderValue::from_static("Bearer"))
+    }
+
+    fn to_text(&self) -> String {
+        let length = self
+            .parameters
+            .iter()
+            .map(|(name, value)| name.len() + value.len() + 5);
+        let mut text = String::with_capacity(self.scheme.len() + length.sum::<usize>());
+        text.push_str(self.scheme);
+        for (index, (name, value)) in self.parameters.iter().enumerate() {
+            text.push_str(if index == 0 { " " } else { ", " });
+            text.push_str(name);
+            text.push_str("=\"");
+            text.push_str(value);
+            text.push('"');
+        }
+        text
     }
 
     fn push(mut self, name: &'static str, value: &str) -> Self {
-        let value: String = value.chars().filter(|c| is_text(*c)).collect();
+        let value: String = if value.bytes().all(|byte| is_text(char::from(byte))) {
+            value.to_owned()
+        } else {
+            value.chars().filter(|c| is_text(*c)).collect()
+        };
         match self.parameters.iter_mut().find(|(known, _)| *known == name) {
             Some((_, old)) => *old = value,
             None => self.parameters.push((name, value)),
@@ -138,18 +158,13 @@ impl Challenge {
 
 impl fmt::Display for Challenge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.scheme)?;
-        for (index, (name, value)) in self.parameters.iter().enumerate() {
-            let separator = if index == 0 { " " } else { ", " };
-            write!(f, "{separator}{name}=\"{value}\"")?;
-        }
-        Ok(())
+        f.write_str(&self.to_text())
     }
 }
 
 impl fmt::Debug for Challenge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Challenge").field(&self.to_string()).finish()
+        f.debug_tuple("Challenge").field(&self.to_text()).finish()
     }
 }
 

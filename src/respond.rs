@@ -93,6 +93,7 @@ struct Offer {
     challenge: Challenge,
     plain: HeaderValue,
     invalid_token: HeaderValue,
+    invalid_request: HeaderValue,
 }
 
 impl Refusals {
@@ -104,6 +105,8 @@ impl Refusals {
                 scheme,
                 plain: challenge.to_header_value(),
                 invalid_token: with_error(scheme, &challenge, Some("invalid_token"))
+                    .to_header_value(),
+                invalid_request: with_error(scheme, &challenge, Some("invalid_request"))
                     .to_header_value(),
                 challenge,
             })
@@ -200,6 +203,7 @@ impl Offer {
     fn value(&self, rejection: &Rejection, answer: &Answer) -> HeaderValue {
         match rejection.kind() {
             RejectionKind::InvalidToken(_) => return self.invalid_token.clone(),
+            RejectionKind::InvalidRequest(_) => return self.invalid_request.clone(),
             RejectionKind::MissingCredential if rejection.scopes().is_empty() => {
                 return self.plain.clone();
             }

@@ -1,11 +1,12 @@
 //! What both benchmarks share: the bare service, a principal, and the calls.
 
 use std::convert::Infallible;
-use std::future::{Future, Ready, ready};
+use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use criterion::BatchSize;
 use http::{Request, Response};
 use http_body_util::Full;
 use tower::Service;
@@ -25,23 +26,21 @@ impl Claims for User {
 }
 
 /// The service that all layers are put in front of.
-#[derive(Clone)]
-pub(crate) struct Bare;
-
-impl Service<Request<Body>> for Bare {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Ready<Result<Self::Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+pub(crate) fn bare() -> impl Service<
+    Request<Body>,
+    Response = Response<Body>,
+    Error = Infallible,
+    Future = impl Future<Output = Result<Response<Body>, Infallible>>,
+> + Clone {
+    tower::service_fn(|request: Request<Body>| async move {
         std::hint::black_box(&request);
-        ready(Ok(Response::new(Body::default())))
-    }
+        Ok(Response::new(Body::default()))
+    })
 }
+
+/// So many requests are made in advance, outside of the measured time: few enough to stay in the
+/// cache, as a request does that a server has just read, and enough to hide the cost of the clock.
+pub(crate) const BATCH: BatchSize = BatchSize::NumIterations(16);
 
 /// A request as a server hands it on: a few headers, and the extensions that hyper or axum put there.
 pub(crate) fn request(path: &str, authorization: Option<&str>) -> Request<Body> {

@@ -264,13 +264,11 @@ impl<T: ?Sized> Policies<T> {
             named |= rule.names();
             match &rule.effect {
                 Effect::Public | Effect::Optional => return so_far,
-                Effect::Restrict(policy) => {
-                    let decision = decide(rule, policy, form, matched, cx);
-                    so_far = so_far.and(|| decision);
-                    if matches!(so_far, Decision::Deny(_)) {
-                        return so_far;
-                    }
-                }
+                Effect::Restrict(policy) => match decide(rule, policy, form, matched, cx) {
+                    Decision::Pass => {}
+                    Decision::Deny(denial) => return Decision::Deny(denial),
+                    waiting @ Decision::Wait(_) => so_far = so_far.and(|| waiting),
+                },
                 Effect::Permit(policy) => match decide(rule, policy, form, matched, cx) {
                     Decision::Pass => return so_far,
                     Decision::Deny(denial) if !denial.is_unavailable() => {}
