@@ -71,15 +71,22 @@ impl<'a> RequestView<'a> {
 
     /// The raw path, without query, that path rules are matched against.
     ///
-    /// With the feature `axum` this is the path of axum's `OriginalUri` where that is present,
-    /// i.e. the full path inside `Router::nest`; otherwise it is the path of [`uri`](Self::uri).
+    /// This is the path of [`uri`](Self::uri). With the feature `axum`, inside `Router::nest`, it is
+    /// the full path: that of axum's `OriginalUri`, if what is left in the URI is its end. A URI that
+    /// something else has rewritten is taken as it is.
     #[must_use]
     pub fn path(&self) -> &'a str {
+        let path = self.uri.path();
         #[cfg(feature = "axum")]
         if let Some(original) = self.extensions.get::<axum::extract::OriginalUri>() {
-            return original.0.path();
+            let original = original.0.path();
+            // `nest("/api", ..)` leaves `/x` of `/api/x`, and `/` of `/api`. axum sets the extension
+            // once for a request and does not know of a rewrite or of a second dispatch.
+            if original.ends_with(path) || path == "/" {
+                return original;
+            }
         }
-        self.uri.path()
+        path
     }
 
     /// The header fields of the request, the credential among them.

@@ -5,8 +5,8 @@ mod support;
 use http::{HeaderName, Method};
 use support::User;
 use tower_bearer::policy::{
-    Policies, PoliciesBuilder, RoleHierarchy, acr, any_role, any_scope, authenticated, deny,
-    optional, owner, permit, public, role, scope, tenant,
+    PathAmbiguity, Policies, PoliciesBuilder, Requirement, RoleHierarchy, acr, any_role, any_scope,
+    authenticated, deny, optional, owner, permit, public, role, scope, tenant,
 };
 use tower_bearer::{
     BearerAuthLayer, ConfigError, Credential, Failure, OpaqueTokens, Source, TokenDigest,
@@ -77,6 +77,22 @@ fn each_fault_is_named_with_what_was_expected() {
                     .at("/a", role("x").on([Method::HEAD])),
             ),
             "rule 1 `at /a: role(x) on HEAD` can never take effect: rule 0 `at /a: public() on GET` stands above it and decides every request it names; move it up or remove it",
+        ),
+        (
+            build(
+                rules()
+                    .under("/a", deny().on([Method::GET]))
+                    .at("/a", role("x").on(["PROPFIND".parse().unwrap()])),
+            ),
+            "rule 1 `at /a: role(x) on PROPFIND` can never take effect: rule 0 `under /a: deny() on GET` stands above it and decides every request it names; move it up or remove it",
+        ),
+        (
+            build(
+                rules()
+                    .under("/a", permit(authenticated()))
+                    .at("/a", role("x")),
+            ),
+            "rule 1 `at /a: role(x)` can never take effect: rule 0 `under /a: permit(authenticated())` stands above it and decides every request it names; move it up or remove it",
         ),
         (
             build(rules().at("/a", public().on([]))),
@@ -243,9 +259,15 @@ fn a_request_is_explained_without_a_principal() {
     ] {
         assert_eq!(policies.explain(&method, path).to_string(), expected);
     }
-    // Neither a rule for every path nor a permission that may not be given names a path.
+    // A permission may be given or not; what it leaves is denied, but not for everybody.
     let explanation = policies.explain(&Method::GET, "/b");
-    assert!(explanation.is_unmatched_and_denied());
+    assert!(!explanation.is_unmatched_and_denied());
+    assert!(
+        explanation
+            .to_string()
+            .ends_with("then is refused with 403: no rule names it\n")
+    );
+    // A rule for every path names none.
     let closed = rules()
         .under("/", role("user"))
         .at("/a", authenticated())
@@ -259,6 +281,26 @@ fn a_request_is_explained_without_a_principal() {
         explanation.to_string(),
         "GET /b needs a valid credential\n  0 restricts  under /: role(user)\n  then is refused with 403: no rule names it\n"
     );
+}
+
+#[test]
+fn a_target_that_is_no_path_is_opened_by_no_rule_for_a_path() {
+    // A10
+    let policies = rules()
+        .at("/", public())
+        .under("/admin", role("admin"))
+        .insecure_allow_path(PathAmbiguity::NotAbsolute)
+        .build()
+        .unwrap();
+    for target in ["", "*", "admin"] {
+        let explanation = policies.explain(&Method::GET, target);
+        assert_eq!(
+            explanation.requirement(),
+            Ok(Requirement::Credential),
+            "{target:?}"
+        );
+    }
+    assert_eq!(policies.explain(&Method::GET, "admin").rules().len(), 1);
 }
 
 #[test]

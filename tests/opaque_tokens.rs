@@ -1,6 +1,4 @@
 //! The table of opaque tokens: what it accepts, and that it may change while requests run.
-#![cfg(feature = "opaque")]
-
 mod support;
 
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -33,7 +33,10 @@ impl<T: ?Sized> PoliciesBuilder<T> {
     ///
     /// `path` begins with `/`; `{name}` stands for exactly one segment. A restricting rule means the
     /// path with and without a trailing slash, and an empty segment where `{name}` stands last,
-    /// since routers take these for the same. An opening rule means the path to the letter.
+    /// since some routers take these for the same. An opening rule means the path to the letter.
+    ///
+    /// A file server answers `/docs/` with a file of another name, such as `/docs/index.html`: guard
+    /// directories with [`under`](Self::under).
     pub fn at(self, path: &str, rule: impl IntoRule<T>) -> Self {
         self.push(path, Extent::At, rule)
     }
@@ -164,8 +167,8 @@ fn check_reachable<T: ?Sized>(rules: &[Rule<T>]) -> Result<(), ConfigError> {
         }
         let ends = match &rule.effect {
             Effect::Public | Effect::Optional => true,
-            Effect::Restrict(policy) => policy.always_denies(),
-            Effect::Permit(_) => false,
+            Effect::Restrict(policy) => policy.foregone() == Some(false),
+            Effect::Permit(policy) => policy.foregone() == Some(true),
         };
         if ends {
             enders.entry(first).or_default().push(index);

@@ -18,7 +18,8 @@ pub enum PathAmbiguity {
     ControlCharacter,
     /// A segment `.` or `..`, raw or escaped.
     DotSegment,
-    /// A `%25` followed by two hexadecimal digits, which becomes another path if decoded twice.
+    /// An escaped `%` before two hexadecimal digits, as in `%2561`, which becomes another path if
+    /// decoded twice.
     DoubleEncoding,
     /// A `%2f`, which some read as `/`.
     EncodedSlash,
@@ -166,11 +167,12 @@ fn read_odd(raw: &str, allowed: Allowed) -> Result<Reading, PathAmbiguity> {
     let mut loose = false;
     allowed.check(!raw.starts_with('/'), Kind::NotAbsolute, &mut loose)?;
 
-    let (bad, double) = escapes(raw);
-    allowed.check(bad, Kind::BadEscape, &mut loose)?;
-    allowed.check(double, Kind::DoubleEncoding, &mut loose)?;
+    allowed.check(has_bad_escape(raw), Kind::BadEscape, &mut loose)?;
     let raw_slashes = slashes(raw);
     let mut path = decode(raw, allowed, &mut loose)?;
+    // Looked for in what is decoded: the digits behind a `%25` may be escaped themselves.
+    let double = has_escape(&path);
+    allowed.check(double, Kind::DoubleEncoding, &mut loose)?;
     if double {
         path = decode(&path, allowed, &mut loose)?.into_owned().into();
         if has_escape(&path) {
@@ -259,16 +261,10 @@ fn has_escape(text: &str) -> bool {
     (0..bytes.len()).any(|at| bytes[at] == b'%' && hex_at(bytes, at + 1))
 }
 
-/// Whether there is a `%` without two digits, and a `%25` with two more.
-fn escapes(text: &str) -> (bool, bool) {
+/// Whether there is a `%` without two digits.
+fn has_bad_escape(text: &str) -> bool {
     let bytes = text.as_bytes();
-    let mut bad = false;
-    let mut double = false;
-    for at in (0..bytes.len()).filter(|at| bytes[*at] == b'%') {
-        bad |= !hex_at(bytes, at + 1);
-        double |= bytes[at..].starts_with(b"%25") && hex_at(bytes, at + 3);
-    }
-    (bad, double)
+    (0..bytes.len()).any(|at| bytes[at] == b'%' && !hex_at(bytes, at + 1))
 }
 
 #[cfg(test)]
@@ -316,6 +312,9 @@ mod tests {
             ("/%2561dmin", Err(DoubleEncoding)),
             ("/%252f", Err(DoubleEncoding)),
             ("/%25252f", Err(DoubleEncoding)),
+            ("/%25%36%31dmin", Err(DoubleEncoding)),
+            ("/%256%31dmin", Err(DoubleEncoding)),
+            ("/%25%32%66", Err(DoubleEncoding)),
             // A06
             ("//admin", Err(RepeatedSlash)),
             ("/api//x", Err(RepeatedSlash)),

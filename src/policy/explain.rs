@@ -47,6 +47,7 @@ pub struct AppliedRule {
     label: Arc<str>,
     verb: &'static str,
     ends: bool,
+    may_permit: bool,
 }
 
 impl AppliedRule {
@@ -61,6 +62,7 @@ impl AppliedRule {
             label,
             verb,
             ends,
+            may_permit: matches!(effect, Effect::Permit(_)),
         }
     }
 
@@ -119,10 +121,10 @@ impl Explanation {
         &self.rules
     }
 
-    /// Whether it is refused whoever asks, because no rule names it.
+    /// Whether it is refused whoever asks, because no rule names it and none may permit it.
     #[must_use]
     pub fn is_unmatched_and_denied(&self) -> bool {
-        self.denied && self.requirement.is_ok()
+        self.denied && self.requirement.is_ok() && !self.rules.iter().any(|rule| rule.may_permit)
     }
 }
 

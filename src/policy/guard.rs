@@ -120,8 +120,8 @@ impl<T: ?Sized, P: Policy<T>> Policy<T> for Guard<P> {
         self.policy.check(segments)
     }
 
-    fn always_denies(&self) -> bool {
-        self.policy.always_denies()
+    fn foregone(&self) -> Option<bool> {
+        self.policy.foregone()
     }
 }
 
@@ -155,6 +155,10 @@ impl<T: ?Sized> Policy<T> for AuthenticatedOnly {
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("authenticated()")
     }
+
+    fn foregone(&self) -> Option<bool> {
+        Some(true)
+    }
 }
 
 /// Refuses everybody. Made by [`deny`].
@@ -176,8 +180,8 @@ impl<T: ?Sized> Policy<T> for Deny {
         f.write_str("deny()")
     }
 
-    fn always_denies(&self) -> bool {
-        true
+    fn foregone(&self) -> Option<bool> {
+        Some(false)
     }
 }
 

@@ -51,13 +51,12 @@ impl MethodSet {
         }
     }
 
-    /// Whether a rule for `self` applies wherever one for `other` does.
-    pub(super) fn covers(&self, other: &Self) -> bool {
-        other.named.iter().all(|method| {
-            self.named.contains(method)
-                || (matches!(*method, Method::HEAD | Method::CONNECT)
-                    && self.named.contains(&Method::GET))
-        })
+    /// Whether a rule for `self` applies to every method that `other` names.
+    pub(super) fn covers(&self, other: &Self, opening: bool) -> bool {
+        other
+            .named
+            .iter()
+            .all(|method| self.applies(method, opening))
     }
 }
 

@@ -128,10 +128,11 @@ pub trait Policy<T: ?Sized>: Send + Sync {
         Ok(())
     }
 
-    /// Whether it refuses every principal, so that no rule below it can take effect. The default
-    /// says no.
-    fn always_denies(&self) -> bool {
-        false
+    /// What it says to every request of every principal, if that is always the same: `true` passes,
+    /// `false` refuses. With it a list finds the rules that can never take effect. The default says
+    /// that it depends.
+    fn foregone(&self) -> Option<bool> {
+        None
     }
 }
 
@@ -158,8 +159,8 @@ macro_rules! forward {
                 (**self).check(segments)
             }
 
-            fn always_denies(&self) -> bool {
-                (**self).always_denies()
+            fn foregone(&self) -> Option<bool> {
+                (**self).foregone()
             }
         }
     )*};

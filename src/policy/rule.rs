@@ -150,7 +150,7 @@ impl<T: ?Sized> Rule<T> {
             && match (&self.methods, &later.methods) {
                 (None, _) => true,
                 (Some(_), None) => false,
-                (Some(mine), Some(theirs)) => mine.covers(theirs),
+                (Some(mine), Some(theirs)) => mine.covers(theirs, self.effect.is_opening()),
             }
     }
 }

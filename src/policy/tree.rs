@@ -209,11 +209,13 @@ impl Tree {
         self.lists.len() - 1
     }
 
-    /// The rules that mean `path`, which begins with `/` or is taken as if it did.
+    /// The rules that mean `path`; none if it does not begin with `/`.
     #[inline]
     pub(crate) fn find(&self, path: &str) -> Lists<'_> {
         let mut lists = Lists::new();
-        self.walk(0, path.strip_prefix('/').unwrap_or(path), &mut lists);
+        if let Some(rest) = path.strip_prefix('/') {
+            self.walk(0, rest, &mut lists);
+        }
         lists
     }
 
