@@ -167,6 +167,13 @@ fn hot_path(c: &mut Criterion) {
         StatusCode::OK,
     );
     measure_axum(
+        "bare router, public path",
+        router(),
+        "/health",
+        None,
+        StatusCode::OK,
+    );
+    measure_axum(
         "public path",
         router().layer(layer()),
         "/health",

@@ -103,11 +103,10 @@ fn is_owner(directory: DirectoryClient) -> Guard<impl Policy<User>> {
                 Ok(Some(owner)) if owner == user.id => Ok(()),
                 // The same answer whether the task is somebody else's or nobody's.
                 Ok(_) => Err(Denial::forbidden()),
-                Err(error) => {
-                    // A denial carries no error, so it is reported here.
-                    eprintln!("owner of a task: {error}");
-                    Err(Denial::unavailable_for(RETRY_AFTER))
-                }
+                // The hook in `app` finds the error as the source of the rejection.
+                Err(error) => Err(Denial::unavailable()
+                    .with_retry_after(RETRY_AFTER)
+                    .with_source(error)),
             }
         }
     })

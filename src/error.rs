@@ -31,6 +31,15 @@ pub enum ConfigError {
         /// The rule that hides it.
         hiding: String,
     },
+    /// A rule whose policy has a fault.
+    #[error("rule `{rule}`: {fault}")]
+    Rule {
+        /// The rule at fault.
+        rule: String,
+        /// What is wrong with it.
+        #[source]
+        fault: Box<ConfigError>,
+    },
     /// A rule limited to an empty list of methods.
     #[error(
         "rule `{rule}`: `.on([])` names no method, so it would never apply; leave `.on` out for all methods"
@@ -39,13 +48,11 @@ pub enum ConfigError {
         /// The rule at fault.
         rule: String,
     },
-    /// A rule reads a path segment that its pattern does not name.
+    /// A policy reads a path segment that the pattern of its rule does not name.
     #[error(
-        "rule `{rule}` reads the segment {segment:?}, which its pattern does not name: write `{{{segment}}}` into the path"
+        "reads the segment {segment:?}, which no pattern names: write `{{{segment}}}` into the path of the rule"
     )]
     UnknownSegment {
-        /// The rule at fault.
-        rule: String,
         /// The name that the pattern lacks.
         segment: String,
     },
@@ -57,9 +64,9 @@ pub enum ConfigError {
         /// The text at fault.
         scope: String,
     },
-    /// A policy that was given no alternative, so that it could never be satisfied.
+    /// A policy that was given an empty list or an empty name, so that it could never be satisfied.
     #[error(
-        "`{policy}` was given an empty list, so no request could ever satisfy it; name at least one value"
+        "`{policy}` was given nothing to look for, so no request could ever satisfy it; name at least one value"
     )]
     Empty {
         /// The name of the policy.
@@ -131,6 +138,9 @@ pub enum PatternProblem {
     /// A request path with this feature is refused before any rule, so no pattern may contain it.
     #[error("contains {0}, which is refused in requests too")]
     Ambiguous(PathAmbiguity),
+    /// It does not begin with `/`.
+    #[error("does not begin with `/`")]
+    NotAbsolute,
     /// Something that looks like a capture but is not `{name}`.
     #[error(
         "segment {segment:?} is not understood: a variable segment is a whole `{{name}}` of letters, digits and `_`; for everything below a path use `under`"

@@ -231,7 +231,7 @@ pub use policy::{Policies, Policy};
 pub use principal::Authenticated;
 pub use rejection::{Rejection, RejectionKind, RequestFault};
 pub use request::RequestView;
-pub use respond::{ProblemDetails, Responder};
+pub use respond::{ProblemDetails, Responder, responder_fn};
 pub use service::BearerAuth;
 pub use validator::{
     BoxFuture, Failure, FailureKind, InvalidReason, Validated, Validator, Verdict, validator_fn,

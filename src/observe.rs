@@ -55,7 +55,9 @@ impl<'a> DecisionEvent<'a> {
         self.outcome
     }
 
-    /// The rule that opened the path or refused the request, as the list prints it.
+    /// The one rule that decided, as the list prints it: the one that made the path public or
+    /// optional, or the one that refused. `None` where no single rule did: for a request that all its
+    /// rules let pass, and for one that was refused for its credential or its path.
     #[must_use]
     pub fn rule(&self) -> Option<&'a str> {
         self.rule

@@ -1,7 +1,7 @@
 //! What validators and policies see of a request: everything but its body.
 
-use std::cell::Cell;
 use std::fmt;
+use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use http::{Extensions, HeaderMap, Method, Request, Uri};
@@ -19,7 +19,7 @@ pub struct RequestView<'a> {
     headers: &'a HeaderMap,
     extensions: &'a Extensions,
     clock: &'a dyn Clock,
-    now: Cell<Option<SystemTime>>,
+    now: OnceLock<SystemTime>,
 }
 
 impl<'a> RequestView<'a> {
@@ -52,7 +52,7 @@ impl<'a> RequestView<'a> {
             headers: request.headers(),
             extensions: request.extensions(),
             clock,
-            now: Cell::new(None),
+            now: OnceLock::new(),
         }
     }
 
@@ -104,12 +104,7 @@ impl<'a> RequestView<'a> {
     /// The time of the layer's clock. Read at most once a request, and only if asked for.
     #[must_use]
     pub fn now(&self) -> SystemTime {
-        if let Some(now) = self.now.get() {
-            return now;
-        }
-        let now = self.clock.now();
-        self.now.set(Some(now));
-        now
+        *self.now.get_or_init(|| self.clock.now())
     }
 }
 

@@ -59,6 +59,28 @@ where
     }
 }
 
+/// Gives a closure the types of a [`Responder`], so that it needs none of its own.
+///
+/// ```
+/// use bytes::Bytes;
+/// use http::Response;
+/// use tower_bearer::{BearerAuthLayer, Failure, responder_fn, validator_fn};
+///
+/// let layer = BearerAuthLayer::new(validator_fn(|_| Ok::<_, Failure>("somebody")))
+///     .with_responder(responder_fn(|rejection, _| {
+///         let mut response = Response::new(Bytes::from_static(b"no"));
+///         *response.status_mut() = rejection.status();
+///         response
+///     }));
+/// # let _ = layer;
+/// ```
+pub fn responder_fn<F>(f: F) -> F
+where
+    F: Fn(&Rejection, &RequestView<'_>) -> Response<Bytes> + Send + Sync,
+{
+    f
+}
+
 /// Answers with `application/problem+json`
 /// ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)): type, title, status, detail, and the OAuth
 /// error code as the member `error`.

@@ -36,7 +36,7 @@ fn each_fault_is_named_with_what_was_expected() {
     let cases: Vec<(Result<(), ConfigError>, &str)> = vec![
         (
             build(rules().at("admin", public())),
-            r#"path pattern "admin": contains no leading slash, which is refused in requests too"#,
+            r#"path pattern "admin": does not begin with `/`"#,
         ),
         (
             build(rules().under("/files/*", public())),
@@ -96,38 +96,38 @@ fn each_fault_is_named_with_what_was_expected() {
         ),
         (
             build(rules().at("/a", public().on([]))),
-            "rule `at /a: public() on `: `.on([])` names no method, so it would never apply; leave `.on` out for all methods",
+            "rule `at /a: public() on no method`: `.on([])` names no method, so it would never apply; leave `.on` out for all methods",
         ),
         (
             build(rules().under("/t/{id}", tenant("tenant"))),
-            r#"rule `tenant("tenant")` reads the segment "tenant", which its pattern does not name: write `{tenant}` into the path"#,
+            r#"rule `under /t/{id}: tenant({tenant})`: reads the segment "tenant", which no pattern names: write `{tenant}` into the path of the rule"#,
         ),
         (
             build(rules().under(
                 "/u/{id}",
                 role("admin").or(owner("user")).not().and(authenticated()),
             )),
-            r#"rule `owner("user")` reads the segment "user", which its pattern does not name: write `{user}` into the path"#,
+            r#"rule `under /u/{id}: (not (role(admin) or owner({user})) and authenticated())`: reads the segment "user", which no pattern names: write `{user}` into the path of the rule"#,
         ),
         (
             build(rules().under("/a", permit(scope("orders read")))),
-            r#"scope "orders read" is not one scope token: 1 or more printable ASCII characters without space, `"` and `\` (RFC 6749 section 3.3)"#,
+            r#"rule `under /a: permit(scope(orders read))`: scope "orders read" is not one scope token: 1 or more printable ASCII characters without space, `"` and `\` (RFC 6749 section 3.3)"#,
         ),
         (
             build(rules().under("/a", any_scope(none))),
-            "`any_scope` was given an empty list, so no request could ever satisfy it; name at least one value",
+            "rule `under /a: any_scope()`: `any_scope` was given nothing to look for, so no request could ever satisfy it; name at least one value",
         ),
         (
             build(rules().under("/a", any_role(none))),
-            "`any_role` was given an empty list, so no request could ever satisfy it; name at least one value",
+            "rule `under /a: role()`: `any_role` was given nothing to look for, so no request could ever satisfy it; name at least one value",
         ),
         (
             build(rules().under("/a", acr(["m\"fa"]))),
-            r#"acr value "m\"fa" is not usable: 1 or more printable ASCII characters without space, `"` and `\` (RFC 9470 section 3)"#,
+            r#"rule `under /a: acr(m"fa)`: acr value "m\"fa" is not usable: 1 or more printable ASCII characters without space, `"` and `\` (RFC 9470 section 3)"#,
         ),
         (
             build(rules().under("/a", roles.role("editr"))),
-            r#"role "editr" is not in the hierarchy, which knows ["admin", "editor"]"#,
+            r#"rule `under /a: role(editr)`: role "editr" is not in the hierarchy, which knows ["admin", "editor"]"#,
         ),
         (
             RoleHierarchy::builder()
@@ -136,6 +136,18 @@ fn each_fault_is_named_with_what_was_expected() {
                 .build()
                 .map(drop),
             r#"roles stand above each other in a circle: ["a", "b"]"#,
+        ),
+        (
+            build(rules().under("/a", role(""))),
+            "rule `under /a: role()`: `role` was given nothing to look for, so no request could ever satisfy it; name at least one value",
+        ),
+        (
+            sources([Source::bearer().trust_origin("https://a.example")]),
+            "credential source `Bearer`: expected no trusted origin, which only a cookie has",
+        ),
+        (
+            sources([Source::api_key(HeaderName::from_static("origin"))]),
+            "credential source `header origin`: expected a header field of the application's own, such as x-api-key",
         ),
         (
             sources([]),
@@ -249,7 +261,7 @@ fn a_request_is_explained_without_a_principal() {
         (
             Method::POST,
             "/orders/7",
-            "POST /orders/7 needs a valid credential\n  0 may permit under /: permit(role(root))\n  2 restricts  under /orders: scope(orders:read)\n  3 restricts  under /orders: scope(orders:write) on POST\n  then passes\n",
+            "POST /orders/7 needs a valid credential\n  0 may permit under /: permit(role(root))\n  2 restricts  under /orders: scope(orders:read)\n  3 restricts  under /orders: scope(orders:write) on POST\n  then passes, if they do\n",
         ),
         (
             Method::GET,

@@ -769,7 +769,7 @@ fn explain_says_what_the_service_does() {
                     // "Whoever asks" means whoever asks.
                     (Ok(_), None) if explained.is_unmatched_and_denied() => false,
                     // The general refusal, for whom no rule has given a permission.
-                    (Ok(_), Some(RejectionKind::Forbidden)) if by.is_none() => {
+                    (Ok(_), Some(RejectionKind::Forbidden)) if by == Some("the rest: deny()") => {
                         explained.is_unmatched_and_denied() || permits(&explained)
                     }
                     (Ok(Requirement::Public), kind) => kind.is_none(),

@@ -62,8 +62,8 @@ fn answer(name: &str) -> Result<Validated<User>, Failure> {
             auth_time: Some(start() - Duration::from_secs(300)),
             ..user
         })),
-        "ending" => Ok(Validated::new(user).expires_at(start() + Duration::from_secs(1))),
-        "ended" => Ok(Validated::new(user).expires_at(start())),
+        "ending" => Ok(Validated::new(user).with_expiry(start() + Duration::from_secs(1))),
+        "ended" => Ok(Validated::new(user).with_expiry(start())),
         "down" => Err(Failure::unavailable("secret-text of the store")),
         "busy" => Err(Failure::throttled(Duration::from_millis(1_500))),
         "malformed" => Err(Failure::invalid(InvalidReason::Malformed)),
@@ -86,7 +86,7 @@ fn layer() -> BearerAuthLayer<Directory, Policies<User>> {
         .under(
             "/store",
             policy_fn(|_: &PolicyContext<'_, User>| {
-                Denial::unavailable_for(Duration::from_secs(30)).pipe()
+                Err::<(), _>(Denial::unavailable().with_retry_after(Duration::from_secs(30)))
             }),
         )
         .under(
@@ -102,14 +102,6 @@ fn layer() -> BearerAuthLayer<Directory, Policies<User>> {
         .with_policy(policies)
         .with_clock(ManualClock::new(start()))
 }
-
-trait Pipe: Sized {
-    fn pipe(self) -> Result<(), Self> {
-        Err(self)
-    }
-}
-
-impl Pipe for Denial {}
 
 fn request(method: &str, path: &str, tokens: &[&str]) -> Request<Body> {
     let mut request = Request::builder().method(method).uri(path);
@@ -873,11 +865,7 @@ async fn a_preflight_passes_only_when_asked_for_and_only_if_it_is_one() {
 
 #[tokio::test]
 async fn a_policy_with_a_fault_refuses_everything_and_its_opposite_too() {
-    for (name, policy) in [
-        ("scope", scope("a b")),
-        ("not scope", scope("a b")),
-        ("empty", any_scope([""; 0])),
-    ] {
+    for (name, policy) in [("scope", scope("a b")), ("empty", any_scope([""; 0]))] {
         let answer = send(
             BearerAuthLayer::new(Directory)
                 .with_policy(policy.clone())

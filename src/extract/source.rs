@@ -1,6 +1,6 @@
 //! The ordered list of places that a credential may stand in.
 
-use http::header::{AUTHORIZATION, COOKIE, HOST, SEC_WEBSOCKET_PROTOCOL};
+use http::header::{self, AUTHORIZATION, COOKIE, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderMap, HeaderName, Request};
 
 use super::credential::{Credential, CredentialSource, Scheme};
@@ -39,6 +39,8 @@ use crate::request::RequestView;
 #[must_use]
 pub struct Source {
     kind: Kind,
+    /// Origins from which a cookie may act.
+    trusted: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,30 +48,35 @@ enum Kind {
     ApiKey(HeaderName),
     Basic,
     Bearer,
-    Cookie { name: String, trusted: Vec<String> },
+    Cookie { name: String },
     WebSocketProtocol { marker: String },
 }
 
 impl Source {
+    fn of(kind: Kind) -> Self {
+        Self {
+            kind,
+            trusted: Vec::new(),
+        }
+    }
+
     /// `Authorization: Bearer <token>`
     /// ([RFC 6750 section 2.1](https://www.rfc-editor.org/rfc/rfc6750#section-2.1)).
     pub fn bearer() -> Self {
-        Self { kind: Kind::Bearer }
+        Self::of(Kind::Bearer)
     }
 
     /// `Authorization: Basic <base64>`
     /// ([RFC 7617](https://www.rfc-editor.org/rfc/rfc7617#section-2)). With the feature `basic`,
     /// `Credential::basic` reads user and password.
     pub fn basic() -> Self {
-        Self { kind: Kind::Basic }
+        Self::of(Kind::Basic)
     }
 
     /// A header field that holds nothing but a key, such as `x-api-key`. The key is printable
     /// ASCII without space.
     pub fn api_key(header: HeaderName) -> Self {
-        Self {
-            kind: Kind::ApiKey(header),
-        }
+        Self::of(Kind::ApiKey(header))
     }
 
     /// A cookie by its exact name.
@@ -82,12 +89,7 @@ impl Source {
     /// header is no browser and passes. Where the check falls back to comparing `Origin` with the
     /// host, the scheme is not compared, because behind a proxy it is not known: use HSTS.
     pub fn cookie(name: impl Into<String>) -> Self {
-        Self {
-            kind: Kind::Cookie {
-                name: name.into(),
-                trusted: Vec::new(),
-            },
-        }
+        Self::of(Kind::Cookie { name: name.into() })
     }
 
     /// The subprotocol behind `marker` in a WebSocket handshake: a browser cannot set
@@ -99,19 +101,16 @@ impl Source {
     /// `ws.protocols(["bearer"])`). The header ends up in the access logs of some proxies, so prefer
     /// tokens that live for seconds.
     pub fn websocket_protocol(marker: impl Into<String>) -> Self {
-        Self {
-            kind: Kind::WebSocketProtocol {
-                marker: marker.into(),
-            },
-        }
+        Self::of(Kind::WebSocketProtocol {
+            marker: marker.into(),
+        })
     }
 
     /// Adds an origin from which a cookie may act, for example `https://app.example.com`. Compared
-    /// whole, with its scheme. No effect on other sources than [`cookie`](Self::cookie).
+    /// whole, with its scheme. Default: none but the origin of the service itself. On another source than
+    /// [`cookie`](Self::cookie) it is an error of `with_sources`.
     pub fn trust_origin(mut self, origin: impl Into<String>) -> Self {
-        if let Kind::Cookie { trusted, .. } = &mut self.kind {
-            trusted.push(origin.into());
-        }
+        self.trusted.push(origin.into());
         self
     }
 
@@ -120,16 +119,13 @@ impl Source {
             Kind::ApiKey(header) => format!("header {header}"),
             Kind::Basic => String::from("Basic"),
             Kind::Bearer => String::from("Bearer"),
-            Kind::Cookie { name, .. } => format!("cookie {name}"),
+            Kind::Cookie { name } => format!("cookie {name}"),
             Kind::WebSocketProtocol { marker } => format!("websocket protocol {marker}"),
         }
     }
 
     fn same_place(&self, other: &Self) -> bool {
-        match (&self.kind, &other.kind) {
-            (Kind::Cookie { name: a, .. }, Kind::Cookie { name: b, .. }) => a == b,
-            (a, b) => a == b,
-        }
+        self.kind == other.kind
     }
 
     fn check(&self) -> Result<(), ConfigError> {
@@ -140,18 +136,16 @@ impl Source {
             })
         };
         match &self.kind {
-            Kind::ApiKey(header)
-                if [AUTHORIZATION, COOKIE, HOST, SEC_WEBSOCKET_PROTOCOL].contains(header) =>
-            {
+            Kind::ApiKey(header) if TAKEN.contains(header) => {
                 fault("expected a header field of the application's own, such as x-api-key")
             }
-            Kind::Cookie { name, .. } if !is_token(name.as_bytes()) => {
+            Kind::Cookie { name } if !is_token(name.as_bytes()) => {
                 fault("expected a cookie name: a token of RFC 9110 section 5.6.2")
             }
             Kind::WebSocketProtocol { marker } if !is_token(marker.as_bytes()) => {
                 fault("expected a subprotocol name: a token of RFC 9110 section 5.6.2")
             }
-            Kind::Cookie { trusted, .. } => trusted.iter().try_for_each(|origin| {
+            Kind::Cookie { .. } => self.trusted.iter().try_for_each(|origin| {
                 if is_origin(origin) {
                     Ok(())
                 } else {
@@ -160,10 +154,31 @@ impl Source {
                     })
                 }
             }),
+            _ if !self.trusted.is_empty() => {
+                fault("expected no trusted origin, which only a cookie has")
+            }
             _ => Ok(()),
         }
     }
 }
+
+/// Header fields that mean something else already.
+const TAKEN: [HeaderName; 14] = [
+    header::ACCEPT,
+    header::AUTHORIZATION,
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::COOKIE,
+    header::HOST,
+    header::ORIGIN,
+    header::PROXY_AUTHORIZATION,
+    header::SEC_WEBSOCKET_PROTOCOL,
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::USER_AGENT,
+];
 
 /// An origin as a browser sends it: scheme, host, and a port only where it is not the default one
 /// ([RFC 6454 section 6.2](https://www.rfc-editor.org/rfc/rfc6454#section-6.2)).
@@ -267,7 +282,7 @@ impl Sources {
             let next = match &source.kind {
                 Kind::Bearer | Kind::Basic => None,
                 Kind::ApiKey(header) => read_api_key(headers, header, max_length)?,
-                Kind::Cookie { name, .. } => cookie::read(headers, name, max_length)?,
+                Kind::Cookie { name } => cookie::read(headers, name, max_length)?,
                 Kind::WebSocketProtocol { marker }
                     if websocket::is_handshake(request.method(), headers) =>
                 {
@@ -281,9 +296,7 @@ impl Sources {
             if found.is_some() {
                 return Err(ExtractError::Multiple);
             }
-            if let Kind::Cookie { trusted, .. } = &source.kind {
-                trusted_origins = trusted;
-            }
+            trusted_origins = &source.trusted;
             found = next;
         }
         let by_cookie = found
@@ -314,7 +327,7 @@ impl Sources {
                 Kind::Bearer | Kind::WebSocketProtocol { .. } => {
                     (Scheme::Bearer, Challenge::bearer(realm))
                 }
-                Kind::Cookie { name, .. } => (Scheme::Cookie, Challenge::cookie(realm, name)),
+                Kind::Cookie { name } => (Scheme::Cookie, Challenge::cookie(realm, name)),
             };
             if !challenges.iter().any(|(_, known)| *known == challenge) {
                 challenges.push((scheme, challenge));
@@ -367,7 +380,7 @@ impl Sources {
             // Other cookies and the marker have to stay for the service.
             CredentialSource::Cookie => {
                 for place in &self.list {
-                    if let Kind::Cookie { name, .. } = &place.kind {
+                    if let Kind::Cookie { name } = &place.kind {
                         hide_elements(headers, &COOKIE, b';', remove, |_, element| {
                             element
                                 .split(|byte| *byte == b'=')

@@ -116,7 +116,10 @@ impl<T: ?Sized> PoliciesBuilder<T> {
                         Segment::Literal(_) => None,
                     })
                     .collect();
-                policy.check(&names)?;
+                policy.check(&names).map_err(|fault| ConfigError::Rule {
+                    rule: rule.label.to_string(),
+                    fault: Box::new(fault),
+                })?;
             }
         }
         check_reachable(&self.rules)?;

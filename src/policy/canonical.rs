@@ -32,6 +32,18 @@ pub enum PathAmbiguity {
 }
 
 impl PathAmbiguity {
+    const ALL: [Self; 9] = [
+        PathAmbiguity::Backslash,
+        PathAmbiguity::BadEscape,
+        PathAmbiguity::ControlCharacter,
+        PathAmbiguity::DotSegment,
+        PathAmbiguity::DoubleEncoding,
+        PathAmbiguity::EncodedSlash,
+        PathAmbiguity::NotAbsolute,
+        PathAmbiguity::PathParameter,
+        PathAmbiguity::RepeatedSlash,
+    ];
+
     /// The reason in one word, for logs and metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -72,6 +84,12 @@ pub(crate) struct Allowed(u16);
 impl Allowed {
     pub(crate) fn insert(&mut self, kind: PathAmbiguity) {
         self.0 |= 1 << kind as u16;
+    }
+
+    pub(crate) fn iter(self) -> impl Iterator<Item = PathAmbiguity> {
+        PathAmbiguity::ALL
+            .into_iter()
+            .filter(move |kind| self.contains(*kind))
     }
 
     fn contains(self, kind: PathAmbiguity) -> bool {

@@ -38,7 +38,7 @@ use super::guard::{Guard, guard};
 ///             match database.owner_of(&task).await {
 ///                 Ok(owner) if owner == user => Ok(()),
 ///                 Ok(_) => Err(Denial::forbidden()),
-///                 Err(_) => Err(Denial::unavailable()),
+///                 Err(error) => Err(Denial::unavailable().with_source(error)),
 ///             }
 ///         }
 ///     }).named("owner"))

@@ -6,6 +6,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::error::ConfigError;
 use crate::validator::BoxFuture;
 
 /// The answer of a policy.
@@ -160,6 +161,12 @@ impl From<bool> for Decision {
     }
 }
 
+impl From<Denial> for Decision {
+    fn from(denial: Denial) -> Self {
+        Decision::Deny(denial)
+    }
+}
+
 impl From<Result<(), Denial>> for Decision {
     fn from(result: Result<(), Denial>) -> Self {
         match result {
@@ -267,12 +274,18 @@ impl Denial {
         Self::new(DenialKind::Unavailable { retry_after: None })
     }
 
-    /// It cannot be told right now: 503 with this `Retry-After`.
+    /// What a policy with a fault says. Not "no", because `not` would turn that into "yes".
+    pub(super) fn misconfigured(fault: &ConfigError) -> Self {
+        Self::unavailable().with_source(fault.clone())
+    }
+
+    /// Sets what `Retry-After` says. Has no effect on kinds that are answered without that header.
     #[must_use]
-    pub fn unavailable_for(retry_after: Duration) -> Self {
-        Self::new(DenialKind::Unavailable {
-            retry_after: Some(retry_after),
-        })
+    pub fn with_retry_after(mut self, after: Duration) -> Self {
+        if let DenialKind::Unavailable { retry_after } = &mut self.kind {
+            *retry_after = Some(after);
+        }
+        self
     }
 
     /// Attaches an error for the operator, found again as the `source` of the

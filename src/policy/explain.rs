@@ -27,7 +27,7 @@ use super::rule::Effect;
 ///     policies.explain(&Method::GET, "/admin/users").to_string(),
 ///     "GET /admin/users needs a valid credential\n  \
 ///      0 restricts  under /admin: role(admin)\n  \
-///      then passes\n",
+///      then passes, if they do\n",
 /// );
 /// # Ok::<(), tower_bearer::ConfigError>(())
 /// ```
@@ -145,8 +145,10 @@ impl fmt::Display for Explanation {
             writeln!(f, "  then is refused with 403: no rule names it")
         } else if self.rules.last().is_some_and(|rule| rule.ends) {
             Ok(())
-        } else {
+        } else if self.rules.is_empty() {
             writeln!(f, "  then passes")
+        } else {
+            writeln!(f, "  then passes, if they do")
         }
     }
 }

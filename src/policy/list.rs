@@ -56,6 +56,7 @@ use crate::request::RequestView;
 /// ]);
 /// # Ok::<(), tower_bearer::ConfigError>(())
 /// ```
+#[must_use]
 pub struct Policies<T: ?Sized> {
     inner: Arc<Inner<T>>,
 }
@@ -64,7 +65,8 @@ struct Inner<T: ?Sized> {
     rules: Vec<Rule<T>>,
     tree: Tree,
     allowed: Allowed,
-    deny_unmatched: bool,
+    /// What becomes of a request that no rule names, if it is refused.
+    denied_rest: Option<Arc<str>>,
 }
 
 /// The rules that mean a path.
@@ -135,7 +137,7 @@ impl<T: ?Sized> Policies<T> {
                 rules,
                 tree,
                 allowed,
-                deny_unmatched,
+                denied_rest: deny_unmatched.then(|| Arc::from("the rest: deny()")),
             }),
         }
     }
@@ -165,7 +167,7 @@ impl<T: ?Sized> Policies<T> {
                 break;
             }
         }
-        let denied = self.inner.deny_unmatched && !named;
+        let denied = self.inner.denied_rest.is_some() && !named;
         Explanation::new(method, path, requirement, rules, denied)
     }
 
@@ -280,10 +282,10 @@ impl<T: ?Sized> Policies<T> {
                 },
             }
         }
-        if self.inner.deny_unmatched && !named {
-            return Decision::Deny(Denial::forbidden());
+        match &self.inner.denied_rest {
+            Some(label) if !named => Decision::Deny(Denial::forbidden().by_rule(label)),
+            _ => so_far,
         }
-        so_far
     }
 }
 
@@ -377,7 +379,8 @@ impl<T: ?Sized> fmt::Debug for Policies<T> {
     }
 }
 
-/// A table: position, path, methods, rule. The last line says what happens to the rest.
+/// A table: position, path, methods, rule. Its last line says what happens to the rest; below it stands
+/// what [`insecure_allow_path`](super::PoliciesBuilder::insecure_allow_path) lets through.
 impl<T: ?Sized> fmt::Display for Policies<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rows = self.inner.rules.iter().map(|rule| {
@@ -389,11 +392,14 @@ impl<T: ?Sized> fmt::Display for Policies<T> {
                 rule.effect.to_string(),
             ]
         });
-        let rest = if self.inner.deny_unmatched {
-            "deny()"
-        } else {
-            "authenticated()"
+        let rest = match self.inner.denied_rest {
+            Some(_) => "deny()",
+            None => "authenticated()",
         };
-        write_table(f, rows.collect(), rest)
+        write_table(f, rows.collect(), rest)?;
+        for ambiguity in self.inner.allowed.iter() {
+            writeln!(f, "insecure: lets through a path with {ambiguity}")?;
+        }
+        Ok(())
     }
 }

@@ -62,6 +62,9 @@ impl MethodSet {
 
 impl fmt::Display for MethodSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.named.is_empty() {
+            return f.write_str("no method");
+        }
         for (index, method) in self.named.iter().enumerate() {
             if index > 0 {
                 f.write_str(", ")?;

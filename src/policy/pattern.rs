@@ -64,6 +64,9 @@ impl PathPattern {
             pattern: text.to_owned(),
             problem,
         };
+        if !text.starts_with('/') {
+            return Err(fault(PatternProblem::NotAbsolute));
+        }
         if text.contains(['?', '#']) {
             return Err(fault(PatternProblem::Query));
         }
@@ -187,9 +190,9 @@ mod tests {
             segment: segment.to_owned(),
         };
         let cases = [
-            ("", Ambiguous(PathAmbiguity::NotAbsolute)),
-            ("admin", Ambiguous(PathAmbiguity::NotAbsolute)),
-            ("*", Ambiguous(PathAmbiguity::NotAbsolute)),
+            ("", NotAbsolute),
+            ("admin", NotAbsolute),
+            ("*", NotAbsolute),
             ("/a/../b", Ambiguous(PathAmbiguity::DotSegment)),
             ("/a//b", Ambiguous(PathAmbiguity::RepeatedSlash)),
             ("/a;b", Ambiguous(PathAmbiguity::PathParameter)),

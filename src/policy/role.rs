@@ -14,7 +14,10 @@ use crate::error::ConfigError;
 /// Needs one role: 403 without it.
 pub fn role(role: impl Into<Arc<str>>) -> Guard<Role> {
     let role = role.into();
-    Role::new(role.clone(), vec![role], None)
+    let fault = role
+        .is_empty()
+        .then_some(ConfigError::Empty { policy: "role" });
+    Role::new(role.clone(), vec![role], fault)
 }
 
 /// Needs one of these roles.
@@ -52,8 +55,8 @@ impl Role {
 
 impl<T: Claims + ?Sized> Policy<T> for Role {
     fn decide(&self, cx: &PolicyContext<'_, T>) -> Decision {
-        if self.fault.is_some() {
-            return Decision::Deny(Denial::unavailable());
+        if let Some(fault) = &self.fault {
+            return Denial::misconfigured(fault).into();
         }
         let principal = cx.principal();
         self.sufficient

@@ -46,7 +46,7 @@ pub struct Scopes {
     mode: Mode,
     scopes: Vec<Arc<str>>,
     /// Kept, so that a request does not check the configuration.
-    usable: bool,
+    fault: Option<ConfigError>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,13 +65,13 @@ impl Scopes {
             name,
             mode,
             scopes: scopes.into_iter().collect(),
-            usable: true,
+            fault: None,
         };
-        scopes.usable = scopes.fault().is_none();
+        scopes.fault = scopes.find_fault();
         guard(scopes)
     }
 
-    fn fault(&self) -> Option<ConfigError> {
+    fn find_fault(&self) -> Option<ConfigError> {
         if self.scopes.is_empty() {
             return Some(ConfigError::Empty { policy: self.name });
         }
@@ -95,8 +95,8 @@ impl Scopes {
 impl<T: Claims + ?Sized> Policy<T> for Scopes {
     #[inline]
     fn decide(&self, cx: &PolicyContext<'_, T>) -> Decision {
-        if !self.usable {
-            return Decision::Deny(Denial::unavailable());
+        if let Some(fault) = &self.fault {
+            return Denial::misconfigured(fault).into();
         }
         let principal = cx.principal();
         let granted = match self.mode {
@@ -122,7 +122,7 @@ impl<T: Claims + ?Sized> Policy<T> for Scopes {
     }
 
     fn check(&self, _: &[&str]) -> Result<(), ConfigError> {
-        self.fault().map_or(Ok(()), Err)
+        self.fault.clone().map_or(Ok(()), Err)
     }
 }
 

@@ -67,7 +67,7 @@ impl<T: Claims + ?Sized> Policy<T> for Tenant {
     }
 
     fn check(&self, segments: &[&str]) -> Result<(), ConfigError> {
-        check("tenant", &self.segment, segments)
+        check(&self.segment, segments)
     }
 }
 
@@ -86,21 +86,24 @@ impl<T: Claims + ?Sized> Policy<T> for Owner {
     }
 
     fn check(&self, segments: &[&str]) -> Result<(), ConfigError> {
-        check("owner", &self.segment, segments)
+        check(&self.segment, segments)
     }
 }
 
 /// Outside of a list, where no pattern names the segment, nothing can be told; not even the opposite.
 fn value<'a, T: ?Sized>(cx: &PolicyContext<'a, T>, segment: &str) -> Result<Cow<'a, str>, Denial> {
-    cx.segment(segment).ok_or_else(Denial::unavailable)
+    cx.segment(segment).ok_or_else(|| {
+        Denial::misconfigured(&ConfigError::UnknownSegment {
+            segment: segment.to_owned(),
+        })
+    })
 }
 
-fn check(policy: &str, segment: &str, segments: &[&str]) -> Result<(), ConfigError> {
+fn check(segment: &str, segments: &[&str]) -> Result<(), ConfigError> {
     if segments.contains(&segment) {
         return Ok(());
     }
     Err(ConfigError::UnknownSegment {
-        rule: format!("{policy}({segment:?})"),
         segment: segment.to_owned(),
     })
 }

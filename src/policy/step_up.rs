@@ -38,9 +38,9 @@ where
 {
     let mut acr = Acr {
         values: values.into_iter().map(Into::into).collect(),
-        usable: true,
+        fault: None,
     };
-    acr.usable = acr.fault().is_none();
+    acr.fault = acr.find_fault();
     guard(acr)
 }
 
@@ -58,11 +58,11 @@ pub fn max_age(age: Duration) -> Guard<MaxAge> {
 #[derive(Clone, Debug)]
 pub struct Acr {
     values: Vec<Arc<str>>,
-    usable: bool,
+    fault: Option<ConfigError>,
 }
 
 impl Acr {
-    fn fault(&self) -> Option<ConfigError> {
+    fn find_fault(&self) -> Option<ConfigError> {
         if self.values.is_empty() {
             return Some(ConfigError::Empty { policy: "acr" });
         }
@@ -77,8 +77,8 @@ impl Acr {
 
 impl<T: Claims + ?Sized> Policy<T> for Acr {
     fn decide(&self, cx: &PolicyContext<'_, T>) -> Decision {
-        if !self.usable {
-            return Decision::Deny(Denial::unavailable());
+        if let Some(fault) = &self.fault {
+            return Denial::misconfigured(fault).into();
         }
         let acr = cx.principal().acr();
         if self.values.iter().any(|value| Some(value.as_ref()) == acr) {
@@ -94,7 +94,7 @@ impl<T: Claims + ?Sized> Policy<T> for Acr {
     }
 
     fn check(&self, _: &[&str]) -> Result<(), ConfigError> {
-        self.fault().map_or(Ok(()), Err)
+        self.fault.clone().map_or(Ok(()), Err)
     }
 }
 

@@ -9,6 +9,7 @@ use crate::request::RequestView;
 
 /// A validator whose principals say when they end. Made by [`Validator::expiring`].
 #[derive(Clone)]
+#[must_use]
 pub struct Expiring<V, F> {
     validator: V,
     expires_at: F,
@@ -63,9 +64,9 @@ fn limit<T>(
     expires_at: &impl Fn(&T) -> Option<SystemTime>,
 ) -> Validated<T> {
     let own = expires_at(validated.principal());
-    match (validated.expiry(), own) {
-        (Some(known), Some(own)) => validated.expires_at(known.min(own)),
-        (None, Some(own)) => validated.expires_at(own),
+    match (validated.expires_at(), own) {
+        (Some(known), Some(own)) => validated.with_expiry(known.min(own)),
+        (None, Some(own)) => validated.with_expiry(own),
         (_, None) => validated,
     }
 }

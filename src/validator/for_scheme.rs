@@ -6,6 +6,7 @@ use crate::request::RequestView;
 
 /// A validator that is asked only for one scheme. Made by [`Validator::for_scheme`].
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct ForScheme<V> {
     validator: V,
     scheme: Scheme,

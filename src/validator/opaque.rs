@@ -176,9 +176,9 @@ impl<T: Send + Sync + 'static> Validator for OpaqueTokens<T> {
         let Some(entry) = table.get(&digest) else {
             return Verdict::Ready(Err(Failure::invalid(InvalidReason::Unknown)));
         };
-        let mut validated = Validated::shared(Arc::clone(&entry.principal));
+        let mut validated = Validated::from_shared(Arc::clone(&entry.principal));
         if let Some(expires_at) = entry.expires_at {
-            validated = validated.expires_at(expires_at);
+            validated = validated.with_expiry(expires_at);
             if validated.is_expired(request.now()) {
                 return Verdict::Ready(Err(Failure::invalid(InvalidReason::Expired)));
             }

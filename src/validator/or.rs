@@ -19,6 +19,7 @@ use crate::request::RequestView;
 /// wait, the second is asked before the wait, since the request is at hand only then; its own future
 /// is polled only if needed. So put the one that answers at once first.
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct Or<A, B> {
     first: A,
     second: B,

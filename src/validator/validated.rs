@@ -13,12 +13,12 @@ pub struct Validated<T> {
 impl<T> Validated<T> {
     /// A principal whose credential does not end by itself.
     pub fn new(principal: T) -> Self {
-        Self::shared(Arc::new(principal))
+        Self::from_shared(Arc::new(principal))
     }
 
     /// A principal shared with a table or a cache, which costs no allocation.
     #[must_use]
-    pub fn shared(principal: Arc<T>) -> Self {
+    pub fn from_shared(principal: Arc<T>) -> Self {
         Self {
             principal,
             expires_at: None,
@@ -28,7 +28,7 @@ impl<T> Validated<T> {
     /// Sets the moment from which the layer refuses the credential: at `expires_at` and later it is
     /// 401 `invalid_token`. The layer adds no leeway; a validator that grants some adds it here.
     #[must_use]
-    pub fn expires_at(mut self, expires_at: SystemTime) -> Self {
+    pub fn with_expiry(mut self, expires_at: SystemTime) -> Self {
         self.expires_at = Some(expires_at);
         self
     }
@@ -41,7 +41,7 @@ impl<T> Validated<T> {
 
     /// The moment from which the credential is refused, if it ends by itself.
     #[must_use]
-    pub fn expiry(&self) -> Option<SystemTime> {
+    pub fn expires_at(&self) -> Option<SystemTime> {
         self.expires_at
     }
 

@@ -66,6 +66,7 @@ where
 }
 
 /// A validator made by [`validator_fn`].
+#[must_use]
 pub struct ValidatorFn<F, M> {
     f: F,
     marker: PhantomData<fn() -> M>,

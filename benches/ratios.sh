@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Prints the benchmarks as ratios, from what the last run left in target/criterion.
+#
+#   cargo bench --features axum && benches/ratios.sh
+set -euo pipefail
+cd "$(dirname "$0")/.."
+criterion="${CARGO_TARGET_DIR:-target}/criterion"
+
+# The median of one benchmark in nanoseconds.
+median() {
+  sed 's/.*"median":{"confidence_interval":{[^}]*},"point_estimate":\([0-9.]*\).*/\1/' \
+    "$criterion/$1/new/estimates.json"
+}
+
+ratio() { awk -v a="$(median "$1")" -v b="$(median "$2")" 'BEGIN { printf "%.2f", a / b }'; }
+
+[ -d "$criterion/hot_path" ] || { echo "run first: cargo bench --features axum" >&2; exit 1; }
+
+echo "| request | against the bare \`service_fn\` |"
+echo "|---|---|"
+for name in "bare" "tower-http static bearer" "public path" "opaque allowed" "opaque refused" \
+  "missing" "malformed" "oversized"; do
+  echo "| $name | $(ratio "hot_path/$name" hot_path/bare) |"
+done
+echo
+echo "| axum router | against the bare router |"
+echo "|---|---|"
+echo "| public path | $(ratio "axum/public path" "axum/bare router, public path") |"
+echo "| opaque allowed | $(ratio "axum/opaque allowed" "axum/bare router") |"
+echo
+echo "| rules | 10 | 100 | 1,000 | 10,000 |"
+echo "|---|---|---|---|---|"
+for name in "matching" "not matching" "public"; do
+  row="| $name"
+  for count in 10 100 1000 10000; do
+    row="$row | $(ratio "rules, $name/$count" "rules, $name/10")"
+  done
+  echo "$row |"
+done
