@@ -15,7 +15,8 @@ use crate::principal::Authenticated;
 ///
 /// `Authenticated<User>` fails with 500 and [`NotAuthenticated`] where there is no principal: the
 /// layer is missing, or the path is `public` or `optional`. There, take
-/// `Option<Authenticated<User>>`, which is `None` for a request without a principal.
+/// `Option<Authenticated<User>>`, which is `None` for a request without a principal. It is `None` too
+/// where the layer is missing or its principal is another type, so use it only on such paths.
 ///
 /// # Example
 ///
@@ -97,8 +98,14 @@ impl<T> fmt::Display for NotAuthenticated<T> {
 impl<T> std::error::Error for NotAuthenticated<T> {}
 
 impl<T> IntoResponse for NotAuthenticated<T> {
-    /// The text names the types for whoever writes the server; it holds nothing of the request.
+    /// In a build with debug assertions the body says which layer is missing; in others it says
+    /// nothing, since the names of types are nobody's business.
     fn into_response(self) -> Response {
-        (StatusCode::INTERNAL_SERVER_ERROR, self.to_string()).into_response()
+        let body = if cfg!(debug_assertions) {
+            self.to_string()
+        } else {
+            String::from("internal server error")
+        };
+        (StatusCode::INTERNAL_SERVER_ERROR, body).into_response()
     }
 }

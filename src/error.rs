@@ -113,7 +113,7 @@ pub enum ConfigError {
     },
     /// A trusted origin that no browser would ever send.
     #[error(
-        "trusted origin {origin:?}: expected `scheme://host` or `scheme://host:port` in lower case, without a path or a trailing slash"
+        "trusted origin {origin:?}: expected `scheme://host`, or `scheme://host:port` for another port than the default one, in lower case, without a path or a trailing slash"
     )]
     Origin {
         /// The text at fault.

@@ -20,7 +20,8 @@ use crate::request::RequestView;
 /// Implemented by [`ProblemDetails`], the default, and by closures. Whatever it returns, the layer
 /// adds the [`Rejection`] to the extensions, `Cache-Control: no-store` and `Retry-After` where they
 /// are missing, and the challenges, unless it brings its own, if the status is that of the rejection or
-/// 401. It drops the body for HEAD. gRPC requests are always answered with a gRPC status.
+/// 401. It drops the body for HEAD. gRPC requests (a POST with `content-type: application/grpc..`) are always
+/// answered with a gRPC status.
 ///
 /// # Example
 ///
@@ -159,8 +160,9 @@ impl Refusals {
     ) -> Response<Bytes> {
         let answer = answer(rejection.kind());
         let mut response = match grpc_content_type(request.headers()) {
-            Some(content_type) => grpc(&answer, content_type),
-            None => {
+            // gRPC is POST; anything else only claims to be.
+            Some(content_type) if *request.method() == Method::POST => grpc(&answer, content_type),
+            _ => {
                 let mut response = self.responder.respond(rejection, request);
                 if *request.method() == Method::HEAD {
                     let body = mem::take(response.body_mut());
@@ -186,7 +188,9 @@ impl Refusals {
             && !headers.contains_key(RETRY_AFTER)
         {
             // Whole seconds, and never "at once".
-            let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+            let seconds = after
+                .as_secs()
+                .saturating_add(u64::from(after.subsec_nanos() > 0));
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
         if !headers.contains_key(CACHE_CONTROL) {

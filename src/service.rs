@@ -379,11 +379,12 @@ where
         let settings = &self.settings;
         match authenticated {
             Some(authenticated) => {
-                settings.sources.hide(
-                    request,
-                    authenticated.presented().source,
-                    settings.remove_credential,
-                );
+                if settings.remove_credential {
+                    settings.sources.hide_all(request, true);
+                } else {
+                    let source = authenticated.presented().source;
+                    settings.sources.hide(request, source, false);
+                }
                 principal::grant(request, authenticated);
             }
             None => settings

@@ -174,7 +174,7 @@ fn each_fault_is_named_with_what_was_expected() {
         ),
         (
             sources([Source::cookie("a").trust_origin("https://a.example/")]),
-            r#"trusted origin "https://a.example/": expected `scheme://host` or `scheme://host:port` in lower case, without a path or a trailing slash"#,
+            r#"trusted origin "https://a.example/": expected `scheme://host`, or `scheme://host:port` for another port than the default one, in lower case, without a path or a trailing slash"#,
         ),
         (
             OpaqueTokens::new().insert("a b", User::default()),
@@ -187,6 +187,29 @@ fn each_fault_is_named_with_what_was_expected() {
     ];
     for (result, expected) in cases {
         assert_eq!(result.unwrap_err().to_string(), expected);
+    }
+}
+
+#[test]
+fn a_trusted_origin_is_one_that_a_browser_sends() {
+    for (origin, expected) in [
+        ("https://app.example.com", true),
+        ("http://localhost:5173", true),
+        ("https://[::1]:8443", true),
+        ("https://app.example.com:443", false),
+        ("http://app.example.com:80", false),
+        ("https://app.example.com:", false),
+        ("https://app.example.com:08443", false),
+        ("https://*.example.com", false),
+        ("https://App.example.com", false),
+        ("https://user@app.example.com", false),
+        ("https://app.example.com/x", false),
+        ("app.example.com", false),
+        ("null", false),
+        ("", false),
+    ] {
+        let source = Source::cookie("sid").trust_origin(origin);
+        assert_eq!(sources([source]).is_ok(), expected, "{origin}");
     }
 }
 

@@ -6,10 +6,11 @@ use std::time::{Duration, SystemTime};
 
 use http::Request;
 use support::{User, start};
+use tower::Layer as _;
 use tower_bearer::clock::ManualClock;
 use tower_bearer::{
-    Credential, FailureKind, InvalidReason, OpaqueTokens, RequestView, TokenDigest, Validator,
-    Verdict,
+    BearerAuthLayer, Credential, FailureKind, InvalidReason, OpaqueTokens, RequestView, Source,
+    TokenDigest, Validator, Verdict,
 };
 
 fn ask(
@@ -56,6 +57,28 @@ fn a_token_is_compared_whole() {
         ),
     ] {
         assert_eq!(ask(&tokens, token, start()), expected, "{token}");
+    }
+}
+
+#[test]
+fn the_text_of_a_basic_credential_is_no_token() {
+    // Through a layer, because only a request makes such a credential.
+    let tokens = OpaqueTokens::new();
+    tokens.insert("YWxpY2U6eA==", user("alice")).unwrap();
+    let layer = BearerAuthLayer::new(tokens)
+        .with_sources([Source::basic(), Source::bearer()])
+        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    for (scheme, status) in [("Basic", 401), ("Bearer", 200)] {
+        let request = Request::get("/").header("authorization", format!("{scheme} YWxpY2U6eA=="));
+        let service = layer.layer(support::Greet);
+        let answer = runtime.block_on(support::send(
+            service,
+            request.body(support::Body::default()).unwrap(),
+        ));
+        assert_eq!(answer.status(), status, "{scheme}");
     }
 }
 

@@ -1215,7 +1215,7 @@ async fn what_no_rule_names_needs_a_credential_or_is_denied() {
         none     /healt%68   one open path, encoded
         none     /written    named for another method
         members  /me         named
-        members  /%6de       named and encoded
+        none     /%6de       named in one reading only
         admins   /admin      named with a role
         all      /health     open
         400      /x;y        ambiguous
@@ -1475,7 +1475,7 @@ async fn a_grpc_method_is_matched_whole_and_with_regard_to_case() {
     let app = boxed(layer(&policies.unwrap()).layer(routes));
     let table = "
         admins   /pkg.Admin/Do          guarded
-        admins   /pkg.%41dmin/Do        an encoded letter
+        none     /pkg.%41dmin/Do        an encoded letter, so named in one reading only
         all      /pkg.Public/Do         open
         members  /pkg.Public/Undo       another method of the service
         members  /pkg.Public/%44o       an encoded method opens nothing

@@ -9,9 +9,9 @@ use support::{Body, Greet, User, send, start};
 use tower::Layer as _;
 use tower_bearer::clock::ManualClock;
 use tower_bearer::policy::{
-    Claims, Decision, Denial, IntoRule, Policies, Policy, PolicyContext, RoleHierarchy, acr,
-    all_scopes, any_role, any_scope, deny, guard, max_age, optional, owner, permit, policy_fn,
-    public, role, scope, tenant,
+    Claims, Decision, Denial, IntoRule, PathAmbiguity, Policies, Policy, PolicyContext,
+    RoleHierarchy, acr, all_scopes, any_role, any_scope, deny, guard, max_age, optional, owner,
+    permit, policy_fn, public, role, scope, tenant,
 };
 use tower_bearer::{BearerAuthLayer, Credential, Failure, validator_fn};
 
@@ -396,6 +396,24 @@ async fn rules_are_read_from_the_top() {
             403,
         ),
         (
+            "waiting restriction that refuses, before a waiting permit",
+            list()
+                .under("/", later(false))
+                .under("/", permit(later(true)))
+                .build()
+                .unwrap(),
+            403,
+        ),
+        (
+            "waiting restriction before a waiting permit",
+            list()
+                .under("/", later(true))
+                .under("/", permit(later(true)))
+                .build()
+                .unwrap(),
+            200,
+        ),
+        (
             "two that wait",
             list()
                 .under("/", later(true))
@@ -486,6 +504,169 @@ async fn a_list_may_stand_inside_another_policy() {
         .layer(Greet);
     let request = Request::get("/open").body(Body::default()).unwrap();
     assert_eq!(send(service, request).await.status(), 401);
+}
+
+#[tokio::test]
+async fn a_nested_list_that_cannot_read_a_path_never_says_no_or_yes() {
+    let inner = || {
+        guard(
+            Policies::<User>::builder()
+                .under("/a", role("x"))
+                .build()
+                .unwrap(),
+        )
+    };
+    // Asked about the path before anything else.
+    for policy in [
+        inner().not().and(role("editor")),
+        inner().not().and(role("editor")),
+    ] {
+        assert_eq!(status(alice(), policy, "GET", "//a").await, 400);
+    }
+    assert_eq!(status(alice(), inner().not(), "GET", "//a").await, 400);
+    assert_eq!(
+        status(alice(), inner().or(role("editor")), "GET", "/a/..").await,
+        400
+    );
+    // The outer list lets the path through, the inner one does not.
+    for rule in [under_loose(inner()), under_loose(inner().not())] {
+        assert_eq!(status(alice(), rule, "GET", "//a").await, 503);
+    }
+}
+
+fn under_loose(rule: impl IntoRule<User>) -> Policies<User> {
+    Policies::builder()
+        .under("/", rule)
+        .insecure_allow_path(PathAmbiguity::RepeatedSlash)
+        .build()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn where_a_path_has_two_readings_a_segment_has_to_be_right_in_both() {
+    let loose = |kind| {
+        Policies::<User>::builder()
+            .under("/tenants/{tenant}", tenant("tenant"))
+            .insecure_allow_path(kind)
+            .build()
+            .unwrap()
+    };
+    for (name, kind, path, expected) in [
+        ("own", PathAmbiguity::DotSegment, "/tenants/acme/x", 200),
+        (
+            "away from own",
+            PathAmbiguity::DotSegment,
+            "/tenants/acme/../globex",
+            403,
+        ),
+        (
+            "to own",
+            PathAmbiguity::DotSegment,
+            "/tenants/globex/../acme",
+            403,
+        ),
+        (
+            "slash in own",
+            PathAmbiguity::EncodedSlash,
+            "/tenants/acme%2Fx",
+            403,
+        ),
+        (
+            "twice encoded",
+            PathAmbiguity::DoubleEncoding,
+            "/tenants/%2561cme",
+            403,
+        ),
+        ("no UTF-8", PathAmbiguity::BadEscape, "/tenants/%ff", 403),
+    ] {
+        assert_eq!(
+            status(alice(), loose(kind), "GET", path).await,
+            expected,
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_segment_that_no_pattern_names_cannot_be_told_not_even_its_opposite() {
+    for policy in [owner("u"), owner("u")] {
+        assert_eq!(
+            status(alice(), policy.clone(), "GET", "/u/alice").await,
+            503
+        );
+        assert_eq!(status(alice(), policy.not(), "GET", "/u/alice").await, 503);
+    }
+    assert_eq!(status(alice(), tenant("t").not(), "GET", "/t/x").await, 503);
+}
+
+#[tokio::test]
+async fn in_a_list_that_denies_the_rest_a_path_is_named_the_way_it_is_opened() {
+    let policies = || {
+        Policies::<User>::builder()
+            .at(
+                "/open",
+                policy_fn(|_: &PolicyContext<'_, User>| true).on([Method::GET]),
+            )
+            .under("/below", role("editor"))
+            .at("/item/{id}", role("editor"))
+            .deny_unmatched()
+            .build()
+            .unwrap()
+    };
+    for (method, path, expected) in [
+        ("GET", "/open", 200),
+        ("HEAD", "/open", 200),
+        ("POST", "/open", 403),
+        ("PROPFIND", "/open", 403),
+        ("get", "/open", 403),
+        ("GET", "/open/", 403),
+        ("GET", "/%6fpen", 403),
+        ("GET", "/below", 200),
+        ("GET", "/below/", 200),
+        ("PROPFIND", "/below/x", 200),
+        ("GET", "/item/7", 200),
+        ("GET", "/item/", 403),
+        ("GET", "/item/%37", 200),
+    ] {
+        assert_eq!(
+            status(alice(), policies(), method, path).await,
+            expected,
+            "{method} {path}"
+        );
+        let explained = policies().explain(&method.parse().unwrap(), path);
+        assert_eq!(
+            explained.is_unmatched_and_denied(),
+            expected == 403,
+            "{method} {path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_authentication_from_the_future_is_fresh() {
+    let ahead = User {
+        auth_time: Some(start() + Duration::from_secs(60)),
+        ..alice()
+    };
+    assert_eq!(
+        status(ahead, under("/", max_age(Duration::ZERO)), "GET", "/").await,
+        200
+    );
+    // What is told in whole seconds is asked in whole seconds.
+    let just = User {
+        auth_time: Some(start() - Duration::from_millis(1_500)),
+        ..alice()
+    };
+    assert_eq!(
+        status(
+            just,
+            under("/", max_age(Duration::from_millis(1_900))),
+            "GET",
+            "/"
+        )
+        .await,
+        401
+    );
 }
 
 #[tokio::test]

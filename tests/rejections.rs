@@ -240,11 +240,11 @@ fn cases() -> Vec<Case> {
             ..REFUSED
         },
         Case {
-            name: "stronger login",
+            name: "stronger and fresher login, in one",
             path: "/transfers",
             authorization: &["Bearer alice"],
             challenge: Some(
-                r#"Bearer realm="api", error="insufficient_user_authentication", acr_values="phr mfa""#,
+                r#"Bearer realm="api", error="insufficient_user_authentication", acr_values="phr mfa", max_age="300""#,
             ),
             error: Some("insufficient_user_authentication"),
             kind: "step-up",
@@ -423,8 +423,12 @@ async fn each_refusal_has_its_answer_over_http() {
 
 #[tokio::test]
 async fn each_refusal_has_its_answer_over_grpc() {
-    for case in cases() {
-        let mut request = request(case.method, case.path, case.authorization);
+    for mut case in cases() {
+        if case.path == "/orders/7" {
+            // gRPC is always POST, and for that the rules name a scope more.
+            case.challenge = Some(r#"Bearer realm="api", scope="orders:read orders:write""#);
+        }
+        let mut request = request("POST", case.path, case.authorization);
         request
             .headers_mut()
             .insert("content-type", "application/grpc+proto".parse().unwrap());
@@ -445,6 +449,18 @@ async fn each_refusal_has_its_answer_over_grpc() {
             "{name}"
         );
         assert_eq!(answer.body, "", "{name}");
+    }
+}
+
+#[tokio::test]
+async fn who_only_claims_to_be_grpc_gets_a_status() {
+    for (method, path) in [("GET", "/me"), ("PUT", "/me")] {
+        let mut request = request(method, path, &[]);
+        request
+            .headers_mut()
+            .insert("content-type", "application/grpc".parse().unwrap());
+        let answer = send(layer().layer(Unreachable), request).await;
+        assert_eq!(answer.status(), 401, "{method}");
     }
 }
 
@@ -731,6 +747,140 @@ async fn a_responder_may_bring_its_own_challenge() {
     });
     let answer = send(layer.layer(Unreachable), request("GET", "/me", &[])).await;
     assert_eq!(answer.challenges(), [own]);
+}
+
+#[tokio::test]
+async fn a_cookie_alone_is_defended_as_well() {
+    // B10
+    let layer = layer().with_sources([Source::cookie("sid")]).unwrap();
+    for (method, site, status) in [
+        ("POST", "cross-site", 403),
+        ("POST", "same-origin", 200),
+        ("GET", "cross-site", 200),
+    ] {
+        let mut request = request(method, "/me", &[]);
+        request
+            .headers_mut()
+            .insert("cookie", "sid=alice".parse().unwrap());
+        request
+            .headers_mut()
+            .insert("sec-fetch-site", site.parse().unwrap());
+        assert_eq!(
+            send(layer.layer(Greet), request).await.status(),
+            status,
+            "{method} {site}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_api_key_has_a_greatest_length_too() {
+    // B07
+    let key = HeaderName::from_static("x-api-key");
+    let layer = layer()
+        .with_sources([Source::api_key(key.clone())])
+        .unwrap()
+        .with_max_credential_length(5);
+    for (value, status) in [("alice", 200), ("alice2", 400)] {
+        let mut request = request("GET", "/me", &[]);
+        request.headers_mut().insert(&key, value.parse().unwrap());
+        assert_eq!(
+            send(layer.layer(Greet), request).await.status(),
+            status,
+            "{value}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_field_without_its_credential_stays_hidden() {
+    // B13
+    let layer = layer()
+        .with_sources([
+            Source::bearer(),
+            Source::cookie("sid"),
+            Source::websocket_protocol("bearer"),
+        ])
+        .unwrap()
+        .remove_credential();
+    let service = layer.layer(tower::service_fn(|request: Request<Body>| async move {
+        let cookie = request.headers().get("cookie").unwrap();
+        assert!(cookie.is_sensitive());
+        assert_eq!(cookie, "a=1; b=2");
+        let protocols = request.headers().get("sec-websocket-protocol").unwrap();
+        assert_eq!(protocols, "bearer, chat");
+        Ok::<_, std::convert::Infallible>(Response::new(Body::default()))
+    }));
+    let mut request = request("GET", "/me", &[]);
+    request
+        .headers_mut()
+        .insert("cookie", "a=1; sid=alice; b=2".parse().unwrap());
+    // No handshake, so no source reads it; but what looks like a credential goes all the same.
+    request.headers_mut().insert(
+        "sec-websocket-protocol",
+        "bearer, token, chat".parse().unwrap(),
+    );
+    assert_eq!(send(service, request).await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_validator_for_one_scheme_sees_no_other() {
+    let any = || {
+        validator_fn(|_: Credential<'_>| {
+            Ok::<_, Failure>(User {
+                subject: "any",
+                ..User::default()
+            })
+        })
+    };
+    let key = HeaderName::from_static("x-api-key");
+    let layer = BearerAuthLayer::new(any().for_scheme(tower_bearer::Scheme::ApiKey))
+        .with_sources([Source::bearer(), Source::api_key(key.clone())])
+        .unwrap();
+    assert_eq!(
+        send(layer.layer(Unreachable), request("GET", "/", &["Bearer x"]))
+            .await
+            .status(),
+        401
+    );
+    let mut with_key = request("GET", "/", &[]);
+    with_key.headers_mut().insert(&key, "x".parse().unwrap());
+    assert_eq!(send(layer.layer(Greet), with_key).await.body, "any");
+}
+
+#[tokio::test]
+async fn the_earlier_end_counts_now_and_later() {
+    for later in [false, true] {
+        for (inner, own, status) in [(1, 2, 401), (2, 1, 401), (2, 2, 200)] {
+            let at = |seconds| start() + Duration::from_secs(seconds);
+            let validator = validator_fn(move |_: Credential<'_>| {
+                let result = Ok(Validated::new(User::default()).with_expiry(at(inner)));
+                if later {
+                    Verdict::pending(async move { result })
+                } else {
+                    Verdict::Ready(result)
+                }
+            })
+            .expiring(move |_: &User| Some(at(own)));
+            let service = BearerAuthLayer::new(validator)
+                .with_clock(ManualClock::new(at(1)))
+                .layer(Greet);
+            let answer = send(service, request("GET", "/", &["Bearer x"])).await;
+            assert_eq!(answer.status(), status, "{inner} {own} {later}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_longest_wait_there_is_does_not_overflow() {
+    let validator =
+        validator_fn(|_: Credential<'_>| Err::<User, _>(Failure::throttled(Duration::MAX)));
+    let answer = send(
+        BearerAuthLayer::new(validator).layer(Unreachable),
+        request("GET", "/", &["Bearer x"]),
+    )
+    .await;
+    assert_eq!(answer.header("retry-after"), Some("18446744073709551615"));
 }
 
 #[tokio::test]

@@ -281,3 +281,42 @@ mod basic {
 
 #[cfg(feature = "basic")]
 pub use basic::BasicCredentials;
+
+#[cfg(all(test, feature = "basic"))]
+mod tests {
+    use base64::Engine as _;
+    use http::HeaderValue;
+
+    use super::*;
+    use crate::validator::{FailureKind, InvalidReason};
+
+    #[test]
+    fn user_and_password_are_what_stands_around_the_first_colon() {
+        let malformed = Err(FailureKind::Invalid(InvalidReason::Malformed));
+        let cases: &[(&str, &[u8], Result<(&str, &str), FailureKind>)] = &[
+            ("plain", b"alice:secret", Ok(("alice", "secret"))),
+            ("colon in password", b"alice:a:b", Ok(("alice", "a:b"))),
+            ("empty password", b"alice:", Ok(("alice", ""))),
+            ("empty user", b":secret", Ok(("", "secret"))),
+            ("UTF-8", "zoë:ü".as_bytes(), Ok(("zoë", "ü"))),
+            ("no colon", b"alice", malformed),
+            ("control character", b"alice:a\nb", malformed),
+            ("no UTF-8", b"alice:\xff", malformed),
+        ];
+        for (name, text, expected) in cases {
+            let token = base64::engine::general_purpose::STANDARD.encode(text);
+            let value = HeaderValue::from_str(&token).unwrap();
+            let credential = Credential::new(
+                Scheme::Basic,
+                CredentialSource::Authorization,
+                &value,
+                0..value.len(),
+            );
+            let read = credential.basic();
+            let found = read.as_ref().map(|basic| (basic.user(), basic.password()));
+            assert_eq!(found.map_err(|failure| failure.kind()), *expected, "{name}");
+        }
+        let bearer = Credential::bearer("YTpi").unwrap().basic().unwrap_err();
+        assert_eq!(bearer.kind(), FailureKind::Unrecognized);
+    }
+}

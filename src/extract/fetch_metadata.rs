@@ -79,6 +79,41 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_host_of_a_request_is_one_and_its_authority_comes_first() {
+        let origin = ("origin", "https://api.example.com");
+        let cases: &[(&str, &str, &[(&str, &str)], bool)] = &[
+            ("host", "/", &[origin, ("host", "api.example.com")], true),
+            (
+                "two hosts",
+                "/",
+                &[
+                    origin,
+                    ("host", "api.example.com"),
+                    ("host", "evil.example"),
+                ],
+                false,
+            ),
+            ("no host", "/", &[origin], false),
+            ("authority", "https://api.example.com/", &[origin], true),
+            (
+                "authority before host",
+                "https://other.example/",
+                &[origin, ("host", "api.example.com")],
+                false,
+            ),
+        ];
+        for (name, uri, fields, expected) in cases {
+            let mut request = Request::post(*uri);
+            for (field, value) in *fields {
+                request = request.header(*field, *value);
+            }
+            let request = request.body(()).unwrap();
+            let permits = permits_cookie(request.method(), request.uri(), request.headers(), &[]);
+            assert_eq!(permits, *expected, "{name}");
+        }
+    }
+
+    #[test]
     fn a_cookie_acts_only_for_its_own_site() {
         // B10, L01, L02
         let trusted = [String::from("https://app.example.com")];

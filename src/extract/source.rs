@@ -186,11 +186,22 @@ fn is_origin(text: &str) -> bool {
     let Ok(uri) = text.parse::<http::Uri>() else {
         return false;
     };
-    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+    let (Some(scheme), Some(host)) = (uri.scheme_str(), uri.host()) else {
         return false;
     };
-    text == format!("{scheme}://{authority}")
-        && !authority.as_str().contains('@')
+    let default_port = match scheme {
+        "http" | "ws" => 80,
+        "https" | "wss" => 443,
+        _ => 0,
+    };
+    let written = match uri.port_u16() {
+        Some(port) if port == default_port => return false,
+        Some(port) => format!("{scheme}://{host}:{port}"),
+        None => format!("{scheme}://{host}"),
+    };
+    text == written
+        && !host.is_empty()
+        && !host.contains('*')
         && !text.bytes().any(|byte| byte.is_ascii_uppercase())
 }
 

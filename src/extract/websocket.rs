@@ -5,7 +5,7 @@ use http::{HeaderMap, Method};
 
 use super::credential::{Credential, CredentialSource, Scheme};
 use super::source::ExtractError;
-use super::token68::is_token;
+use super::token68::{is_token, is_token68};
 
 /// Whether the request asks for a WebSocket: `Upgrade: websocket`
 /// ([RFC 6455 section 4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1)) or an extended
@@ -52,7 +52,8 @@ pub(super) fn read<'a>(
                 if text.len() > max_length {
                     return Err(ExtractError::TooLong);
                 }
-                if !is_token(text) {
+                // A list element is a token, and a bearer credential a token68.
+                if !is_token(text) || !is_token68(text) {
                     return Err(ExtractError::Malformed);
                 }
                 found = Some(Credential::new(
@@ -92,6 +93,7 @@ mod tests {
             ("twice", &[b"bearer, a, bearer, b"], Err(Multiple)),
             ("empty token", &[b"bearer, , x"], Err(Malformed)),
             ("slash", &[b"bearer, a/b"], Err(Malformed)),
+            ("no token68", &[b"bearer, a'b"], Err(Malformed)),
             ("longest", &[b"bearer, 12345678"], Ok(Some("12345678"))),
             ("too long", &[b"bearer, 123456789"], Err(TooLong)),
         ];

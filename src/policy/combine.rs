@@ -1,11 +1,13 @@
 //! Two policies as one.
+//!
+//! Whatever its parts open, a combination wants a credential: it is asked about a principal.
 
 use std::fmt;
 
 use super::context::PolicyContext;
 use super::decision::{Decision, Needs};
-use super::plan::Plan;
-use super::{Policy, describe};
+use super::plan::{Plan, Requirement};
+use super::{PathAmbiguity, Policy, describe};
 use crate::error::ConfigError;
 use crate::request::RequestView;
 
@@ -25,6 +27,12 @@ impl<A, B> And<A, B> {
 impl<T: ?Sized, A: Policy<T>, B: Policy<T>> Policy<T> for And<A, B> {
     fn decide(&self, cx: &PolicyContext<'_, T>) -> Decision {
         self.first.decide(cx).and(|| self.second.decide(cx))
+    }
+
+    fn plan(&self, request: &RequestView<'_>) -> Result<Plan<'_>, PathAmbiguity> {
+        self.first.plan(request)?;
+        self.second.plan(request)?;
+        Ok(Plan::of(Requirement::Credential))
     }
 
     fn needs(&self, request: &RequestView<'_>, plan: &Plan<'_>, needs: &mut Needs) {
@@ -63,6 +71,12 @@ impl<A, B> Or<A, B> {
 impl<T: ?Sized, A: Policy<T>, B: Policy<T>> Policy<T> for Or<A, B> {
     fn decide(&self, cx: &PolicyContext<'_, T>) -> Decision {
         self.first.decide(cx).or(|| self.second.decide(cx))
+    }
+
+    fn plan(&self, request: &RequestView<'_>) -> Result<Plan<'_>, PathAmbiguity> {
+        self.first.plan(request)?;
+        self.second.plan(request)?;
+        Ok(Plan::of(Requirement::Credential))
     }
 
     /// One way in is enough to be told: the first that names scopes.
@@ -108,6 +122,11 @@ impl<P> Not<P> {
 impl<T: ?Sized, P: Policy<T>> Policy<T> for Not<P> {
     fn decide(&self, cx: &PolicyContext<'_, T>) -> Decision {
         self.policy.decide(cx).not()
+    }
+
+    fn plan(&self, request: &RequestView<'_>) -> Result<Plan<'_>, PathAmbiguity> {
+        self.policy.plan(request)?;
+        Ok(Plan::of(Requirement::Credential))
     }
 
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::pattern::PathPattern;
+use super::pattern::{FormOfPath, PathPattern};
 use super::plan::Plan;
 use crate::principal::Authenticated;
 use crate::request::RequestView;
@@ -16,7 +16,7 @@ pub struct PolicyContext<'a, T: ?Sized> {
     authenticated: &'a Authenticated<T>,
     request: &'a RequestView<'a>,
     plan: &'a Plan<'a>,
-    rule: Option<(&'a PathPattern, &'a str)>,
+    rule: Option<(&'a PathPattern, FormOfPath<'a>)>,
 }
 
 impl<'a, T: ?Sized> PolicyContext<'a, T> {
@@ -34,7 +34,7 @@ impl<'a, T: ?Sized> PolicyContext<'a, T> {
     }
 
     /// The same context for a rule with `pattern` that matched `path`.
-    pub(super) fn for_rule(&self, pattern: &'a PathPattern, path: &'a str) -> Self {
+    pub(super) fn for_rule(&self, pattern: &'a PathPattern, path: FormOfPath<'a>) -> Self {
         Self {
             authenticated: self.authenticated,
             request: self.request,

@@ -38,6 +38,10 @@ impl Decision {
     pub(super) fn and(self, other: impl FnOnce() -> Self) -> Self {
         match self {
             Decision::Pass => other(),
+            Decision::Deny(denial) if denial.is_step_up() => match other() {
+                Decision::Deny(other) => Decision::Deny(denial.and(other)),
+                Decision::Pass | Decision::Wait(_) => Decision::Deny(denial),
+            },
             Decision::Deny(denial) => Decision::Deny(denial),
             Decision::Wait(first) => match other() {
                 Decision::Pass => Decision::Wait(first),
@@ -321,6 +325,34 @@ impl Denial {
 
     pub(super) fn is_unavailable(&self) -> bool {
         matches!(self.kind, DenialKind::Unavailable { .. })
+    }
+
+    pub(super) fn is_step_up(&self) -> bool {
+        matches!(self.kind, DenialKind::StepUp { .. })
+    }
+
+    /// Of two demands that both refuse: the first; of two for another login, one login for both.
+    pub(super) fn and(mut self, other: Self) -> Self {
+        if let (
+            DenialKind::StepUp {
+                acr_values,
+                max_age,
+            },
+            DenialKind::StepUp {
+                acr_values: more_values,
+                max_age: other_age,
+            },
+        ) = (&mut self.kind, other.kind)
+        {
+            if acr_values.is_empty() {
+                *acr_values = more_values;
+            }
+            *max_age = match (*max_age, other_age) {
+                (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            };
+        }
+        self
     }
 
     /// Of two alternatives that both refuse: the one that tells the client what it could do, and

@@ -11,9 +11,10 @@ use super::canonical::{self, Allowed, PathAmbiguity, Reading};
 use super::context::PolicyContext;
 use super::decision::{Decision, Denial, Needs};
 use super::explain::{AppliedRule, Explanation, write_table};
+use super::pattern::FormOfPath;
 use super::plan::{Plan, Requirement};
 use super::rule::{Effect, Rule};
-use super::tree::{Lists, ListsIter, RuleIndex, Tree};
+use super::tree::{Lists, ListsIter, RuleIndex, Tree, TreeRule};
 use crate::request::RequestView;
 
 /// An ordered list of rules for paths; itself a [`Policy`].
@@ -65,8 +66,15 @@ struct Inner<T: ?Sized> {
     rules: Vec<Rule<T>>,
     tree: Tree,
     allowed: Allowed,
-    /// What becomes of a request that no rule names, if it is refused.
-    denied_rest: Option<Arc<str>>,
+    /// Where a request that no rule names is refused.
+    denied_rest: Option<DeniedRest>,
+}
+
+struct DeniedRest {
+    label: Arc<str>,
+    /// To be named is to be let through, so a path is named the way it is opened: to the letter, in
+    /// both readings, by a method that stands there.
+    named: Tree,
 }
 
 /// The rules that mean a path.
@@ -79,8 +87,8 @@ pub(crate) struct RuleMatch<'p> {
 enum Found<'p> {
     /// The path reads the same in both forms.
     Plain(Lists<'p>),
-    Decoded {
-        path: String,
+    Merged {
+        decoded: String,
         rules: Vec<(RuleIndex, Form)>,
     },
 }
@@ -98,14 +106,14 @@ impl RuleMatch<'_> {
     fn iter(&self) -> RuleMatchIter<'_> {
         match &self.found {
             Found::Plain(lists) => RuleMatchIter::Plain(lists.iter()),
-            Found::Decoded { rules, .. } => RuleMatchIter::Decoded(rules.iter()),
+            Found::Merged { rules, .. } => RuleMatchIter::Merged(rules.iter()),
         }
     }
 }
 
 enum RuleMatchIter<'m> {
     Plain(ListsIter<'m>),
-    Decoded(std::slice::Iter<'m, (RuleIndex, Form)>),
+    Merged(std::slice::Iter<'m, (RuleIndex, Form)>),
 }
 
 impl Iterator for RuleMatchIter<'_> {
@@ -115,7 +123,7 @@ impl Iterator for RuleMatchIter<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         match self {
             RuleMatchIter::Plain(lists) => lists.next().map(|rule| (rule, Form::Raw)),
-            RuleMatchIter::Decoded(rules) => rules.next().copied(),
+            RuleMatchIter::Merged(rules) => rules.next().copied(),
         }
     }
 }
@@ -132,12 +140,19 @@ impl<T: ?Sized> Policies<T> {
         allowed: Allowed,
         deny_unmatched: bool,
     ) -> Self {
+        let denied_rest = deny_unmatched.then(|| DeniedRest {
+            label: Arc::from("the rest: deny()"),
+            named: Tree::new(rules.iter().map(|rule| TreeRule {
+                pattern: &rule.pattern,
+                opening: true,
+            })),
+        });
         Self {
             inner: Arc::new(Inner {
                 rules,
                 tree,
                 allowed,
-                denied_rest: deny_unmatched.then(|| Arc::from("the rest: deny()")),
+                denied_rest,
             }),
         }
     }
@@ -154,20 +169,19 @@ impl<T: ?Sized> Policies<T> {
         };
         let (requirement, _) = self.requirement(&matched, method);
         let mut rules = Vec::new();
-        let mut named = false;
+        let mut opened = false;
         for (index, rule) in self.applying(&matched, method) {
-            named |= rule.names();
             rules.push(AppliedRule::new(
                 index,
                 Arc::clone(&rule.label),
                 &rule.effect,
             ));
-            if matches!(rule.effect, Effect::Public | Effect::Optional) {
-                named = true;
+            opened = matches!(rule.effect, Effect::Public | Effect::Optional);
+            if opened {
                 break;
             }
         }
-        let denied = self.inner.denied_rest.is_some() && !named;
+        let denied = !opened && self.denied_rest(&matched, path, method).is_some();
         Explanation::new(method, path, requirement, rules, denied)
     }
 
@@ -177,13 +191,42 @@ impl<T: ?Sized> Policies<T> {
             Reading::Plain => Found::Plain(inner.tree.find(raw)),
             Reading::Decoded { path, loose } => {
                 let rules = self.merge(raw, &path, loose);
-                Found::Decoded { path, rules }
+                Found::Merged {
+                    decoded: path,
+                    rules,
+                }
             }
         };
         Ok(RuleMatch {
             owner: self.address(),
             found,
         })
+    }
+
+    /// How a request is refused that no rule names, if it is.
+    fn denied_rest(
+        &self,
+        matched: &RuleMatch<'_>,
+        raw: &str,
+        method: &Method,
+    ) -> Option<&Arc<str>> {
+        let rest = self.inner.denied_rest.as_ref()?;
+        let names = |index: &RuleIndex| {
+            self.inner
+                .rules
+                .get(*index as usize)
+                .is_some_and(|rule| rule.names(method))
+        };
+        let by_raw = rest.named.find(raw);
+        let mut by_raw = by_raw.iter().filter(names);
+        let named = match &matched.found {
+            Found::Merged { decoded, .. } => {
+                let by_decoded: Vec<RuleIndex> = rest.named.find(decoded).iter().collect();
+                by_raw.any(|index| by_decoded.contains(&index))
+            }
+            Found::Plain(_) => by_raw.next().is_some(),
+        };
+        (!named).then_some(&rest.label)
     }
 
     /// The rules of both forms: a restricting one if either matches, an opening one if both do.
@@ -247,13 +290,12 @@ impl<T: ?Sized> Policies<T> {
         (Requirement::Credential, None)
     }
 
-    /// Reads the rules from `at` on.
+    /// Reads what is left of the rules.
     fn evaluate(
         &self,
         mut rules: RuleMatchIter<'_>,
         matched: &RuleMatch<'_>,
         cx: &PolicyContext<'_, T>,
-        mut named: bool,
     ) -> Decision {
         let mut so_far = Decision::Pass;
         while let Some((index, form)) = rules.next() {
@@ -263,11 +305,13 @@ impl<T: ?Sized> Policies<T> {
             if !rule.applies(cx.request().method()) {
                 continue;
             }
-            named |= rule.names();
             match &rule.effect {
                 Effect::Public | Effect::Optional => return so_far,
                 Effect::Restrict(policy) => match decide(rule, policy, form, matched, cx) {
                     Decision::Pass => {}
+                    Decision::Deny(denial) if denial.is_step_up() => {
+                        return Decision::Deny(self.one_login(denial, rules, matched, cx));
+                    }
                     Decision::Deny(denial) => return Decision::Deny(denial),
                     waiting @ Decision::Wait(_) => so_far = so_far.and(|| waiting),
                 },
@@ -275,17 +319,43 @@ impl<T: ?Sized> Policies<T> {
                     Decision::Pass => return so_far,
                     Decision::Deny(denial) if !denial.is_unavailable() => {}
                     undecided => {
-                        return so_far.and(|| {
-                            undecided.or_else(|| self.evaluate(rules, matched, cx, named))
-                        });
+                        return so_far
+                            .and(|| undecided.or_else(|| self.evaluate(rules, matched, cx)));
                     }
                 },
             }
         }
-        match &self.inner.denied_rest {
-            Some(label) if !named => Decision::Deny(Denial::forbidden().by_rule(label)),
-            _ => so_far,
+        let request = cx.request();
+        match self.denied_rest(matched, request.path(), request.method()) {
+            Some(label) => Decision::Deny(Denial::forbidden().by_rule(label)),
+            None => so_far,
         }
+    }
+
+    /// Joins a demand for another login with those of the rules below, so that one login is enough.
+    #[cold]
+    fn one_login(
+        &self,
+        mut denial: Denial,
+        rules: RuleMatchIter<'_>,
+        matched: &RuleMatch<'_>,
+        cx: &PolicyContext<'_, T>,
+    ) -> Denial {
+        for (index, form) in rules {
+            let Some(rule) = self.inner.rules.get(index as usize) else {
+                continue;
+            };
+            if !rule.applies(cx.request().method()) {
+                continue;
+            }
+            let Effect::Restrict(policy) = &rule.effect else {
+                break;
+            };
+            if let Decision::Deny(more) = decide(rule, policy, form, matched, cx) {
+                denial = denial.and(more);
+            }
+        }
+        denial
     }
 }
 
@@ -299,15 +369,16 @@ fn decide<T: ?Sized>(
     cx: &PolicyContext<'_, T>,
 ) -> Decision {
     let raw = cx.request().path();
-    let decoded = match &matched.found {
-        Found::Decoded { path, .. } => path,
-        Found::Plain(_) => raw,
-    };
     let ask = |path| policy.decide(&cx.for_rule(&rule.pattern, path));
+    let as_sent = || ask(FormOfPath::Raw(raw));
+    let decoded = || match &matched.found {
+        Found::Merged { decoded, .. } => ask(FormOfPath::Decoded(decoded)),
+        Found::Plain(_) => as_sent(),
+    };
     let decision = match form {
-        Form::Raw => ask(raw),
-        Form::Decoded => ask(decoded),
-        Form::Both => ask(raw).and(|| ask(decoded)),
+        Form::Raw => as_sent(),
+        Form::Decoded => decoded(),
+        Form::Both => as_sent().and(decoded),
     };
     match decision {
         Decision::Pass => Decision::Pass,
@@ -328,11 +399,12 @@ impl<T: ?Sized> Policy<T> for Policies<T> {
         // Inside of another policy the plan is that policy's, so the search starts anew.
         match cx.plan().rules() {
             Some(matched) if matched.owner == self.address() => {
-                self.evaluate(matched.iter(), matched, cx, false)
+                self.evaluate(matched.iter(), matched, cx)
             }
             _ => match self.find(cx.request().path()) {
-                Ok(matched) => self.evaluate(matched.iter(), &matched, cx, false),
-                Err(_) => Decision::Deny(Denial::forbidden()),
+                Ok(matched) => self.evaluate(matched.iter(), &matched, cx),
+                // Not "no", because `not` would turn that into "yes".
+                Err(_) => Decision::Deny(Denial::unavailable()),
             },
         }
     }

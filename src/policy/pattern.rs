@@ -36,6 +36,13 @@ pub(crate) enum Extent {
     Under,
 }
 
+/// A path in one of its readings.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum FormOfPath<'p> {
+    Raw(&'p str),
+    Decoded(&'p str),
+}
+
 /// One segment of a pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Segment {
@@ -77,13 +84,15 @@ impl PathPattern {
             Reading::Decoded { path, .. } => path,
         };
         let mut segments: Vec<Segment> = Vec::new();
-        let mut parts: Vec<&str> = decoded.split('/').skip(1).collect();
-        let trailing_slash = parts.last() == Some(&"");
+        // There are no escaped slashes, so both have the same number of segments.
+        let mut parts: Vec<(&str, &str)> =
+            text.split('/').zip(decoded.split('/')).skip(1).collect();
+        let trailing_slash = parts.last() == Some(&("", ""));
         if trailing_slash {
             parts.pop();
         }
-        for part in parts {
-            let segment = parse_segment(part).ok_or_else(|| {
+        for (part, decoded) in parts {
+            let segment = parse_segment(part, decoded).ok_or_else(|| {
                 fault(PatternProblem::Capture {
                     segment: part.to_owned(),
                 })
@@ -118,11 +127,17 @@ impl PathPattern {
         self.extent
     }
 
-    /// The value that `name` has in `path`, decoded.
-    pub(crate) fn value<'p>(&self, name: &str, path: &'p str) -> Option<Cow<'p, str>> {
+    /// The value that `name` has in `path`, decoded once.
+    pub(crate) fn value<'p>(&self, name: &str, path: FormOfPath<'p>) -> Option<Cow<'p, str>> {
         let index = self.index(name)?;
-        let raw = path.split('/').nth(index + 1)?;
-        percent_decode_str(raw).decode_utf8().ok()
+        match path {
+            FormOfPath::Raw(path) => {
+                let raw = path.split('/').nth(index + 1)?;
+                // Not UTF-8 only where that was let through; it equals no name then.
+                Some(percent_decode_str(raw).decode_utf8_lossy())
+            }
+            FormOfPath::Decoded(path) => path.split('/').nth(index + 1).map(Cow::Borrowed),
+        }
     }
 
     pub(crate) fn index(&self, name: &str) -> Option<usize> {
@@ -161,9 +176,10 @@ impl fmt::Display for PathPattern {
     }
 }
 
-fn parse_segment(text: &str) -> Option<Segment> {
+/// Only what is written plainly is a capture; an escaped brace is a brace.
+fn parse_segment(text: &str, decoded: &str) -> Option<Segment> {
     if !text.contains(['{', '}', '*']) && !text.starts_with(':') {
-        return Some(Segment::Literal(text.to_owned()));
+        return Some(Segment::Literal(decoded.to_owned()));
     }
     let name = text.strip_prefix('{')?.strip_suffix('}')?;
     let is_name = !name.is_empty()
@@ -245,9 +261,19 @@ mod tests {
             ("/t/a%20b/r/", Some("a b"), Some("")),
             ("/t/acme", Some("acme"), None),
         ] {
-            assert_eq!(pattern.value("tenant", path).as_deref(), tenant, "{path}");
-            assert_eq!(pattern.value("id", path).as_deref(), id, "{path}");
-            assert_eq!(pattern.value("other", path), None, "{path}");
+            let raw = FormOfPath::Raw(path);
+            assert_eq!(pattern.value("tenant", raw).as_deref(), tenant, "{path}");
+            assert_eq!(pattern.value("id", raw).as_deref(), id, "{path}");
+            assert_eq!(pattern.value("other", raw), None, "{path}");
         }
+        // What is decoded already is not decoded again.
+        let decoded = FormOfPath::Decoded("/t/%61cme");
+        assert_eq!(pattern.value("tenant", decoded).as_deref(), Some("%61cme"));
+    }
+
+    #[test]
+    fn an_escaped_brace_is_a_brace() {
+        let pattern = PathPattern::parse("/%7Bx%7D", Extent::At).unwrap();
+        assert_eq!(pattern.segments(), [Segment::Literal("{x}".to_owned())]);
     }
 }

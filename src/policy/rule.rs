@@ -132,16 +132,16 @@ impl<T: ?Sized> Rule<T> {
         }
     }
 
-    /// Whether a request that the rule lets pass counts as named by it. A rule for every path names
-    /// none, and a permission that was not given is none.
-    #[inline]
-    pub(super) fn names(&self) -> bool {
-        match self.effect {
-            Effect::Restrict(_) => {
-                self.pattern.extent() == Extent::At || !self.pattern.segments().is_empty()
-            }
-            Effect::Optional | Effect::Permit(_) | Effect::Public => false,
-        }
+    /// Whether a request of this method, its path being matched already, counts as named by the rule. A
+    /// rule for every path names none, and a permission that was not given is none.
+    pub(super) fn names(&self, method: &Method) -> bool {
+        let is_about_paths =
+            self.pattern.extent() == Extent::At || !self.pattern.segments().is_empty();
+        let is_named = match &self.methods {
+            Some(methods) => methods.applies(method, true),
+            None => true,
+        };
+        matches!(self.effect, Effect::Restrict(_)) && is_about_paths && is_named
     }
 
     /// Whether `self`, if it ends every reading, leaves nothing to `later`.

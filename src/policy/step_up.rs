@@ -51,7 +51,10 @@ where
 /// A principal without an [`auth_time`](Claims::auth_time) never passes. One from the future, as a
 /// clock that runs ahead produces it, passes.
 pub fn max_age(age: Duration) -> Guard<MaxAge> {
-    guard(MaxAge { age })
+    // What is told to the client is what is asked of it.
+    guard(MaxAge {
+        age: Duration::from_secs(age.as_secs()),
+    })
 }
 
 /// A policy about how the user was authenticated. Made by [`acr`].

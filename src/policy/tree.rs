@@ -408,6 +408,13 @@ mod tests {
     }
 
     #[test]
+    fn a_literal_is_found_in_its_escaped_spelling_however_long_that_is() {
+        let patterns = [("/ééé", Extent::At, true)];
+        assert_eq!(rules("/%C3%A9%C3%A9%C3%A9", &patterns), [0]);
+        assert_eq!(rules("/ééé", &patterns), [0]);
+    }
+
+    #[test]
     fn many_branches_are_merged_in_order() {
         use Extent::Under;
         let patterns = [
