@@ -7,14 +7,16 @@
 #[path = "support/mod.rs"]
 mod support;
 
+use std::hint::black_box;
+
 use axum::Router;
 use axum::routing::get;
 use criterion::{Criterion, criterion_group, criterion_main};
-use http::{Method, Request, StatusCode};
+use http::{Extensions, Method, Request, StatusCode};
 use support::{BATCH, Body, TOKEN, User, bare, call, request};
 use tower::{Layer, Service};
 use tower_bearer::policy::{Policies, public, scope};
-use tower_bearer::{BearerAuthLayer, OpaqueTokens};
+use tower_bearer::{BearerAuthLayer, OpaqueTokens, TokenDigest};
 use tower_http::validate_request::ValidateRequestHeaderLayer;
 
 /// Ten rules, one of them public.
@@ -130,6 +132,17 @@ fn hot_path(c: &mut Criterion) {
             move || order(Some(&oversized))
         },
     );
+    // What no layer that keeps digests and hands on a principal can do without.
+    group.bench_function("digest of the token", |bencher| {
+        bencher.iter(|| TokenDigest::of(black_box(TOKEN)));
+    });
+    group.bench_function("first entry of the extensions", |bencher| {
+        bencher.iter(|| {
+            let mut extensions = Extensions::new();
+            extensions.insert(black_box([0_u64; 5]));
+            black_box(extensions)
+        });
+    });
     group.finish();
 
     let router = || {

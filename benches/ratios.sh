@@ -19,7 +19,7 @@ ratio() { awk -v a="$(median "$1")" -v b="$(median "$2")" 'BEGIN { printf "%.2f"
 echo "| request | against the bare \`service_fn\` |"
 echo "|---|---|"
 for name in "bare" "tower-http static bearer" "public path" "opaque allowed" "opaque refused" \
-  "missing" "malformed" "oversized"; do
+  "missing" "malformed" "oversized" "digest of the token" "first entry of the extensions"; do
   echo "| $name | $(ratio "hot_path/$name" hot_path/bare) |"
 done
 echo

@@ -103,7 +103,8 @@ impl<V, P> BearerAuthLayer<V, P> {
     /// [`Policies`](crate::policy::Policies).
     ///
     /// A list has been checked by its `build`. A single policy has not; one with a fault, such as a
-    /// scope with a space in it, refuses every request with 503.
+    /// scope with a space in it, refuses every request with 503, and the source of the
+    /// [`Rejection`](crate::Rejection) is the [`ConfigError`].
     pub fn with_policy<P2>(self, policy: P2) -> BearerAuthLayer<V, P2>
     where
         V: Validator,
@@ -185,12 +186,16 @@ impl<V, P> BearerAuthLayer<V, P> {
     /// Only needed where the service behind this layer answers them. A CORS layer is better put in
     /// front of this one, so that refusals can be read by the browser too.
     ///
+    /// Anybody can send such a request, so what answers `OPTIONS` behind this layer must do nothing else.
+    ///
     /// Default: a preflight is a request like any other.
     pub fn pass_cors_preflight(self) -> Self {
         self.with(|settings| settings.pass_preflight = true)
     }
 
     /// Takes the credential out of the request before the service sees it.
+    ///
+    /// Whatever else stands in the offered sources goes as well, on public paths too.
     ///
     /// Default: it stays, its header marked as sensitive, so that `Debug` does not show it.
     pub fn remove_credential(self) -> Self {

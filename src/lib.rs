@@ -97,13 +97,13 @@
 //! [`validator_fn`] makes one of a closure, which may answer at once or in a future:
 //!
 //! ```
-//! use tower_bearer::{Credential, Failure, InvalidReason, validator_fn};
+//! use tower_bearer::{Failure, InvalidReason, validator_fn};
 //!
 //! # #[derive(Clone)] struct Sessions;
 //! # struct User;
 //! # impl Sessions { async fn find(&self, _: &str) -> Result<Option<User>, std::io::Error> { Ok(None) } }
 //! # let sessions = Sessions;
-//! let validator = validator_fn(move |credential: Credential<'static>| {
+//! let validator = validator_fn(move |credential| {
 //!     let sessions = sessions.clone();
 //!     async move {
 //!         sessions
@@ -129,25 +129,37 @@
 //! | tracing, request id | outside | refusals should be seen too |
 //! | timeout, load shedding | outside | a validator may wait |
 //! | CORS | outside | preflights carry no credential, and a browser can read a 401 only with CORS headers; expose `WWW-Authenticate`, and for gRPC-Web `grpc-status` and `grpc-message` |
-//! | `NormalizePath`, anything that rewrites the URI | outside | what the rules match must be what the router routes |
+//! | `NormalizePath`, anything that rewrites the URI | outside | what the rules match must be what the router routes; a rewrite behind this layer is not seen |
 //! | **this layer** | | |
 //! | body limits, compression, the router | inside | nothing is spent on a stranger |
 //!
-//! With `Router::layer` of axum the layer stands in front of the fallback too, so an unknown path is
-//! 401 for a stranger; with `route_layer` it is 404. Inside `Router::nest`, axum strips the prefix
-//! from the URI: with the feature `axum` rules are matched against the full path all the same, without
-//! it against what is left. A service that is dispatched to again behind the layer, by a rewrite or an
-//! internal redirect, is not asked about again.
+//! ## In axum
 //!
-//! In tonic, `Server::builder().layer(..)` stands in front of all services and can refuse unknown ones
-//! with [`deny_unmatched`](policy::PoliciesBuilder::deny_unmatched). One service alone is wrapped by
+//! Put the layer on the outermost router, and last: `Router::layer` covers the routes, nested routers
+//! and the fallback that are there when it is called, and nothing that is added later or merged
+//! beside it. On an inner router it does not cover the paths that the inner router does not know; axum
+//! hands those to the fallback of the outer one.
+//!
+//! With `Router::layer` an unknown path is 401 for a stranger, with `route_layer` it is 404. Inside
+//! `Router::nest`, axum strips the prefix from the URI; with the feature `axum` rules are matched
+//! against the full path all the same, without it against what is left. So turn the feature on before
+//! you write rules for a nested router.
+//!
+//! The layer changes the type of the response body, so `tower::util::option_layer` needs it mapped:
+//! `ServiceBuilder::new().map_response(|response: Response<ResponseBody<Body>>|
+//! response.map(Body::new)).layer(auth)`.
+//!
+//! ## In tonic
+//!
+//! `Server::builder().layer(..)` stands in front of all services and can refuse unknown ones with
+//! [`deny_unmatched`](policy::PoliciesBuilder::deny_unmatched). One service alone is wrapped by
 //! `layer.named_layer(service)` of `tonic::service::LayerExt`; there, tonic answers unknown services
 //! itself. A gRPC method is a path: `at("/shop.Orders/Create", scope("orders:write"))`.
 //!
 //! # Testing your application
 //!
-//! Use the layer with a validator of the test's own, and call the router or service without a socket.
-//! [`clock::ManualClock`] moves time by hand. The rules alone are tested without a request:
+//! The rules alone are tested without a request: which apply, in which order, and the whole table
+//! against a snapshot.
 //!
 //! ```
 //! use http::Method;
@@ -162,10 +174,46 @@
 //! assert_eq!(policies.explain(&Method::GET, "/health").requirement(), Ok(Requirement::Public));
 //! let admin = policies.explain(&Method::GET, "/admin/users");
 //! assert_eq!(admin.rules()[0].rule(), "under /admin: role(admin)");
-//! // And the whole table against a snapshot:
 //! let table = policies.to_string();
 //! # assert!(table.contains("role(admin)"));
 //! ```
+//!
+//! Whether somebody may is tested with a validator that makes whom the test wants, and no socket:
+//!
+//! ```
+//! use http::{Request, Response, StatusCode};
+//! use tower::{Layer, ServiceExt, service_fn};
+//! use tower_bearer::policy::{Claims, Policies, role};
+//! use tower_bearer::{BearerAuthLayer, Failure, validator_fn};
+//!
+//! #[derive(Clone)]
+//! struct User {
+//!     admin: bool,
+//! }
+//!
+//! impl Claims for User {
+//!     fn has_role(&self, role: &str) -> bool {
+//!         self.admin && role == "admin"
+//!     }
+//! }
+//!
+//! # fn policies() -> Policies<User> { Policies::builder().under("/admin", role("admin")).build().unwrap() }
+//! async fn status(user: User, request: http::request::Builder) -> StatusCode {
+//!     let service = BearerAuthLayer::new(validator_fn(move |_| Ok::<_, Failure>(user.clone())))
+//!         .with_policy(policies())
+//!         .layer(service_fn(|_| async { Ok::<_, Failure>(Response::new(String::new())) }));
+//!     let request = request.header("authorization", "Bearer any").body(()).unwrap();
+//!     service.oneshot(request).await.unwrap().status()
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! assert_eq!(status(User { admin: true }, Request::get("/admin/users")).await, StatusCode::OK);
+//! assert_eq!(status(User { admin: false }, Request::get("/admin/users")).await, StatusCode::FORBIDDEN);
+//! # }
+//! ```
+//!
+//! A router is tested the same way, with `layer(..)` on it. [`clock::ManualClock`] moves time by hand.
 //!
 //! # What it does not do
 //!
@@ -175,7 +223,8 @@
 //! * It reads no token from the query or from a form.
 //! * It decides once for each request. A stream or a WebSocket that outlives its credential ends when
 //!   the service ends it: [`Authenticated::expires_at`] says when.
-//! * It looks at no header that a proxy may have set, and at no body.
+//! * It looks at no body, and at no header but those of its sources, `Content-Type` (is it gRPC?), and,
+//!   for cookies and preflights, those by which a browser says where a request comes from.
 //!
 //! # Features
 //!
@@ -185,6 +234,12 @@
 //! | `axum` | `Authenticated<T>` as an extractor; full paths inside `Router::nest` | no |
 //! | `basic` | reading user and password of a Basic credential | no |
 //! | `tracing` | events for refusals and outages, without secrets | no |
+//!
+//! Events of `tracing` have the target `tower_bearer` and the fields `outcome`, `reason`, `rule`,
+//! `scheme`, `source` (the place of the credential) and `status`: WARN for an outage, DEBUG for other
+//! refusals, TRACE for what passes. The cause of an outage is in none of them, because it may quote its
+//! input; a hook ([`on_decision`](BearerAuthLayer::on_decision)) finds it as the source of the
+//! [`Rejection`].
 //!
 //! Without features the crate depends on `http`, `http-body`, the two `tower` traits and a few small
 //! crates. The minimum supported Rust version is 1.88; raising it is not a breaking change, but always
@@ -254,6 +309,9 @@ pub mod _documentation {
 
     #[doc = include_str!("../docs/threat-model.md")]
     pub mod threat_model {}
+
+    #[doc = include_str!("../docs/rules.md")]
+    pub mod rules {}
 
     #[doc = include_str!("../CHANGELOG.md")]
     pub mod changelog {}

@@ -193,6 +193,7 @@ where
 
 #[test]
 fn the_instance_that_was_made_ready_is_called_at_once_or_later() {
+    // G08
     let gate = Arc::new(Notify::new());
     let policy = || decided_after(&gate, true);
     step_through("at once", layer(), &gate, 0);
@@ -451,6 +452,7 @@ async fn a_router_hides_what_exists_with_layer_and_tells_it_with_route_layer() {
 
 #[tokio::test]
 async fn a_cors_layer_outside_answers_preflights_and_lets_browsers_read_refusals() {
+    // I08
     let unreachable = service_fn(|_: Request<Full<Bytes>>| async {
         panic!("a preflight is answered by the CORS layer, and the rest is refused");
         #[expect(unreachable_code, reason = "the type of the response")]

@@ -213,7 +213,7 @@ mod basic {
     use super::{Credential, Scheme};
     use crate::validator::{Failure, InvalidReason};
 
-    /// User and password of a `Basic` credential. Its `Debug` shows neither.
+    /// User and password of a `Basic` credential. Its `Debug` shows neither. Needs the feature `basic`.
     pub struct BasicCredentials {
         text: String,
         colon: usize,
@@ -240,7 +240,7 @@ mod basic {
     }
 
     impl Credential<'_> {
-        /// Reads user and password
+        /// Reads user and password. Needs the feature `basic`
         /// ([RFC 7617 section 2](https://www.rfc-editor.org/rfc/rfc7617#section-2)).
         ///
         /// # Errors

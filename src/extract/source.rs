@@ -86,7 +86,11 @@ impl Source {
     /// passes with a cookie only if the browser says that it comes from the same origin
     /// (`Sec-Fetch-Site`, or an `Origin` equal to the host) or from a [trusted
     /// one](Self::trust_origin); otherwise it is refused with 403. A client that sends neither
-    /// header is no browser and passes. Where the check falls back to comparing `Origin` with the
+    /// header is no browser and passes.
+    ///
+    /// A browser sends its cookie whether it is wanted or not: an expired one is 401 behind
+    /// [`optional`](crate::policy::optional) too (let a [`Responder`](crate::Responder) clear it), and
+    /// a page that sends `Authorization` besides has two credentials, which is 400. Where the check falls back to comparing `Origin` with the
     /// host, the scheme is not compared, because behind a proxy it is not known: use HSTS.
     pub fn cookie(name: impl Into<String>) -> Self {
         Self::of(Kind::Cookie { name: name.into() })

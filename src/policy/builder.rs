@@ -49,9 +49,10 @@ impl<T: ?Sized> PoliciesBuilder<T> {
 
     /// Refuses requests that no rule names: 401 without a valid credential, 403 with one.
     ///
-    /// A request is named by a restricting rule that applies to it, and by an opening rule that lets
-    /// it pass. A rule for every path, `under("/", ..)`, names none: it restricts, and what no other
-    /// rule names is refused all the same. In such a list a path is taken out of the general refusal
+    /// A request is named by a rule for its path and method, both taken to the letter as an opening rule
+    /// takes them: a restricting rule governs `/a/` and invented methods as well, but names neither. A
+    /// permission that is not given names nothing, and a rule for every path, `under("/", ..)`, names none: it
+    /// restricts, and what no other rule names is refused all the same. In such a list a path is taken out of the general refusal
     /// by the first rule for it, so there, and only there, a restricting rule for a path lets more
     /// through than none.
     ///

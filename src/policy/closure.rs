@@ -7,13 +7,15 @@ use std::marker::PhantomData;
 
 use super::Policy;
 use super::context::PolicyContext;
-use super::decision::{Decision, Denial};
+use super::decision::Decision;
+use super::denial::Denial;
 use super::guard::{Guard, guard};
 
 /// Makes a policy of a closure that takes the [`PolicyContext`].
 ///
 /// It may return a `bool`, a `Result<(), Denial>`, a [`Decision`], or a future of one of the first
-/// two that owns what it needs. Give it a name for tables and logs with [`Guard::named`].
+/// two that owns what it needs. The type of the context has to be written, since it is what tells the
+/// closure whose policy it is. Give it a name for tables and logs with [`Guard::named`].
 ///
 /// # Example
 ///

@@ -9,7 +9,8 @@ use http::Method;
 use super::closure::PolicyFn;
 use super::combine::{And, Not, Or};
 use super::context::PolicyContext;
-use super::decision::{Decision, Denial, Needs};
+use super::decision::{Decision, Needs};
+use super::denial::Denial;
 use super::methods::MethodSet;
 use super::plan::Plan;
 use super::{PathAmbiguity, Policy};
@@ -68,7 +69,9 @@ impl<P> Guard<P> {
         guard(Not::new(self.policy))
     }
 
-    /// Limits it to these methods; for others it does not apply.
+    /// Limits it to these methods; for others it does not apply. A method that no rule of a path names
+    /// then needs a valid credential and nothing more: add a rule without `on`, or build the list with
+    /// [`deny_unmatched`](super::PoliciesBuilder::deny_unmatched).
     ///
     /// `GET` means `HEAD` and an extended `CONNECT` too, since the same handlers answer them. A
     /// method that is not one of the nine standard ones is restricted by every rule of its path,

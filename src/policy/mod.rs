@@ -12,6 +12,7 @@ mod closure;
 mod combine;
 mod context;
 mod decision;
+mod denial;
 mod explain;
 mod guard;
 mod list;
@@ -35,7 +36,8 @@ pub use claims::Claims;
 pub use closure::{IntoDecision, PolicyFn, decision_markers, policy_fn};
 pub use combine::{And, Not, Or};
 pub use context::PolicyContext;
-pub use decision::{Decision, Denial, DenialKind, Needs};
+pub use decision::{Decision, Needs};
+pub use denial::{Denial, DenialKind};
 pub use explain::{AppliedRule, Explanation};
 pub use guard::{AuthenticatedOnly, Deny, Guard, OnMethods, authenticated, deny, guard};
 pub use list::Policies;
@@ -90,7 +92,8 @@ pub trait Policy<T: ?Sized>: Send + Sync {
     /// Says what a request has to present before it is decided about. Called first, and without a
     /// principal.
     ///
-    /// The default wants a valid credential for every request.
+    /// The default wants a valid credential for every request. For a policy that stands in a list or in
+    /// a combination, only an error counts: what opens a path there is said by the list.
     ///
     /// # Errors
     ///

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use super::Policy;
 use super::claims::Claims;
 use super::context::PolicyContext;
-use super::decision::{Decision, Denial};
+use super::decision::Decision;
+use super::denial::Denial;
 use super::guard::{Guard, guard, write_words};
 use crate::error::ConfigError;
 

@@ -14,7 +14,8 @@ use crate::error::ConfigError;
 use crate::extract::{Credential, Scheme};
 use crate::request::RequestView;
 
-/// Opaque tokens and whom they stand for: any number of them, changeable while requests run.
+/// Opaque tokens and whom they stand for: any number of them, changeable while requests run. Needs the
+/// feature `opaque`, which is on by default.
 ///
 /// Only the SHA-256 digest of a token is kept. A token that is presented is hashed, the digest is
 /// looked up in a table whose order depends on a random key of the process, and what is found there
@@ -65,12 +66,13 @@ impl<T: Send + Sync + 'static> OpaqueTokens<T> {
         }
     }
 
-    /// Adds a token without an end, or gives a known one to somebody else.
+    /// Adds a token without an end. A token that is known already stands for the new principal then.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Token`] if no request could present the token: it is empty, or not printable
-    /// ASCII without space.
+    /// [`ConfigError::Token`] if no source could yield the token: it is empty, or not printable ASCII
+    /// without space. (A `Bearer` token has to be a `token68` besides, and no longer than the layer
+    /// allows.)
     pub fn insert(&self, token: &str, principal: T) -> Result<(), ConfigError> {
         self.put(check(token)?, principal, None);
         Ok(())
@@ -228,13 +230,14 @@ impl TokenDigest {
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         // In words, because they are compared and hashed as such.
-        let mut words = [0; 4];
+        let (words, _) = bytes.as_chunks::<8>();
+        let mut digest = [0; 4];
         let mut at = 0;
-        while at < 32 {
-            words[at / 8] = words[at / 8] << 8 | bytes[at] as u64;
+        while at < 4 {
+            digest[at] = u64::from_be_bytes(words[at]);
             at += 1;
         }
-        Self(words)
+        Self(digest)
     }
 
     /// A digest from 64 hexadecimal digits, as `sha256sum` prints it.
