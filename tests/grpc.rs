@@ -10,6 +10,7 @@
 #[path = "../examples/tonic.rs"]
 #[allow(dead_code, reason = "the program around the server is not used here")]
 mod example;
+mod support;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -435,6 +436,7 @@ async fn every_method_refuses_alike_whether_the_validator_waits_or_not() {
             ] {
                 let name = format!("{}, {validator}, {method}", case.name);
                 let status = answer.expect(&name);
+                support::check_challenges(&status.metadata().clone().into_headers());
                 assert_eq!(status.code(), case.code, "{name}");
                 assert_eq!(status.message(), case.message, "{name}");
                 let metadata = |key| {

@@ -4,6 +4,8 @@
 //! The identifiers in the comments (`A01` and so on) name one family of mistakes each. First come the
 //! properties, with a grammar that knows the tricks of all families; then tables for each of them.
 
+mod support;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -500,7 +502,9 @@ impl Probe {
     /// The answer of a service that need not wait.
     fn ask(&self, app: &App, token: Option<&str>) -> Response<Body> {
         let answer = app.clone().oneshot(self.with(token)).now_or_never();
-        answer.expect("nothing to wait for").unwrap()
+        let answer = answer.expect("nothing to wait for").unwrap();
+        support::check_challenges(answer.headers());
+        answer
     }
 }
 

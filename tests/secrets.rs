@@ -10,11 +10,12 @@ use http::{HeaderName, Request};
 use support::{Body, Greet, User, send};
 use tower::Layer as _;
 use tower_bearer::policy::{
-    Policies, PolicyContext, owner, permit, policy_fn, public, role, scope, tenant,
+    Decision, Denial, Policies, PolicyContext, owner, permit, policy_fn, public, role, scope,
+    tenant,
 };
 use tower_bearer::{
     Authenticated, BearerAuthLayer, Credential, Failure, InvalidReason, OpaqueTokens, Rejection,
-    RequestView, Source, TokenDigest, Validated, Validator, Verdict, validator_fn,
+    RequestView, Scheme, Source, TokenDigest, Validated, Validator, Verdict, validator_fn,
 };
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -125,6 +126,14 @@ async fn no_text_shows_a_secret() {
     texts.debug(&Failure::unavailable(TOKEN));
     texts.debug(&Failure::invalid(InvalidReason::Unknown).with_source(TOKEN));
     writeln!(texts.0, "{}", Failure::unavailable(TOKEN)).unwrap();
+
+    let denial = Denial::unavailable().with_source(TOKEN);
+    texts.debug(&denial);
+    texts.debug(&Decision::Deny(denial));
+    texts.debug(&tokens.clone().or(tokens.clone()));
+    texts.debug(&tokens.clone().for_scheme(Scheme::Bearer));
+    texts.debug(&tokens.clone().expiring(|_: &User| None));
+    texts.debug(&policies().explain(&http::Method::GET, "/u/x"));
 
     let credential = Credential::bearer(TOKEN).unwrap();
     texts.debug(&credential);

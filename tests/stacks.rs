@@ -1,6 +1,8 @@
 //! The layer in a stack: the contract of `Service`, stepped by hand, and the company of the layers,
 //! routers and bodies that people put around it.
 
+mod support;
+
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::io;
@@ -342,10 +344,9 @@ where
 {
     let passed = service.clone().oneshot(request("/", Some(TOKEN))).await;
     let refused = service.oneshot(request("/", None)).await;
-    [
-        passed.unwrap().status().as_u16(),
-        refused.unwrap().status().as_u16(),
-    ]
+    let (passed, refused) = (passed.unwrap(), refused.unwrap());
+    support::check_challenges(refused.headers());
+    [passed.status().as_u16(), refused.status().as_u16()]
 }
 
 #[tokio::test]

@@ -314,6 +314,11 @@ mod tests {
             );
             let read = credential.basic();
             let found = read.as_ref().map(|basic| (basic.user(), basic.password()));
+            // J03
+            assert!(
+                !format!("{read:?} {credential:?}").contains("alice"),
+                "{name}"
+            );
             assert_eq!(found.map_err(|failure| failure.kind()), *expected, "{name}");
         }
         let bearer = Credential::bearer("YTpi").unwrap().basic().unwrap_err();
