@@ -517,12 +517,8 @@ async fn a_nested_list_that_cannot_read_a_path_never_says_no_or_yes() {
         )
     };
     // Asked about the path before anything else.
-    for policy in [
-        inner().not().and(role("editor")),
-        inner().not().and(role("editor")),
-    ] {
-        assert_eq!(status(alice(), policy, "GET", "//a").await, 400);
-    }
+    let both = inner().not().and(role("editor"));
+    assert_eq!(status(alice(), both, "GET", "//a").await, 400);
     assert_eq!(status(alice(), inner().not(), "GET", "//a").await, 400);
     assert_eq!(
         status(alice(), inner().or(role("editor")), "GET", "/a/..").await,
@@ -589,13 +585,11 @@ async fn where_a_path_has_two_readings_a_segment_has_to_be_right_in_both() {
 
 #[tokio::test]
 async fn a_segment_that_no_pattern_names_cannot_be_told_not_even_its_opposite() {
-    for policy in [owner("u"), owner("u")] {
-        assert_eq!(
-            status(alice(), policy.clone(), "GET", "/u/alice").await,
-            503
-        );
-        assert_eq!(status(alice(), policy.not(), "GET", "/u/alice").await, 503);
-    }
+    assert_eq!(status(alice(), owner("u"), "GET", "/u/alice").await, 503);
+    assert_eq!(
+        status(alice(), owner("u").not(), "GET", "/u/alice").await,
+        503
+    );
     assert_eq!(status(alice(), tenant("t").not(), "GET", "/t/x").await, 503);
 }
 
