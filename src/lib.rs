@@ -299,7 +299,7 @@ pub use crate::axum::NotAuthenticated;
 
 /// The types behind [`validator_fn`] and the methods of [`Validator`], for those who have to name them.
 pub mod combinators {
-    pub use crate::validator::{Expiring, ForScheme, IntoVerdict, Or, ValidatorFn, markers};
+    pub use crate::validator::{AndThen, Expiring, ForScheme, IntoVerdict, Or, ValidatorFn, markers};
 }
 
 /// Longer texts.

@@ -64,9 +64,5 @@ fn limit<T>(
     expires_at: &impl Fn(&T) -> Option<SystemTime>,
 ) -> Validated<T> {
     let own = expires_at(validated.principal());
-    match (validated.expires_at(), own) {
-        (Some(known), Some(own)) => validated.with_expiry(known.min(own)),
-        (None, Some(own)) => validated.with_expiry(own),
-        (_, None) => validated,
-    }
+    validated.ending_by(own)
 }

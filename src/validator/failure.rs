@@ -51,12 +51,18 @@ pub enum FailureKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum InvalidReason {
+    /// Signed with an algorithm that its key is not for.
+    Algorithm,
     /// Not meant for this service.
     Audience,
+    /// It claims something else than it must, or lacks a claim, or what it claims is unreadable.
+    Claims,
     /// Its time is over.
     Expired,
     /// Issued by somebody else.
     Issuer,
+    /// No key is known by the name that it gives.
+    Key,
     /// It does not have the form that its scheme asks for. The one reason that is answered with 400.
     Malformed,
     /// Its time has not come.
@@ -69,6 +75,8 @@ pub enum InvalidReason {
     SenderConstrained,
     /// Its signature does not match.
     Signature,
+    /// A token of another kind: an ID token, say.
+    TokenType,
     /// Nobody knows it.
     Unknown,
 }
@@ -83,11 +91,15 @@ impl InvalidReason {
             | InvalidReason::NotYetValid
             | InvalidReason::Revoked
             | InvalidReason::SenderConstrained => true,
-            InvalidReason::Audience
+            InvalidReason::Algorithm
+            | InvalidReason::Audience
+            | InvalidReason::Claims
             | InvalidReason::Issuer
+            | InvalidReason::Key
             | InvalidReason::Malformed
             | InvalidReason::Other
             | InvalidReason::Signature
+            | InvalidReason::TokenType
             | InvalidReason::Unknown => false,
         }
     }
@@ -96,15 +108,19 @@ impl InvalidReason {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            InvalidReason::Algorithm => "algorithm",
             InvalidReason::Audience => "audience",
+            InvalidReason::Claims => "claims",
             InvalidReason::Expired => "expired",
             InvalidReason::Issuer => "issuer",
+            InvalidReason::Key => "key",
             InvalidReason::Malformed => "malformed",
             InvalidReason::NotYetValid => "not-yet-valid",
             InvalidReason::Other => "other",
             InvalidReason::Revoked => "revoked",
             InvalidReason::SenderConstrained => "sender-constrained",
             InvalidReason::Signature => "signature",
+            InvalidReason::TokenType => "token-type",
             InvalidReason::Unknown => "unknown",
         }
     }

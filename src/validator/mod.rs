@@ -1,5 +1,6 @@
 //! Authentication: from a credential to a principal.
 
+mod and_then;
 mod expiring;
 mod failure;
 mod for_scheme;
@@ -13,6 +14,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+pub use and_then::AndThen;
 pub use expiring::Expiring;
 pub use failure::{Failure, FailureKind, InvalidReason};
 pub use for_scheme::ForScheme;
@@ -159,6 +161,45 @@ pub trait Validator: Send + Sync {
         Self: Sized,
     {
         ForScheme::new(self, scheme)
+    }
+
+    /// Makes another principal of the one found, now or in a future: loads the user behind a token, say,
+    /// to see whether the account is still active and which roles it has by now.
+    ///
+    /// The closure may return what one given to [`validator_fn`] may: a `Result<T, Failure>`, a future of
+    /// one, or a [`Verdict`]. An outage of its own is [`Failure::unavailable`]. It is not asked about a
+    /// credential that was refused or has ended. Of two ends the earlier counts.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tower_bearer::{Credential, Failure, InvalidReason, Validator, validator_fn};
+    ///
+    /// # #[derive(Clone)] struct Database;
+    /// # struct Token { subject: String }
+    /// struct User { active: bool }
+    /// # impl Database { async fn user(&self, _: &str) -> Result<Option<User>, std::io::Error> { Ok(None) } }
+    /// # let database = Database;
+    /// # let tokens = validator_fn(|_: Credential<'_>| Ok::<_, Failure>(Token { subject: "alice".into() }));
+    /// let validator = tokens.and_then(move |token: Arc<Token>| {
+    ///     let database = database.clone();
+    ///     async move {
+    ///         match database.user(&token.subject).await.map_err(Failure::unavailable)? {
+    ///             Some(user) if user.active => Ok(user),
+    ///             _ => Err(Failure::invalid(InvalidReason::Revoked)),
+    ///         }
+    ///     }
+    /// });
+    /// # let _ = validator;
+    /// ```
+    fn and_then<F, R, M>(self, then: F) -> AndThen<Self, F, M>
+    where
+        Self: Sized,
+        F: Fn(Arc<Self::Principal>) -> R + Clone + Send + Sync + 'static,
+        R: IntoVerdict<M>,
+    {
+        AndThen::new(self, then)
     }
 
     /// Lets the principal say until when its credential is good.

@@ -52,6 +52,15 @@ impl<T> Validated<T> {
         self.expires_at.is_some_and(|expires_at| now >= expires_at)
     }
 
+    /// Ends no later than `ends`.
+    pub(crate) fn ending_by(mut self, ends: Option<SystemTime>) -> Self {
+        self.expires_at = match (self.expires_at, ends) {
+            (Some(own), Some(ends)) => Some(own.min(ends)),
+            (own, ends) => own.or(ends),
+        };
+        self
+    }
+
     pub(crate) fn into_parts(self) -> (Arc<T>, Option<SystemTime>) {
         (self.principal, self.expires_at)
     }
