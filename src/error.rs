@@ -119,6 +119,18 @@ pub enum ConfigError {
         /// The text at fault.
         origin: String,
     },
+    /// A setting that is missing, contradicts another, or cannot work.
+    #[error("{setting}: {problem}")]
+    Setting {
+        /// The method that sets it.
+        setting: &'static str,
+        /// What is wrong, and what to do.
+        problem: &'static str,
+    },
+    /// A key that cannot be used.
+    #[cfg(feature = "jwt")]
+    #[error(transparent)]
+    Key(crate::jwt::KeyError),
     /// A token that could never be presented, or a digest that is none. The text itself is not repeated.
     #[error("{what}: expected {expected}, got {length} bytes")]
     Token {
@@ -163,4 +175,11 @@ pub enum PatternProblem {
         "ends with `/`; `under` covers the path with and without it and all below, so leave it out"
     )]
     TrailingSlash,
+}
+
+#[cfg(feature = "jwt")]
+impl From<crate::jwt::KeyError> for ConfigError {
+    fn from(error: crate::jwt::KeyError) -> Self {
+        Self::Key(error)
+    }
 }

@@ -120,6 +120,28 @@
 //! to one scheme with [`Validator::for_scheme`]. `OpaqueTokens` (feature `opaque`)
 //! is a table of tokens that may change while requests run.
 //!
+//! [`Validator::and_then`] adds a second step, such as loading the user behind a token.
+//!
+//! # JSON Web Tokens and issuers
+//!
+//! With the feature `jwt` and a crypto back end, `aws_lc_rs` or `rust_crypto`, the module `jwt` has a
+//! validator for JSON Web Tokens; `jwks` and `oidc` fetch its keys and find its issuer; `introspection` asks
+//! the authorization server about opaque tokens.
+//!
+//! ```no_run
+//! # #[cfg(all(feature = "aws_lc_rs", feature = "oidc"))]
+//! # async fn main_() -> Result<(), Box<dyn std::error::Error>> {
+//! use tower_bearer::BearerAuthLayer;
+//! use tower_bearer::jwt::JwtValidator;
+//!
+//! let validator = JwtValidator::discover("https://login.example.com/")
+//!     .await?
+//!     .audience("https://api.example.com")
+//!     .build()?;
+//! let layer = BearerAuthLayer::new(validator);
+//! # let _ = layer; Ok(()) }
+//! ```
+//!
 //! # The order of layers
 //!
 //! From the outside in, and why:
@@ -221,6 +243,7 @@
 //! * It terminates no TLS; without TLS in front, a bearer token is anybody's
 //!   ([RFC 6750 section 5.3](https://www.rfc-editor.org/rfc/rfc6750#section-5.3)).
 //! * It reads no token from the query or from a form.
+//! * It decrypts no tokens (JWE), and checks no sender binding (DPoP, mutual TLS): a bound token is refused.
 //! * It decides once for each request. A stream or a WebSocket that outlives its credential ends when
 //!   the service ends it: [`Authenticated::expires_at`] says when.
 //! * It looks at no body, and at no header but those of its sources, `Content-Type` (is it gRPC?), and,
@@ -232,14 +255,22 @@
 //! |---|---|---|
 //! | `opaque` | `OpaqueTokens`: a table of tokens, kept as digests | yes |
 //! | `axum` | `Authenticated<T>` as an extractor; full paths inside `Router::nest` | no |
+//! | `aws_lc_rs` | `jwt` with the crypto of aws-lc-rs: the faster one, needs a C compiler | no |
 //! | `basic` | reading user and password of a Basic credential | no |
+//! | `introspection` | `issuer::Introspection`: opaque tokens by RFC 7662 | no |
+//! | `jwks` | `issuer::RemoteKeys`: keys fetched from a JWK Set and kept fresh | no |
+//! | `jwt` | `jwt::JwtValidator`; needs `aws_lc_rs` or `rust_crypto`, both may be on | no |
+//! | `oidc` | discovery of an issuer by its name | no |
+//! | `rust_crypto` | `jwt` with the crypto of RustCrypto: Rust only | no |
 //! | `tracing` | events for refusals and outages, without secrets | no |
 //!
 //! Events of `tracing` have the target `tower_bearer` and the fields `outcome`, `reason`, `rule`,
 //! `scheme`, `source` (the place of the credential) and `status`: WARN for an outage, DEBUG for other
 //! refusals, TRACE for what passes. The cause of an outage is in none of them, because it may quote its
 //! input; a hook ([`on_decision`](BearerAuthLayer::on_decision)) finds it as the source of the
-//! [`Rejection`].
+//! [`Rejection`]. Two more events are for the operator: WARN with the outcome `keys-not-fetched` where an
+//! issuer's keys could not be fetched, and ERROR with `introspection-credentials-refused` where an
+//! authorization server does not let this service ask about tokens.
 //!
 //! Without features the crate depends on `http`, `http-body`, the two `tower` traits and a few small
 //! crates. The minimum supported Rust version is 1.88; raising it is not a breaking change, but always
@@ -259,6 +290,10 @@ pub mod clock;
 mod error;
 mod extract;
 mod future;
+#[cfg(feature = "jwks")]
+pub mod issuer;
+#[cfg(feature = "jwt")]
+pub mod jwt;
 mod layer;
 mod observe;
 pub mod policy;
@@ -299,7 +334,9 @@ pub use crate::axum::NotAuthenticated;
 
 /// The types behind [`validator_fn`] and the methods of [`Validator`], for those who have to name them.
 pub mod combinators {
-    pub use crate::validator::{AndThen, Expiring, ForScheme, IntoVerdict, Or, ValidatorFn, markers};
+    pub use crate::validator::{
+        AndThen, Expiring, ForScheme, IntoVerdict, Or, ValidatorFn, markers,
+    };
 }
 
 /// Longer texts.
@@ -318,6 +355,13 @@ pub mod _documentation {
 }
 
 /// The code of README.md is compiled and run.
-#[cfg(all(doctest, feature = "axum", feature = "opaque"))]
+#[cfg(all(
+    doctest,
+    feature = "aws_lc_rs",
+    feature = "axum",
+    feature = "introspection",
+    feature = "oidc",
+    feature = "opaque"
+))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -52,3 +52,26 @@ pub(crate) fn decision(event: &DecisionEvent<'_>) {
 
 #[cfg(not(feature = "tracing"))]
 pub(crate) fn decision(_: &DecisionEvent<'_>) {}
+
+/// An authorization server does not let this service ask about tokens: for the operator (E13).
+#[cfg(all(feature = "introspection", feature = "tracing"))]
+pub(crate) fn credentials_refused(status: u16) {
+    tracing::error!(
+        target: "tower_bearer",
+        outcome = "introspection-credentials-refused",
+        status
+    );
+}
+
+#[cfg(all(feature = "introspection", not(feature = "tracing")))]
+pub(crate) fn credentials_refused(_: u16) {}
+
+/// The keys of an issuer could not be fetched: for the operator, before there are refusals. The text names
+/// the address without its query, and nothing of an answer (E14).
+#[cfg(all(feature = "jwks", feature = "tracing"))]
+pub(crate) fn keys_not_fetched(error: &crate::issuer::IssuerError) {
+    tracing::warn!(target: "tower_bearer", outcome = "keys-not-fetched", reason = %error);
+}
+
+#[cfg(all(feature = "jwks", not(feature = "tracing")))]
+pub(crate) fn keys_not_fetched(_: &crate::issuer::IssuerError) {}

@@ -1,0 +1,337 @@
+//! What an issuer publishes about itself.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use http::StatusCode;
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+
+use super::error::IssuerError;
+use super::fetch::{Exchange, get_json};
+use super::url::{CheckedUrl, checked_url, shown};
+use crate::jwt::json;
+
+/// How long a document is used before it is read anew.
+const READ_ANEW: Duration = Duration::from_secs(24 * 60 * 60);
+/// How much of a foreign issuer is shown.
+const MAX_SHOWN: usize = 256;
+
+const OPENID: &str = "/.well-known/openid-configuration";
+const OAUTH: &str = "/.well-known/oauth-authorization-server";
+
+/// The metadata of an issuer, from [OpenID Connect Discovery
+/// 1.0](https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderMetadata) or
+/// [RFC 8414 section 2](https://www.rfc-editor.org/rfc/rfc8414#section-2).
+///
+/// The issuer is the configured one. Whether the addresses may be asked has been checked for `jwks_uri`
+/// alone.
+///
+/// # Example
+///
+/// ```no_run
+/// use tower_bearer::issuer::RemoteKeys;
+///
+/// # async fn main_() -> Result<(), tower_bearer::issuer::IssuerError> {
+/// let keys = RemoteKeys::discover("https://issuer.example").connect().await?;
+/// if let Some(metadata) = keys.metadata() {
+///     println!("{} has its keys at {:?}", metadata.issuer(), metadata.jwks_uri());
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct IssuerMetadata {
+    issuer: String,
+    jwks_uri: Option<CheckedUrl>,
+    introspection_endpoint: Option<String>,
+    introspection_endpoint_auth_methods_supported: Option<Vec<String>>,
+    jwks_uri_text: Option<String>,
+}
+
+impl IssuerMetadata {
+    /// The issuer, exactly as its tokens have to name it.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// Where its keys are.
+    #[must_use]
+    pub fn jwks_uri(&self) -> Option<&str> {
+        self.jwks_uri_text.as_deref()
+    }
+
+    /// Where it answers questions about tokens
+    /// ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662#section-2)).
+    #[must_use]
+    pub fn introspection_endpoint(&self) -> Option<&str> {
+        self.introspection_endpoint.as_deref()
+    }
+
+    /// How one may log in there, or nothing if it does not say.
+    #[must_use]
+    pub fn introspection_endpoint_auth_methods_supported(&self) -> Option<&[String]> {
+        self.introspection_endpoint_auth_methods_supported
+            .as_deref()
+    }
+}
+
+/// The name of an issuer, as it was configured, and its address.
+#[derive(Clone, Debug)]
+pub(crate) struct IssuerUrl {
+    name: String,
+    url: CheckedUrl,
+}
+
+impl IssuerUrl {
+    /// An issuer is a URL without query and fragment
+    /// ([RFC 8414 section 2](https://www.rfc-editor.org/rfc/rfc8414#section-2)).
+    pub(crate) fn new(name: String) -> Result<Self, IssuerError> {
+        let url = match checked_url(&name) {
+            Ok(_) if name.contains('?') => Err("expected no `?`: an issuer has no query"),
+            checked => checked,
+        };
+        match url {
+            Ok(url) => Ok(Self { name, url }),
+            Err(expected) => Err(IssuerError::Url {
+                what: "issuer",
+                url: shown(&name),
+                expected,
+            }),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where its metadata may be. OpenID Connect appends the well-known path, RFC 8414 section 3.1 puts
+    /// it in front.
+    fn places(&self) -> Vec<String> {
+        let path = self.url.path();
+        let path = path.strip_suffix('/').unwrap_or(path);
+        let mut places = vec![format!("{path}{OPENID}"), format!("{OAUTH}{path}")];
+        if !path.is_empty() {
+            places.push(format!("{OPENID}{path}"));
+        }
+        places
+    }
+}
+
+/// Reads the metadata of an issuer. Only within a tokio runtime.
+pub(crate) async fn read(
+    exchange: &Exchange,
+    issuer: &IssuerUrl,
+    deadline: Instant,
+) -> Result<IssuerMetadata, IssuerError> {
+    let mut tried = Vec::new();
+    for place in issuer.places() {
+        let url = issuer.url.with_path(&place);
+        let url = url.map_err(|expected| IssuerError::Url {
+            what: "issuer",
+            url: issuer.url.shown(),
+            expected,
+        })?;
+        let answer = exchange.send(get_json(&url), deadline).await;
+        let answer = answer.map_err(|source| IssuerError::Fetch {
+            url: url.shown(),
+            source,
+        })?;
+        match answer.status() {
+            StatusCode::OK => return metadata(issuer, &url, answer.body()),
+            StatusCode::NOT_FOUND | StatusCode::GONE => tried.push(url.shown()),
+            status => {
+                return Err(IssuerError::Status {
+                    url: url.shown(),
+                    status: status.as_u16(),
+                });
+            }
+        }
+    }
+    Err(IssuerError::NoMetadata {
+        issuer: issuer.name.clone(),
+        tried,
+    })
+}
+
+fn metadata(
+    issuer: &IssuerUrl,
+    url: &CheckedUrl,
+    body: &[u8],
+) -> Result<IssuerMetadata, IssuerError> {
+    let problem = |problem| IssuerError::Metadata {
+        url: url.shown(),
+        problem,
+    };
+    let document = json::object(body)
+        .map_err(|_| problem("expected a JSON object that names no member twice"))?;
+    let found = text(&document, "issuer")
+        .map_err(problem)?
+        .ok_or_else(|| problem("expected a member `issuer`"))?;
+    // E07, and RFC 8414 section 3.3: otherwise one issuer could speak for another.
+    if found != issuer.name {
+        return Err(IssuerError::IssuerMismatch {
+            url: url.shown(),
+            expected: issuer.name.clone(),
+            found: found.chars().take(MAX_SHOWN).collect(),
+        });
+    }
+    let jwks_uri_text = text(&document, "jwks_uri").map_err(problem)?;
+    let jwks_uri = match &jwks_uri_text {
+        None => None,
+        Some(text) => match checked_url(text) {
+            // An issuer elsewhere must not point at this machine.
+            Ok(jwks_uri) if jwks_uri.is_plain() && !issuer.url.is_plain() => {
+                return Err(problem("expected `jwks_uri` to be an `https` URL"));
+            }
+            Ok(jwks_uri) => Some(jwks_uri),
+            Err(expected) => {
+                return Err(IssuerError::Url {
+                    what: "`jwks_uri` of the issuer",
+                    url: shown(text).chars().take(MAX_SHOWN).collect(),
+                    expected,
+                });
+            }
+        },
+    };
+    let methods = "introspection_endpoint_auth_methods_supported";
+    Ok(IssuerMetadata {
+        issuer: found,
+        jwks_uri,
+        jwks_uri_text,
+        introspection_endpoint: text(&document, "introspection_endpoint").map_err(problem)?,
+        introspection_endpoint_auth_methods_supported: texts(&document, methods)
+            .map_err(problem)?,
+    })
+}
+
+/// A member of another type is not an absent one (D01).
+fn text(document: &Map<String, Value>, name: &str) -> Result<Option<String>, &'static str> {
+    match document.get(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(_) => Err("expected `issuer` and the addresses to be strings"),
+    }
+}
+
+fn texts(document: &Map<String, Value>, name: &str) -> Result<Option<Vec<String>>, &'static str> {
+    const EXPECTED: &str = "expected the methods of login to be an array of strings";
+    match document.get(name) {
+        None => Ok(None),
+        Some(Value::Array(items)) => items
+            .iter()
+            .map(|item| item.as_str().map(String::from).ok_or(EXPECTED))
+            .collect::<Result<_, _>>()
+            .map(Some),
+        Some(_) => Err(EXPECTED),
+    }
+}
+
+/// An issuer whose keys are where its metadata says.
+#[derive(Debug)]
+pub(crate) struct Discovery {
+    issuer: IssuerUrl,
+    known: Mutex<Option<Known>>,
+}
+
+#[derive(Debug)]
+struct Known {
+    metadata: Arc<IssuerMetadata>,
+    jwks_uri: CheckedUrl,
+    read_at: SystemTime,
+    /// No keys have come from there since the last attempt.
+    doubted: bool,
+}
+
+impl Discovery {
+    pub(crate) fn new(issuer: IssuerUrl) -> Self {
+        Self {
+            issuer,
+            known: Mutex::new(None),
+        }
+    }
+
+    pub(crate) fn issuer(&self) -> &str {
+        self.issuer.name()
+    }
+
+    pub(crate) fn metadata(&self) -> Option<Arc<IssuerMetadata>> {
+        self.with(|known| known.map(|known| Arc::clone(&known.metadata)))
+    }
+
+    /// Where the keys are, for logs.
+    pub(crate) fn jwks_uri(&self) -> Option<String> {
+        self.with(|known| known.map(|known| known.jwks_uri.shown()))
+    }
+
+    /// Where the keys are, unless the document has to be read first. An attempt begins with this.
+    pub(crate) fn known(&self, now: SystemTime) -> Option<CheckedUrl> {
+        self.with(|known| {
+            let known = known?;
+            let is_recent = now
+                .duration_since(known.read_at)
+                .is_ok_and(|age| age < READ_ANEW);
+            // Stays so if the attempt runs out of time.
+            let doubted = std::mem::replace(&mut known.doubted, true);
+            (is_recent && !doubted).then(|| known.jwks_uri.clone())
+        })
+    }
+
+    /// The attempt brought keys.
+    pub(crate) fn confirmed(&self) {
+        self.with(|known| {
+            if let Some(known) = known {
+                known.doubted = false;
+            }
+        });
+    }
+
+    /// Reads the document.
+    pub(crate) async fn look_up(
+        &self,
+        exchange: &Exchange,
+        now: SystemTime,
+        deadline: Instant,
+    ) -> Result<CheckedUrl, IssuerError> {
+        let metadata = read(exchange, &self.issuer, deadline).await?;
+        let Some(jwks_uri) = metadata.jwks_uri.clone() else {
+            return Err(IssuerError::Metadata {
+                url: self.issuer.url.shown(),
+                problem: "expected a member `jwks_uri`; without one there are no keys",
+            });
+        };
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(Known {
+            metadata: Arc::new(metadata),
+            jwks_uri: jwks_uri.clone(),
+            read_at: now,
+            doubted: true,
+        });
+        Ok(jwks_uri)
+    }
+
+    /// Reads the document; if there is no answer, goes by the one before. That one gets half the time.
+    pub(crate) async fn look_up_or_known(
+        &self,
+        exchange: &Exchange,
+        now: SystemTime,
+        deadline: Instant,
+    ) -> Result<CheckedUrl, IssuerError> {
+        let before = self.with(|known| known.map(|known| known.jwks_uri.clone()));
+        let Some(before) = before else {
+            return self.look_up(exchange, now, deadline).await;
+        };
+        let half = deadline.duration_since(Instant::now()) / 2;
+        match self.look_up(exchange, now, deadline - half).await {
+            Err(IssuerError::Fetch { .. } | IssuerError::Status { .. }) => Ok(before),
+            found => found,
+        }
+    }
+
+    fn with<T>(&self, f: impl FnOnce(Option<&mut Known>) -> T) -> T {
+        f(self
+            .known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_mut())
+    }
+}

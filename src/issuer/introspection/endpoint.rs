@@ -1,0 +1,157 @@
+//! Where tokens are asked about.
+
+#[cfg(feature = "oidc")]
+use std::sync::{Mutex, PoisonError};
+
+use tokio::time::Instant;
+
+use crate::issuer::error::IssuerError;
+use crate::issuer::fetch::Exchange;
+use crate::issuer::url::CheckedUrl;
+#[cfg(feature = "oidc")]
+use crate::issuer::{
+    discovery::{self, IssuerUrl},
+    fetch::{FetchError, FetchErrorKind},
+    single_flight::{Flight, NoRuntime},
+    url::{checked_url, shown},
+};
+
+/// The address of the introspection endpoint.
+#[derive(Debug)]
+pub(super) enum Endpoint {
+    /// As it was given.
+    Fixed(CheckedUrl),
+    /// Where the metadata of the issuer says.
+    #[cfg(feature = "oidc")]
+    Discovered(Box<Discovered>),
+}
+
+impl Endpoint {
+    /// The address, as far as that is known; for logs.
+    pub(super) fn shown(&self) -> Option<String> {
+        match self {
+            Self::Fixed(url) => Some(url.shown()),
+            #[cfg(feature = "oidc")]
+            Self::Discovered(discovered) => Some(discovered.known()?.shown()),
+        }
+    }
+
+    /// The address. Reads the metadata if that has not been done. Only within a tokio runtime.
+    #[cfg_attr(
+        not(feature = "oidc"),
+        expect(unused_variables, clippy::unused_async, reason = "for metadata only")
+    )]
+    pub(super) async fn url(
+        &self,
+        exchange: &Exchange,
+        deadline: Instant,
+    ) -> Result<CheckedUrl, IssuerError> {
+        match self {
+            Self::Fixed(url) => Ok(url.clone()),
+            #[cfg(feature = "oidc")]
+            Self::Discovered(discovered) => discovered.url(exchange, deadline).await,
+        }
+    }
+
+    /// Nothing is there any more.
+    pub(super) fn moved(&self) {
+        #[cfg(feature = "oidc")]
+        if let Self::Discovered(discovered) = self {
+            discovered.lock().known = None;
+        }
+    }
+}
+
+/// An endpoint that is found by the name of its issuer.
+#[cfg(feature = "oidc")]
+#[derive(Debug)]
+pub(super) struct Discovered {
+    issuer: IssuerUrl,
+    /// Never held across an await.
+    state: Mutex<State>,
+}
+
+#[cfg(feature = "oidc")]
+#[derive(Debug, Default)]
+struct State {
+    known: Option<CheckedUrl>,
+    /// One reading for all that wait for it.
+    flight: Option<Flight<Result<CheckedUrl, IssuerError>>>,
+}
+
+#[cfg(feature = "oidc")]
+impl Discovered {
+    pub(super) fn new(issuer: IssuerUrl) -> Self {
+        Self {
+            issuer,
+            state: Mutex::default(),
+        }
+    }
+
+    fn known(&self) -> Option<CheckedUrl> {
+        self.lock().known.clone()
+    }
+
+    async fn url(&self, exchange: &Exchange, deadline: Instant) -> Result<CheckedUrl, IssuerError> {
+        let waiter = {
+            let mut state = self.lock();
+            if let Some(known) = &state.known {
+                return Ok(known.clone());
+            }
+            match &state.flight {
+                Some(flight) if !flight.is_over() => flight.wait(),
+                _ => {
+                    let (own, issuer) = (exchange.clone(), self.issuer.clone());
+                    let work = async move { read(&own, &issuer, deadline).await };
+                    let flight = Flight::start(exchange.timeout(), work)
+                        .map_err(|NoRuntime| IssuerError::NoRuntime)?;
+                    let waiter = flight.wait();
+                    state.flight = Some(flight);
+                    waiter
+                }
+            }
+        };
+        let found = match tokio::time::timeout_at(deadline, waiter).await {
+            Ok(found) => found.unwrap_or(Err(IssuerError::Interrupted))?,
+            Err(_) => {
+                return Err(IssuerError::Fetch {
+                    url: shown(self.issuer.name()),
+                    source: FetchError::new(FetchErrorKind::TimedOut),
+                });
+            }
+        };
+        self.lock().known = Some(found.clone());
+        Ok(found)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(feature = "oidc")]
+async fn read(
+    exchange: &Exchange,
+    issuer: &IssuerUrl,
+    deadline: Instant,
+) -> Result<CheckedUrl, IssuerError> {
+    let metadata = discovery::read(exchange, issuer, deadline).await?;
+    let refused = |text: &str, expected| IssuerError::Url {
+        what: "`introspection_endpoint` of the issuer",
+        url: shown(text).chars().take(256).collect(),
+        expected,
+    };
+    let Some(text) = metadata.introspection_endpoint() else {
+        return Err(IssuerError::Metadata {
+            url: shown(issuer.name()),
+            problem: "expected a member `introspection_endpoint`; without one it does not answer questions about tokens",
+        });
+    };
+    let endpoint = checked_url(text).map_err(|expected| refused(text, expected))?;
+    // An issuer elsewhere must not point at this machine.
+    let is_plain = checked_url(issuer.name()).is_ok_and(|issuer| issuer.is_plain());
+    if endpoint.is_plain() && !is_plain {
+        return Err(refused(text, "expected an `https` URL"));
+    }
+    Ok(endpoint)
+}

@@ -1,0 +1,235 @@
+//! One piece of work for many waiters.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+/// How much longer than its own limit a piece of work may seem to take before it is given up.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// A piece of work that runs as a task of its own, and whose result anybody may wait for.
+///
+/// A waiter that is dropped does not disturb it. It ends with its owner: dropping this aborts it.
+/// Whatever happens to the task, its waiters get an answer, though not before somebody drops this if
+/// the runtime exists and is not driven. [`is_over`](Self::is_over) tells the owner when to do that.
+pub(crate) struct Flight<T> {
+    result: Arc<watch::Sender<Option<Result<T, Lost>>>>,
+    task: AbortHandle,
+    ends: Instant,
+}
+
+/// The work came to no end: it panicked, was aborted, or its runtime is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lost;
+
+/// There is no tokio runtime to work on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NoRuntime;
+
+impl<T: Clone + Send + Sync + 'static> Flight<T> {
+    /// Starts `work` on the runtime of the caller. It has to end by itself within `limit`.
+    pub(crate) fn start(
+        limit: Duration,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<Self, NoRuntime> {
+        let runtime = Handle::try_current().map_err(|_| NoRuntime)?;
+        let result = Arc::new(watch::Sender::new(None));
+        let landing = Landing(Arc::clone(&result));
+        let task = runtime.spawn(async move {
+            let landing = landing;
+            let value = work.await;
+            landing
+                .0
+                .send_if_modified(|result| settle(result, Ok(value)));
+        });
+        Ok(Self {
+            result,
+            task: task.abort_handle(),
+            ends: Instant::now() + limit + GRACE,
+        })
+    }
+
+    /// Whether there is nothing to wait for any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.result.borrow().is_some() || Instant::now() >= self.ends
+    }
+
+    /// The result, once it is there.
+    pub(crate) fn wait(&self) -> impl Future<Output = Result<T, Lost>> + Send + use<T> {
+        let mut result = self.result.subscribe();
+        async move {
+            match result.wait_for(Option::is_some).await {
+                Ok(result) => result.clone().unwrap_or(Err(Lost)),
+                Err(_) => Err(Lost),
+            }
+        }
+    }
+}
+
+impl<T> Drop for Flight<T> {
+    fn drop(&mut self) {
+        self.task.abort();
+        // An aborted task is dropped by its runtime, which may take its time.
+        self.result
+            .send_if_modified(|result| settle(result, Err(Lost)));
+    }
+}
+
+impl<T> fmt::Debug for Flight<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flight").finish_non_exhaustive()
+    }
+}
+
+/// Tells the waiters when the task is dropped before its end.
+struct Landing<T>(Arc<watch::Sender<Option<Result<T, Lost>>>>);
+
+impl<T> Drop for Landing<T> {
+    fn drop(&mut self) {
+        self.0.send_if_modified(|result| settle(result, Err(Lost)));
+    }
+}
+
+/// The first result stands.
+fn settle<T>(place: &mut Option<Result<T, Lost>>, result: Result<T, Lost>) -> bool {
+    if place.is_some() {
+        return false;
+    }
+    *place = Some(result);
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::runtime::{Builder, Runtime};
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    fn runtime() -> Runtime {
+        Builder::new_current_thread().enable_all().build().unwrap()
+    }
+
+    #[test]
+    fn many_wait_for_one_and_a_cancelled_waiter_disturbs_nobody() {
+        // E08
+        runtime().block_on(async {
+            let (go, start) = oneshot::channel();
+            let flight = Flight::start(LIMIT, async { start.await.unwrap() }).unwrap();
+            let cancelled = tokio::spawn(flight.wait());
+            let waiters: Vec<_> = (0..100).map(|_| tokio::spawn(flight.wait())).collect();
+            tokio::task::yield_now().await;
+            cancelled.abort();
+            drop(flight.wait());
+            assert!(!flight.is_over());
+            go.send(7).unwrap();
+            for waiter in waiters {
+                assert_eq!(waiter.await.unwrap(), Ok(7));
+            }
+            assert!(flight.is_over());
+            assert_eq!(flight.wait().await, Ok(7), "who comes late gets the same");
+        });
+    }
+
+    #[test]
+    fn a_panic_is_told_to_the_waiters() {
+        runtime().block_on(async {
+            let flight = Flight::start(LIMIT, async { panic!("as the test wants it") }).unwrap();
+            let waiting: Result<(), Lost> = flight.wait().await;
+            assert_eq!(waiting, Err(Lost));
+            assert!(flight.is_over());
+        });
+    }
+
+    #[test]
+    fn the_task_ends_with_its_owner() {
+        runtime().block_on(async {
+            let (alive, gone) = oneshot::channel::<()>();
+            let flight = Flight::start(LIMIT, async move {
+                let _alive = alive;
+                std::future::pending::<()>().await;
+            })
+            .unwrap();
+            tokio::task::yield_now().await;
+            let waiter = flight.wait();
+            drop(flight);
+            assert_eq!(waiter.await, Err(Lost));
+            let gone = tokio::time::timeout(LIMIT / 2, gone).await;
+            assert!(gone.expect("the task is aborted").is_err());
+        });
+    }
+
+    #[test]
+    fn it_is_lost_with_its_runtime() {
+        let first = runtime();
+        let flight = first
+            .block_on(async { Flight::start(LIMIT, std::future::pending::<()>()) })
+            .unwrap();
+        let waiter = flight.wait();
+        assert!(!flight.is_over());
+        drop(first);
+        assert!(flight.is_over());
+        assert_eq!(runtime().block_on(waiter), Err(Lost));
+    }
+
+    #[test]
+    fn it_is_given_up_if_its_runtime_stands_still() {
+        let first = runtime();
+        let mut flight = first
+            .block_on(async { Flight::start(LIMIT, std::future::ready(())) })
+            .unwrap();
+        assert!(!flight.is_over(), "nobody drives the runtime");
+        flight.ends = Instant::now();
+        assert!(flight.is_over());
+        let waiter = flight.wait();
+        drop(flight);
+        assert_eq!(runtime().block_on(waiter), Err(Lost));
+    }
+
+    #[test]
+    fn without_a_runtime_it_does_not_start() {
+        let started = Flight::start(LIMIT, std::future::ready(()));
+        assert_eq!(started.err(), Some(NoRuntime));
+    }
+
+    #[test]
+    fn a_waiter_needs_no_runtime() {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .build()
+            .unwrap();
+        let flight = {
+            let _entered = runtime.enter();
+            Flight::start(LIMIT, std::future::ready(7)).unwrap()
+        };
+        let waiter = flight.wait();
+        let thread = std::thread::spawn(|| block_on(waiter));
+        assert_eq!(thread.join().unwrap(), Ok(7));
+    }
+
+    /// An executor without anything of tokio.
+    fn block_on<F: Future>(future: F) -> F::Output {
+        struct Unpark(std::thread::Thread);
+        impl std::task::Wake for Unpark {
+            fn wake(self: Arc<Self>) {
+                self.0.unpark();
+            }
+        }
+        let waker = Arc::new(Unpark(std::thread::current())).into();
+        let mut context = std::task::Context::from_waker(&waker);
+        let mut future = std::pin::pin!(future);
+        loop {
+            if let std::task::Poll::Ready(output) = future.as_mut().poll(&mut context) {
+                return output;
+            }
+            std::thread::park();
+        }
+    }
+}

@@ -1,0 +1,384 @@
+//! The settings of a JWT validator.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+
+use super::access_token::AccessToken;
+use super::checks::{Checks, MAX_LEEWAY};
+use super::layout::ClaimsLayout;
+use super::token::media_type;
+use super::validator::{
+    Inner, JwtValidator, KeySource, Keys, OwnCheck, ReadClaims, read_access_token, read_own,
+};
+use crate::error::ConfigError;
+use crate::validator::Failure;
+
+/// The longest token that is read unless told otherwise, in bytes.
+const DEFAULT_LENGTH: usize = 8 * 1024;
+/// The most that may be set.
+const MAX_LENGTH: usize = 16 * 1024;
+
+/// Makes a [`JwtValidator`]. Begun by [`JwtValidator::builder`].
+///
+/// # What has to be said
+///
+/// The issuer and the audience ([RFC 8725 sections 3.8 and 3.9](https://www.rfc-editor.org/rfc/rfc8725#section-3.8)).
+/// Keys that were found by discovery bring their issuer with them. What weakens a check says
+/// `insecure`.
+#[must_use]
+pub struct JwtValidatorBuilder<C = AccessToken> {
+    keys: KeySource,
+    checks: Checks,
+    any_issuer: bool,
+    any_audience: bool,
+    max_length: usize,
+    read: ReadClaims<C>,
+    own: Vec<OwnCheck<C>>,
+    lost_checks: bool,
+}
+
+impl JwtValidatorBuilder {
+    pub(super) fn new(keys: KeySource) -> Self {
+        Self {
+            keys,
+            checks: Checks::default(),
+            any_issuer: false,
+            any_audience: false,
+            max_length: DEFAULT_LENGTH,
+            read: read_access_token,
+            own: Vec::new(),
+            lost_checks: false,
+        }
+    }
+
+    /// Reads the claims into a type of the application, which becomes the principal. All checks of the
+    /// registered claims stay as they are; the [layout](Self::claims_layout) then concerns only the
+    /// audience. The text is read a second time, after the signature has been verified.
+    ///
+    /// Implement [`Claims`](crate::policy::Claims) for the type to use the built-in policies.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use tower_bearer::jwt::{JwtValidator, KeySet};
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Session {
+    ///     sub: String,
+    ///     plan: Option<String>,
+    /// }
+    ///
+    /// # fn build(keys: KeySet) -> Result<(), tower_bearer::ConfigError> {
+    /// let validator = JwtValidator::builder(keys)
+    ///     .issuer("https://login.example.com/")
+    ///     .audience("https://api.example.com")
+    ///     .claims::<Session>()
+    ///     .check(|session| match session.plan.as_deref() {
+    ///         Some("suspended") => Err(tower_bearer::Failure::invalid(tower_bearer::InvalidReason::Revoked)),
+    ///         _ => Ok(()),
+    ///     })
+    ///     .build()?;
+    /// # let _ = validator; Ok(()) }
+    /// ```
+    pub fn claims<C: DeserializeOwned + Send + Sync + 'static>(self) -> JwtValidatorBuilder<C> {
+        JwtValidatorBuilder {
+            keys: self.keys,
+            checks: self.checks,
+            any_issuer: self.any_issuer,
+            any_audience: self.any_audience,
+            max_length: self.max_length,
+            read: read_own::<C>,
+            own: Vec::new(),
+            // A check for another type would be lost without a word.
+            lost_checks: !self.own.is_empty(),
+        }
+    }
+}
+
+impl<C> JwtValidatorBuilder<C> {
+    /// The issuer: `iss` has to be this text, character by character
+    /// ([RFC 9068 section 4](https://www.rfc-editor.org/rfc/rfc9068#section-4)).
+    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.checks.issuer = Some(issuer.into().into_boxed_str());
+        self
+    }
+
+    /// Accepts tokens of any issuer, or of none, that the keys have signed. Tokens that another
+    /// service signed with the same keys for another purpose are then accepted too.
+    pub fn insecure_any_issuer(mut self) -> Self {
+        self.any_issuer = true;
+        self
+    }
+
+    /// This service: one of the values of `aud` has to be this text. Said more than once, one of them
+    /// is enough.
+    pub fn audience(mut self, audience: impl Into<String>) -> Self {
+        self.checks.audiences.push(audience.into().into_boxed_str());
+        self
+    }
+
+    /// Accepts tokens for any audience, or for none. Whoever gets a token for another service of the
+    /// issuer can then use it here.
+    pub fn insecure_any_audience(mut self) -> Self {
+        self.any_audience = true;
+        self
+    }
+
+    /// How far the clocks of the issuer and of this machine may be apart. Default: 60 seconds, at most
+    /// 300. A token is accepted that much longer than its `exp` says.
+    pub fn leeway(mut self, leeway: Duration) -> Self {
+        self.checks.leeway = leeway;
+        self
+    }
+
+    /// Refuses tokens that were issued for longer: `exp` may be at most this much after `iat`. Default:
+    /// no limit.
+    pub fn max_lifetime(mut self, max_lifetime: Duration) -> Self {
+        self.checks.max_lifetime = Some(max_lifetime);
+        self
+    }
+
+    /// Accepts tokens without `exp`, which are good until their key goes.
+    pub fn insecure_without_expiry(mut self) -> Self {
+        self.checks.expiry_required = false;
+        self
+    }
+
+    /// Requires the profile of [RFC 9068](https://www.rfc-editor.org/rfc/rfc9068#section-4): `typ` is
+    /// `at+jwt`, and `iss`, `exp`, `aud`, `sub`, `client_id`, `iat` and `jti` are there. Use it wherever
+    /// the issuer can.
+    ///
+    /// The default also takes tokens whose `typ` is `JWT` or missing, unless a claim shows that they are
+    /// ID tokens, refresh tokens, logout tokens or DPoP proofs. Any other `typ` is refused.
+    pub fn rfc9068(mut self) -> Self {
+        self.checks.at_jwt = true;
+        self
+    }
+
+    /// Accepts one more value of `typ`, which a provider has of its own for access tokens. Those that are
+    /// registered for other kinds of tokens are an error.
+    pub fn token_type(mut self, typ: impl Into<String>) -> Self {
+        self.checks.types.push(typ.into().into_boxed_str());
+        self
+    }
+
+    /// Accepts ID tokens too. They tell a client who logged in; they are not meant for an API
+    /// ([RFC 8725 section 3.12](https://www.rfc-editor.org/rfc/rfc8725#section-3.12)). Their audience is
+    /// the client, so only an audience of one's own keeps those of other clients out.
+    pub fn insecure_accept_id_tokens(mut self) -> Self {
+        self.checks.accept_id_tokens = true;
+        self
+    }
+
+    /// Accepts tokens that are bound to a sender (`cnf`) without checking that the sender presents them:
+    /// for services behind a proxy that has checked it.
+    pub fn insecure_ignore_sender_constraint(mut self) -> Self {
+        self.checks.ignore_confirmation = true;
+        self
+    }
+
+    /// Requires this subject: for a service that one other service calls.
+    pub fn subject(mut self, subject: impl Into<String>) -> Self {
+        self.checks.subject = Some(subject.into().into_boxed_str());
+        self
+    }
+
+    /// Requires a claim to be there, with any value but `null`, the empty text and the empty list.
+    pub fn require(mut self, claim: impl Into<String>) -> Self {
+        self.checks.required.push(claim.into().into_boxed_str());
+        self
+    }
+
+    /// Where the provider puts scopes, roles and so on. Default: as in RFC 9068.
+    pub fn claims_layout(mut self, layout: ClaimsLayout) -> Self {
+        self.checks.layout = layout;
+        self
+    }
+
+    /// The longest token that is read, in bytes. Default: 8192, at most 16,384. The layer has a limit of
+    /// its own, which comes first: [`with_max_credential_length`](crate::BearerAuthLayer::with_max_credential_length).
+    pub fn max_length(mut self, max_length: usize) -> Self {
+        self.max_length = max_length;
+        self
+    }
+
+    /// Adds a check of the application, after all others. Checks run in the order in which they were
+    /// added, with each request. One that has to wait, say for a database, is
+    /// [`Validator::and_then`](crate::Validator::and_then).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use tower_bearer::jwt::{JwtValidator, KeySet};
+    /// use tower_bearer::{Failure, InvalidReason};
+    ///
+    /// # fn build(keys: KeySet) -> Result<(), tower_bearer::ConfigError> {
+    /// let validator = JwtValidator::builder(keys)
+    ///     .issuer("https://login.example.com/")
+    ///     .audience("https://api.example.com")
+    ///     .check(|token| match token.client_id() {
+    ///         Some("shop" | "backoffice") => Ok(()),
+    ///         _ => Err(Failure::invalid(InvalidReason::Claims)),
+    ///     })
+    ///     .build()?;
+    /// # let _ = validator; Ok(()) }
+    /// ```
+    pub fn check<F>(mut self, check: F) -> Self
+    where
+        F: Fn(&C) -> Result<(), Failure> + Send + Sync + 'static,
+    {
+        self.own.push(Box::new(check));
+        self
+    }
+
+    /// Makes the validator.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] naming the setting: no issuer, no audience, an unusable key, a limit that cannot
+    /// work, settings that contradict each other.
+    pub fn build(self) -> Result<JwtValidator<C>, ConfigError> {
+        let wrong = |setting, problem| Err(ConfigError::Setting { setting, problem });
+        let keys = self.keys.0?;
+        let mut checks = self.checks;
+        let found = keys.issuer().map(Box::<str>::from);
+        match (&checks.issuer, found) {
+            (None, Some(found)) if !self.any_issuer => checks.issuer = Some(found),
+            (Some(issuer), Some(found)) if *issuer != found => {
+                return wrong(
+                    "issuer",
+                    "differs from the issuer that the keys were found by; leave it out, discovery sets it",
+                );
+            }
+            _ => {}
+        }
+        match &checks.issuer {
+            Some(issuer) if issuer.is_empty() => {
+                return wrong(
+                    "issuer",
+                    "is empty; give the text that the provider puts into `iss`",
+                );
+            }
+            Some(_) if self.any_issuer => {
+                return wrong(
+                    "insecure_any_issuer",
+                    "contradicts `issuer`; leave one of them out",
+                );
+            }
+            None if !self.any_issuer => {
+                return wrong(
+                    "issuer",
+                    "is missing; give the text that the provider puts into `iss`",
+                );
+            }
+            _ => {}
+        }
+        if checks.audiences.is_empty() && !self.any_audience {
+            return wrong(
+                "audience",
+                "is missing; give the text by which the provider names this service in `aud`",
+            );
+        }
+        if !checks.audiences.is_empty() && self.any_audience {
+            return wrong(
+                "insecure_any_audience",
+                "contradicts `audience`; leave one of them out",
+            );
+        }
+        if checks.audiences.iter().any(|audience| audience.is_empty()) {
+            return wrong("audience", "is empty; give the text that stands in `aud`");
+        }
+        if checks.leeway > MAX_LEEWAY {
+            return wrong("leeway", "is more than 300 seconds; set the clocks instead");
+        }
+        if checks
+            .max_lifetime
+            .is_some_and(|lifetime| lifetime.is_zero())
+        {
+            return wrong("max_lifetime", "is zero, so no token would be accepted");
+        }
+        if checks.at_jwt && checks.accept_id_tokens {
+            return wrong(
+                "insecure_accept_id_tokens",
+                "contradicts `rfc9068`; leave one of them out",
+            );
+        }
+        if checks.at_jwt && !checks.expiry_required {
+            return wrong(
+                "insecure_without_expiry",
+                "contradicts `rfc9068`; leave one of them out",
+            );
+        }
+        if checks.types.iter().any(|typ| typ.is_empty()) {
+            return wrong("token_type", "is empty; give a value of `typ`");
+        }
+        if checks.types.iter().any(|typ| is_another_kind(typ)) {
+            return wrong(
+                "token_type",
+                "names a kind of token that is never an access token; leave it out",
+            );
+        }
+        if checks.required.iter().any(|claim| claim.is_empty()) {
+            return wrong("require", "is empty; give the name of a claim");
+        }
+        if checks
+            .subject
+            .as_ref()
+            .is_some_and(|subject| subject.is_empty())
+        {
+            return wrong("subject", "is empty; give the text that stands in `sub`");
+        }
+        if !(64..=MAX_LENGTH).contains(&self.max_length) {
+            return wrong("max_length", "is not usable; give 64 to 16384 bytes");
+        }
+        if self.lost_checks {
+            return wrong(
+                "check",
+                "was given before `claims`, for another type; give it after",
+            );
+        }
+        Ok(JwtValidator::from_inner(Inner {
+            keys,
+            checks,
+            max_length: self.max_length,
+            read: self.read,
+            own: self.own,
+        }))
+    }
+}
+
+/// Values of `typ` that are registered for something else.
+fn is_another_kind(typ: &str) -> bool {
+    [
+        "dpop+jwt",
+        "logout+jwt",
+        "oauth-authz-req+jwt",
+        "secevent+jwt",
+        "statuslist+jwt",
+        "token-introspection+jwt",
+    ]
+    .iter()
+    .any(|other| media_type(typ).eq_ignore_ascii_case(other))
+}
+
+impl Keys {
+    fn issuer(&self) -> Option<&str> {
+        match self {
+            Keys::Local(_) => None,
+            #[cfg(feature = "jwks")]
+            Keys::Remote(keys) => keys.issuer(),
+        }
+    }
+}
+
+impl<C> fmt::Debug for JwtValidatorBuilder<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JwtValidatorBuilder")
+            .field("keys", &self.keys)
+            .field("issuer", &self.checks.issuer)
+            .field("audience", &self.checks.audiences)
+            .finish_non_exhaustive()
+    }
+}

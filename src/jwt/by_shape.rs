@@ -1,0 +1,65 @@
+//! JWTs to one validator, all other tokens to another.
+
+use super::token::looks_like_a_jwt;
+use crate::extract::Credential;
+use crate::request::RequestView;
+use crate::validator::{Validator, Verdict};
+
+/// Hands what looks like a JWT to one validator and everything else to another.
+///
+/// With [`or`](Validator::or), a JWT that the first validator refuses is asked about once more by the
+/// second: for an issuer that is asked over the network, at the price of a call for each bad token. Here
+/// it is refused at once.
+///
+/// # Example
+///
+/// ```
+/// use tower_bearer::jwt::{AccessToken, ByShape, JwtValidator};
+/// use tower_bearer::{Failure, InvalidReason, validator_fn};
+///
+/// # fn main_(jwt: JwtValidator) {
+/// # let opaque = validator_fn(|_: tower_bearer::Credential<'_>| {
+/// #     Err::<AccessToken, _>(Failure::invalid(InvalidReason::Unknown))
+/// # });
+/// // `opaque` is an `issuer::Introspection`, say
+/// let validator = ByShape::new(jwt, opaque);
+/// # let _ = validator; }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ByShape<J, O> {
+    jwt: J,
+    opaque: O,
+}
+
+impl<J, O> ByShape<J, O>
+where
+    J: Validator,
+    O: Validator<Principal = J::Principal>,
+{
+    /// `jwt` gets tokens of three or more parts with dots between them whose first one is a JSON object
+    /// in base64url, signed or encrypted; `opaque` gets all others.
+    pub fn new(jwt: J, opaque: O) -> Self {
+        Self { jwt, opaque }
+    }
+}
+
+impl<J, O> Validator for ByShape<J, O>
+where
+    J: Validator,
+    O: Validator<Principal = J::Principal>,
+{
+    type Principal = J::Principal;
+
+    fn validate(
+        &self,
+        credential: &Credential<'_>,
+        request: &RequestView<'_>,
+    ) -> Verdict<Self::Principal> {
+        if looks_like_a_jwt(credential.token()) {
+            self.jwt.validate(credential, request)
+        } else {
+            self.opaque.validate(credential, request)
+        }
+    }
+}

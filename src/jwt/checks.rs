@@ -1,0 +1,238 @@
+//! What claims have to say. Pure: the claims and the time go in, the verdict comes out.
+
+use std::time::{Duration, SystemTime};
+
+use super::claims::RawClaims;
+use super::error::TokenError;
+use super::layout::ClaimsLayout;
+use super::token::media_type;
+
+/// The most that a clock may be off (D05).
+pub(crate) const MAX_LEEWAY: Duration = Duration::from_secs(300);
+
+/// The settings of a validator that concern claims.
+#[derive(Clone, Debug)]
+pub(crate) struct Checks {
+    /// `None`: any, or none.
+    pub(crate) issuer: Option<Box<str>>,
+    /// Empty: any, or none.
+    pub(crate) audiences: Vec<Box<str>>,
+    pub(crate) leeway: Duration,
+    pub(crate) max_lifetime: Option<Duration>,
+    pub(crate) subject: Option<Box<str>>,
+    pub(crate) required: Vec<Box<str>>,
+    pub(crate) expiry_required: bool,
+    /// RFC 9068 to the letter.
+    pub(crate) at_jwt: bool,
+    /// Further values of `typ`.
+    pub(crate) types: Vec<Box<str>>,
+    pub(crate) accept_id_tokens: bool,
+    pub(crate) ignore_confirmation: bool,
+    pub(crate) layout: ClaimsLayout,
+}
+
+impl Default for Checks {
+    fn default() -> Self {
+        Self {
+            issuer: None,
+            audiences: Vec::new(),
+            leeway: Duration::from_secs(60),
+            max_lifetime: None,
+            subject: None,
+            required: Vec::new(),
+            expiry_required: true,
+            at_jwt: false,
+            types: Vec::new(),
+            accept_id_tokens: false,
+            ignore_confirmation: false,
+            layout: ClaimsLayout::new(),
+        }
+    }
+}
+
+/// What the header says about the kind of token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Typing {
+    /// Nothing: the claims have to tell.
+    General,
+    /// That it is one of the accepted kinds.
+    Explicit,
+}
+
+impl Checks {
+    /// RFC 8725 section 3.11, RFC 9068 section 4.
+    pub(crate) fn token_type(&self, typ: Option<&str>) -> Result<Typing, TokenError> {
+        let is = |accepted: &str| {
+            typ.is_some_and(|typ| media_type(typ).eq_ignore_ascii_case(media_type(accepted)))
+        };
+        let listed = self.types.iter().any(|accepted| is(accepted));
+        if is("at+jwt") {
+            Ok(Typing::Explicit)
+        } else if typ.is_none() || is("JWT") {
+            // Which says nothing, so that the claims are looked at, even if somebody lists it.
+            match self.at_jwt && !listed {
+                true => Err(TokenError::TokenType {
+                    found: "`typ` is not `at+jwt`",
+                }),
+                false => Ok(Typing::General),
+            }
+        } else if listed {
+            Ok(Typing::Explicit)
+        } else {
+            Err(TokenError::TokenType {
+                found: "`typ` names another kind of token",
+            })
+        }
+    }
+
+    /// D02, D03: exact.
+    pub(crate) fn issuer(&self, claims: &RawClaims) -> Result<(), TokenError> {
+        match (&self.issuer, &claims.iss) {
+            (None, _) => Ok(()),
+            (Some(_), None) => Err(TokenError::missing("iss")),
+            (Some(expected), Some(iss)) if expected == iss => Ok(()),
+            (Some(_), Some(_)) => Err(TokenError::Issuer),
+        }
+    }
+
+    /// Everything else, and until when the token is good: `exp` and the leeway.
+    pub(crate) fn claims(
+        &self,
+        claims: &RawClaims,
+        typing: Typing,
+        now: SystemTime,
+    ) -> Result<Option<SystemTime>, TokenError> {
+        self.purpose(claims, typing)?;
+        let expires_at = self.time(claims, now)?;
+        self.contents(claims)?;
+        Ok(expires_at)
+    }
+
+    /// For what the token is, and for whom.
+    pub(crate) fn purpose(&self, claims: &RawClaims, typing: Typing) -> Result<(), TokenError> {
+        self.kind(claims, typing)?;
+        if claims.cnf.is_some() && !self.ignore_confirmation {
+            return Err(TokenError::SenderConstrained);
+        }
+        self.audience(claims)
+    }
+
+    /// What has to be said besides.
+    pub(crate) fn contents(&self, claims: &RawClaims) -> Result<(), TokenError> {
+        if claims.sub.as_ref().is_some_and(|sub| sub.is_empty()) {
+            return Err(TokenError::claim("sub"));
+        }
+        if self.subject.is_some() && self.subject != claims.sub {
+            return Err(TokenError::Subject);
+        }
+        // RFC 9068 section 2.2
+        let profile: &[&str] = match self.at_jwt {
+            true => &["iss", "exp", "aud", "sub", "client_id", "iat", "jti"],
+            false => &[],
+        };
+        let required = self.required.iter().map(|name| &**name);
+        match profile
+            .iter()
+            .copied()
+            .chain(required)
+            .find(|name| !claims.has(name))
+        {
+            Some(name) => Err(TokenError::missing(name)),
+            None => Ok(()),
+        }
+    }
+
+    /// Tells tokens of other kinds by what only they have.
+    fn kind(&self, claims: &RawClaims, typing: Typing) -> Result<(), TokenError> {
+        let found = |found| Err(TokenError::TokenType { found });
+        let text = |name: &str| claims.rest.get(name).and_then(|value| value.as_str());
+        if let Some((name, value)) = self.layout.marker
+            && text(name) != Some(value)
+            && !self.accept_id_tokens
+        {
+            return found(
+                "the claim by which this provider marks access tokens is missing or different",
+            );
+        }
+        if claims.rest.contains_key("events") {
+            return found("`events`: a security event or logout token");
+        }
+        if claims.rest.contains_key("htm") || claims.rest.contains_key("htu") {
+            return found("`htm`: a DPoP proof");
+        }
+        if typing == Typing::Explicit || self.accept_id_tokens {
+            return Ok(());
+        }
+        // Keycloak and Cognito say what it is in a claim.
+        let says = |kinds: &[&str]| {
+            [text("typ"), text("token_use")]
+                .into_iter()
+                .flatten()
+                .any(|said| kinds.iter().any(|kind| said.eq_ignore_ascii_case(kind)))
+        };
+        if says(&["id", "refresh", "offline", "logout", "serialized-id"]) {
+            return found("a claim says that it is an ID, refresh or logout token");
+        }
+        if says(&["bearer", "access"]) {
+            return Ok(());
+        }
+        if ["nonce", "at_hash", "c_hash", "s_hash"]
+            .iter()
+            .any(|name| claims.rest.contains_key(*name))
+        {
+            return found("`nonce` or `at_hash`: an ID token");
+        }
+        Ok(())
+    }
+
+    /// RFC 9068 section 4, RFC 8725 section 3.9.
+    fn audience(&self, claims: &RawClaims) -> Result<(), TokenError> {
+        if self.audiences.is_empty() {
+            return Ok(());
+        }
+        let is_ours = |audience: &str| self.audiences.iter().any(|own| **own == *audience);
+        match &claims.aud {
+            Some(aud) if aud.0.iter().any(|audience| is_ours(audience)) => Ok(()),
+            Some(_) => Err(TokenError::Audience),
+            None if self.layout.audience_is_client => match self.layout.client(claims)? {
+                Some(client) if is_ours(client) => Ok(()),
+                Some(_) => Err(TokenError::Audience),
+                None => Err(TokenError::missing("client_id")),
+            },
+            None => Err(TokenError::missing("aud")),
+        }
+    }
+
+    /// RFC 7519 sections 4.1.4 to 4.1.6.
+    pub(crate) fn time(
+        &self,
+        claims: &RawClaims,
+        now: SystemTime,
+    ) -> Result<Option<SystemTime>, TokenError> {
+        let later = |time: SystemTime| time.checked_add(self.leeway).unwrap_or(time);
+        let expires_at = match claims.exp {
+            Some(exp) => Some(later(exp.time())),
+            None if self.expiry_required => return Err(TokenError::missing("exp")),
+            None => None,
+        };
+        if expires_at.is_some_and(|expires_at| now >= expires_at) {
+            return Err(TokenError::Expired);
+        }
+        let latest = later(now);
+        if [claims.nbf, claims.iat]
+            .into_iter()
+            .flatten()
+            .any(|date| date.time() > latest)
+        {
+            return Err(TokenError::NotYetValid);
+        }
+        if let Some(max_lifetime) = self.max_lifetime {
+            let iat = claims.iat.ok_or(TokenError::missing("iat"))?;
+            let exp = claims.exp.ok_or(TokenError::missing("exp"))?;
+            if exp.0.saturating_sub(iat.0) > max_lifetime {
+                return Err(TokenError::Lifetime);
+            }
+        }
+        Ok(expires_at)
+    }
+}

@@ -1,0 +1,299 @@
+//! The claims of a token, read once and strictly. Whether they are to be believed is not known here.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+use super::error::TokenError;
+use super::json::{self, StrictValue, Text};
+
+/// The last second of the year 9999: what lies beyond is not a date but a mistake, such as
+/// milliseconds.
+const LAST_SECOND: u64 = 253_402_300_799;
+
+/// Claims as they were read. Each registered one has its type; a wrong type is not the same as none
+/// (D01).
+#[derive(Debug, Default)]
+pub(crate) struct RawClaims {
+    pub(crate) iss: Option<Box<str>>,
+    pub(crate) sub: Option<Box<str>>,
+    pub(crate) aud: Option<Texts>,
+    pub(crate) exp: Option<NumericDate>,
+    pub(crate) nbf: Option<NumericDate>,
+    pub(crate) iat: Option<NumericDate>,
+    pub(crate) jti: Option<Box<str>>,
+    pub(crate) client_id: Option<Box<str>>,
+    pub(crate) scope: Option<Scopes>,
+    pub(crate) scp: Option<Scopes>,
+    pub(crate) acr: Option<Box<str>>,
+    pub(crate) amr: Option<Texts>,
+    pub(crate) auth_time: Option<NumericDate>,
+    /// Whatever its value is: bound is bound (H02).
+    pub(crate) cnf: Option<Value>,
+    /// All others.
+    pub(crate) rest: Map<String, Value>,
+}
+
+impl RawClaims {
+    /// Reads one JSON object that names no member twice.
+    pub(crate) fn read(text: &[u8]) -> Result<Self, TokenError> {
+        let text = std::str::from_utf8(text).map_err(|_| TokenError::Claims)?;
+        let mut claims = Self::default();
+        let mut at = None;
+        let mut reader = serde_json::Deserializer::from_str(text);
+        let visitor = ClaimsVisitor {
+            claims: &mut claims,
+            at: &mut at,
+        };
+        match reader.deserialize_map(visitor).and_then(|()| reader.end()) {
+            Ok(()) => Ok(claims),
+            Err(_) => Err(at.map_or(TokenError::Claims, TokenError::claim)),
+        }
+    }
+
+    /// The value of a claim that is in none of the fields, below the names of `path`.
+    pub(crate) fn value_at(&self, path: &[Box<str>]) -> Option<&Value> {
+        let (first, below) = path.split_first()?;
+        below
+            .iter()
+            .try_fold(self.rest.get(&**first)?, |value, name| value.get(&**name))
+    }
+
+    /// Whether there is a claim of this name, in whatever field. An empty text or list is none (D08).
+    pub(crate) fn has(&self, name: &str) -> bool {
+        let text = |text: &Option<Box<str>>| text.as_ref().is_some_and(|text| !text.is_empty());
+        let scopes = |scopes: &Option<Scopes>| {
+            scopes
+                .as_ref()
+                .is_some_and(|all| all.iter().next().is_some())
+        };
+        let texts = |texts: &Option<Texts>| {
+            let all = texts.as_ref().map_or(&[][..], |texts| &texts.0);
+            all.iter().any(|text| !text.is_empty())
+        };
+        match name {
+            "iss" => text(&self.iss),
+            "sub" => text(&self.sub),
+            "aud" => texts(&self.aud),
+            "exp" => self.exp.is_some(),
+            "nbf" => self.nbf.is_some(),
+            "iat" => self.iat.is_some(),
+            "jti" => text(&self.jti),
+            "client_id" => text(&self.client_id),
+            "scope" => scopes(&self.scope),
+            "scp" => scopes(&self.scp),
+            "acr" => text(&self.acr),
+            "amr" => texts(&self.amr),
+            "auth_time" => self.auth_time.is_some(),
+            "cnf" => self.cnf.is_some(),
+            _ => match self.rest.get(name) {
+                None | Some(Value::Null) => false,
+                Some(Value::String(text)) => !text.is_empty(),
+                Some(Value::Array(items)) => !items.is_empty(),
+                Some(_) => true,
+            },
+        }
+    }
+}
+
+struct ClaimsVisitor<'c> {
+    claims: &'c mut RawClaims,
+    /// The registered claim being read, for the error.
+    at: &'c mut Option<&'static str>,
+}
+
+impl<'de> Visitor<'de> for ClaimsVisitor<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a claims set")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let claims = self.claims;
+        while let Some(Text(name)) = map.next_key::<Text<'de>>()? {
+            macro_rules! registered {
+                ($($claim:literal => $field:ident,)*) => {
+                    match &*name {
+                        $($claim => {
+                            *self.at = Some($claim);
+                            if claims.$field.is_some() {
+                                return Err(de::Error::custom("a claim is named twice"));
+                            }
+                            claims.$field = Some(map.next_value()?);
+                            *self.at = None;
+                        })*
+                        "cnf" => {
+                            let value = map.next_value_seed(StrictValue { depth: 1 })?;
+                            if claims.cnf.replace(value).is_some() {
+                                return Err(de::Error::custom("a claim is named twice"));
+                            }
+                        }
+                        _ => {
+                            let value = map.next_value_seed(StrictValue { depth: 1 })?;
+                            json::insert(&mut claims.rest, name.into_owned(), value)?;
+                        }
+                    }
+                };
+            }
+            registered! {
+                "iss" => iss,
+                "sub" => sub,
+                "aud" => aud,
+                "exp" => exp,
+                "nbf" => nbf,
+                "iat" => iat,
+                "jti" => jti,
+                "client_id" => client_id,
+                "scope" => scope,
+                "scp" => scp,
+                "acr" => acr,
+                "amr" => amr,
+                "auth_time" => auth_time,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Seconds since 1970 ([RFC 7519 section 2](https://www.rfc-editor.org/rfc/rfc7519#section-2)), from 0
+/// to the end of the year 9999. May have a fraction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct NumericDate(pub(crate) Duration);
+
+impl NumericDate {
+    pub(crate) fn time(self) -> SystemTime {
+        // A year that fits into four digits fits into every system's time.
+        SystemTime::UNIX_EPOCH
+            .checked_add(self.0)
+            .unwrap_or(SystemTime::UNIX_EPOCH)
+    }
+}
+
+impl<'de> Deserialize<'de> for NumericDate {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        struct Seconds;
+        impl Visitor<'_> for Seconds {
+            type Value = NumericDate;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("seconds since 1970")
+            }
+
+            fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<NumericDate, E> {
+                if seconds > LAST_SECOND {
+                    return Err(E::custom("after the year 9999"));
+                }
+                Ok(NumericDate(Duration::from_secs(seconds)))
+            }
+
+            fn visit_i64<E: de::Error>(self, seconds: i64) -> Result<NumericDate, E> {
+                u64::try_from(seconds)
+                    .map_err(|_| E::custom("before 1970"))
+                    .and_then(|seconds| self.visit_u64(seconds))
+            }
+
+            fn visit_f64<E: de::Error>(self, seconds: f64) -> Result<NumericDate, E> {
+                match Duration::try_from_secs_f64(seconds) {
+                    Ok(duration) if duration.as_secs() <= LAST_SECOND => Ok(NumericDate(duration)),
+                    _ => Err(E::custom("not a date")),
+                }
+            }
+        }
+        reader.deserialize_any(Seconds)
+    }
+}
+
+/// One text, or a list of texts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Texts(pub(crate) Box<[Box<str>]>);
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        Ok(match Scopes::deserialize(reader)? {
+            Scopes::List(list) => Self(list),
+            Scopes::Text(text) => Self(Box::new([text])),
+        })
+    }
+}
+
+/// Scopes, as a text with spaces between them ([RFC 8693 section
+/// 4.2](https://www.rfc-editor.org/rfc/rfc8693#section-4.2)) or as a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Scopes {
+    Text(Box<str>),
+    List(Box<[Box<str>]>),
+}
+
+impl Scopes {
+    /// Whether `scope` is among them, as a whole. What a list has between its commas is never split,
+    /// so a text with a space in a list is no scope at all (D10).
+    pub(crate) fn contains(&self, scope: &str) -> bool {
+        match self {
+            Self::Text(text) => crate::policy::scope_list_contains(text, scope),
+            Self::List(list) => !scope.is_empty() && list.iter().any(|granted| **granted == *scope),
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
+        let (text, list) = match self {
+            Self::Text(text) => (&**text, &[][..]),
+            Self::List(list) => ("", &list[..]),
+        };
+        text.split(' ')
+            .chain(list.iter().map(|scope| &**scope))
+            .filter(|scope| !scope.is_empty() && !scope.contains(' '))
+    }
+}
+
+impl<'de> Deserialize<'de> for Scopes {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        struct ScopesVisitor;
+        impl<'de> Visitor<'de> for ScopesVisitor {
+            type Value = Scopes;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text or a list of texts")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Scopes, E> {
+                Ok(Scopes::Text(text.into()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Scopes, A::Error> {
+                let mut list = Vec::new();
+                while let Some(Text(text)) = items.next_element::<Text<'de>>()? {
+                    list.push(match text {
+                        Cow::Borrowed(text) => text.into(),
+                        Cow::Owned(text) => text.into_boxed_str(),
+                    });
+                }
+                Ok(Scopes::List(list.into_boxed_slice()))
+            }
+        }
+        reader.deserialize_any(ScopesVisitor)
+    }
+}
+
+/// Reads a claim of the application as a list: a list of texts, a list of objects with a `value` (the
+/// SCIM shape of RFC 9068 section 2.2.3.1), or one text.
+pub(crate) fn texts(value: &Value) -> Option<Vec<Box<str>>> {
+    match value {
+        Value::String(text) => Some(vec![text.as_str().into()]),
+        Value::Array(items) => items
+            .iter()
+            .map(|item| match item {
+                Value::String(text) => Some(text.as_str().into()),
+                Value::Object(object) => match object.get("value") {
+                    Some(Value::String(text)) => Some(text.as_str().into()),
+                    _ => None,
+                },
+                _ => None,
+            })
+            .collect(),
+        _ => None,
+    }
+}

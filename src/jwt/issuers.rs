@@ -1,0 +1,178 @@
+//! Several issuers behind one layer.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+
+use super::access_token::AccessToken;
+use super::claims::RawClaims;
+use super::error::TokenError;
+use super::token::UnverifiedToken;
+use super::validator::JwtValidator;
+use crate::error::ConfigError;
+use crate::extract::Credential;
+use crate::request::RequestView;
+use crate::validator::{Validator, Verdict};
+
+/// How many issuers there may be unless told otherwise.
+const DEFAULT_LIMIT: usize = 1_000;
+/// No header decides about the length of a token here, so the longest that any validator may read.
+const MAX_LENGTH: usize = 16 * 1024;
+
+/// Accepts the tokens of several issuers, each with its own keys, audience and settings.
+///
+/// The `iss` of a token, which is not verified yet, chooses among the issuers that were added, and does
+/// nothing else: a token from anybody else is refused before a key is looked up or fetched. The chosen
+/// validator then checks everything, its issuer included. So keys are found by issuer and `kid`
+/// together, and a key of one issuer never signs for another.
+///
+/// Issuers can be added and removed while requests run; clones share them. Reading takes no lock.
+///
+/// # Example
+///
+/// ```
+/// use tower_bearer::BearerAuthLayer;
+/// use tower_bearer::jwt::{JwtIssuers, JwtValidator, KeySet};
+///
+/// # fn main_(keys: KeySet, other_keys: KeySet) -> Result<(), tower_bearer::ConfigError> {
+/// let issuers = JwtIssuers::new();
+/// for (issuer, keys) in [("https://one.example", keys), ("https://two.example", other_keys)] {
+///     issuers.insert(
+///         JwtValidator::builder(keys).issuer(issuer).audience("https://api.example.com").build()?,
+///     )?;
+/// }
+/// let layer = BearerAuthLayer::new(issuers.clone());
+///
+/// // later, when a tenant goes
+/// issuers.remove("https://two.example");
+/// # let _ = layer; Ok(()) }
+/// ```
+pub struct JwtIssuers<C = AccessToken> {
+    shared: Arc<Shared<C>>,
+}
+
+type Table<C> = HashMap<Box<str>, JwtValidator<C>>;
+
+struct Shared<C> {
+    table: ArcSwap<Table<C>>,
+    /// Held by whoever changes the table; never by a request.
+    changing: Mutex<()>,
+    limit: usize,
+}
+
+impl<C> JwtIssuers<C> {
+    /// No issuer yet, and at most 1,000.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_limit(DEFAULT_LIMIT)
+    }
+
+    /// At most `limit` issuers (G09).
+    #[must_use]
+    pub fn with_limit(limit: usize) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                table: ArcSwap::from_pointee(HashMap::new()),
+                changing: Mutex::new(()),
+                limit,
+            }),
+        }
+    }
+
+    /// Adds an issuer, or replaces the validator of one that is there.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Setting`] if the validator accepts any issuer, or if there are as many as allowed.
+    pub fn insert(&self, validator: JwtValidator<C>) -> Result<(), ConfigError> {
+        let Some(issuer) = validator.issuer().map(Box::<str>::from) else {
+            return Err(ConfigError::Setting {
+                setting: "insecure_any_issuer",
+                problem: "tokens are told apart by their issuer; give `issuer` instead",
+            });
+        };
+        let limit = self.shared.limit;
+        self.change(|table| {
+            if !table.contains_key(&issuer) && table.len() >= limit {
+                return Err(ConfigError::Setting {
+                    setting: "with_limit",
+                    problem: "there are as many issuers as allowed; raise the limit or remove one",
+                });
+            }
+            table.insert(issuer, validator);
+            Ok(())
+        })
+    }
+
+    /// Removes an issuer; from the next request on its tokens are refused. Whether there was one.
+    #[expect(clippy::must_use_candidate, reason = "called for what it does")]
+    pub fn remove(&self, issuer: &str) -> bool {
+        self.change(|table| table.remove(issuer).is_some())
+    }
+
+    /// The issuers there are, in no order.
+    #[must_use]
+    pub fn issuers(&self) -> Vec<String> {
+        let table = self.shared.table.load();
+        table.keys().map(|issuer| issuer.to_string()).collect()
+    }
+
+    fn change<R>(&self, change: impl FnOnce(&mut Table<C>) -> R) -> R {
+        let changing = self.shared.changing.lock();
+        let _changing = changing.unwrap_or_else(PoisonError::into_inner);
+        let mut table = Table::clone(&self.shared.table.load());
+        let result = change(&mut table);
+        self.shared.table.store(Arc::new(table));
+        result
+    }
+}
+
+impl<C: Send + Sync + 'static> Validator for JwtIssuers<C> {
+    type Principal = C;
+
+    fn validate(&self, credential: &Credential<'_>, request: &RequestView<'_>) -> Verdict<C> {
+        let text = credential.token();
+        let table = self.shared.table.load();
+        let chosen = || {
+            if text.len() > MAX_LENGTH {
+                return Err(TokenError::TooLong {
+                    length: text.len(),
+                    limit: MAX_LENGTH,
+                });
+            }
+            let token = UnverifiedToken::parse(text)?;
+            let claims = RawClaims::read(&token.payload()?)?;
+            let issuer = claims.iss.ok_or_else(|| TokenError::missing("iss"))?;
+            table.get(&issuer).ok_or(TokenError::Issuer)
+        };
+        match chosen() {
+            Ok(validator) => validator.validate(credential, request),
+            Err(error) => Verdict::Ready(Err(error.into())),
+        }
+    }
+}
+
+impl<C> Clone for JwtIssuers<C> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+impl<C> Default for JwtIssuers<C> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<C> fmt::Debug for JwtIssuers<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JwtIssuers")
+            .field("issuers", &self.issuers())
+            .field("limit", &self.shared.limit)
+            .finish()
+    }
+}

@@ -1,0 +1,168 @@
+//! Keys in JSON ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517),
+//! [RFC 7518 section 6](https://www.rfc-editor.org/rfc/rfc7518#section-6),
+//! [RFC 8037 section 2](https://www.rfc-editor.org/rfc/rfc8037#section-2)).
+//!
+//! Certificates in a JWK (`x5c`, `x5u`) are not looked at.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value};
+use zeroize::{Zeroize as _, Zeroizing};
+
+use super::algorithm::{Algorithm, Curve};
+use super::json;
+use super::key::checked_kid;
+use super::key_error::KeyError;
+use super::material::PublicMaterial;
+
+/// The members of a JWK, none of them twice.
+pub(crate) struct Jwk(Map<String, Value>);
+
+pub(crate) struct PublicJwk {
+    pub(crate) kid: Option<Box<str>>,
+    pub(crate) algorithm: Option<Algorithm>,
+    pub(crate) material: PublicMaterial,
+}
+
+pub(crate) struct SecretJwk {
+    pub(crate) kid: Option<Box<str>>,
+    pub(crate) algorithm: Algorithm,
+    pub(crate) secret: Zeroizing<Vec<u8>>,
+}
+
+impl Drop for Jwk {
+    fn drop(&mut self) {
+        for value in self.0.values_mut() {
+            if let Value::String(text) = value {
+                text.zeroize();
+            }
+        }
+    }
+}
+
+impl Jwk {
+    pub(crate) fn parse(text: &[u8]) -> Result<Self, KeyError> {
+        json::object(text).map(Self).map_err(|_| KeyError::Json {
+            expected: "JWK",
+            problem: "expected one JSON object that names no member twice",
+        })
+    }
+
+    /// The text of a member. `None` if there is none.
+    fn text(&self, member: &'static str) -> Result<Option<&str>, KeyError> {
+        match self.0.get(member) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(KeyError::format(member, "a string")),
+        }
+    }
+
+    fn bytes(&self, member: &'static str) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        const EXPECTED: &str = "base64url without padding";
+        let text = self
+            .text(member)?
+            .ok_or(KeyError::format(member, EXPECTED))?;
+        URL_SAFE_NO_PAD
+            .decode(text)
+            .map(Zeroizing::new)
+            .map_err(|_| KeyError::format(member, EXPECTED))
+    }
+
+    pub(crate) fn kid(&self) -> Result<Option<Box<str>>, KeyError> {
+        self.text("kid")?
+            .map(|kid| checked_kid(kid.to_owned()))
+            .transpose()
+    }
+
+    fn algorithm(&self) -> Result<Option<Algorithm>, KeyError> {
+        self.text("alg")?
+            .map(|name| Algorithm::from_name(name).ok_or(KeyError::unknown_algorithm(name)))
+            .transpose()
+    }
+
+    /// RFC 7517 sections 4.2 and 4.3.
+    fn check_purpose(&self) -> Result<(), KeyError> {
+        if self.text("use")?.is_some_and(|purpose| purpose != "sig") {
+            return Err(KeyError::NotForVerifying { member: "use" });
+        }
+        let operations = match self.0.get("key_ops") {
+            None => return Ok(()),
+            Some(Value::Array(operations)) => operations,
+            Some(_) => return Err(KeyError::format("key_ops", "an array of strings")),
+        };
+        if operations.iter().any(|operation| operation == "verify") {
+            Ok(())
+        } else {
+            Err(KeyError::NotForVerifying { member: "key_ops" })
+        }
+    }
+
+    /// A public key for signatures, and nothing else.
+    pub(crate) fn into_public(self) -> Result<PublicJwk, KeyError> {
+        let kty = self
+            .text("kty")?
+            .ok_or(KeyError::format("kty", "a string"))?;
+        if kty == "oct" || self.0.contains_key("k") {
+            return Err(KeyError::NotPublic { kind: "symmetric" });
+        }
+        if ["d", "p", "q", "dp", "dq", "qi", "oth", "priv"]
+            .iter()
+            .any(|member| self.0.contains_key(*member))
+        {
+            return Err(KeyError::NotPublic { kind: "private" });
+        }
+        self.check_purpose()?;
+        let material = match kty {
+            "RSA" => PublicMaterial::rsa(&self.bytes("n")?, &self.bytes("e")?)?,
+            "EC" => {
+                let crv = self.text("crv")?;
+                let curve = Curve::ALL
+                    .into_iter()
+                    .find(|curve| Some(curve.name()) == crv)
+                    .ok_or(KeyError::format("crv", "P-256, P-384 or P-521"))?;
+                let (x, y) = (self.bytes("x")?, self.bytes("y")?);
+                // RFC 7518 section 6.2.1.2: the full size of a coordinate.
+                if x.len() != curve.field_length() || y.len() != curve.field_length() {
+                    return Err(KeyError::format(
+                        "an elliptic curve key",
+                        "coordinates of the curve's size",
+                    ));
+                }
+                PublicMaterial::ec(curve, &[&[4], &x[..], &y[..]].concat())?
+            }
+            "OKP" if self.text("crv")? == Some("Ed25519") => {
+                PublicMaterial::ed25519(&self.bytes("x")?)?
+            }
+            "OKP" => return Err(KeyError::format("crv", "Ed25519")),
+            _ => return Err(KeyError::format("kty", "RSA, EC or OKP")),
+        };
+        let algorithm = self.algorithm()?;
+        if let Some(algorithm) = algorithm {
+            material.check_algorithm(algorithm)?;
+        }
+        Ok(PublicJwk {
+            kid: self.kid()?,
+            algorithm,
+            material,
+        })
+    }
+
+    /// A shared secret.
+    pub(crate) fn into_secret(self) -> Result<SecretJwk, KeyError> {
+        if self.text("kty")? != Some("oct") {
+            return Err(KeyError::format("kty", "oct"));
+        }
+        self.check_purpose()?;
+        let algorithm = self
+            .algorithm()?
+            .ok_or(KeyError::format("alg", "HS256, HS384 or HS512"))?;
+        if !algorithm.is_symmetric() {
+            return Err(KeyError::mismatch(algorithm, "a shared secret"));
+        }
+        Ok(SecretJwk {
+            kid: self.kid()?,
+            algorithm,
+            secret: self.bytes("k")?,
+        })
+    }
+}

@@ -1,0 +1,333 @@
+//! Where a provider puts roles, scopes and tenants.
+
+use serde_json::Value;
+
+use super::claims::{RawClaims, Scopes, texts};
+use super::error::TokenError;
+
+/// Where a value stands among the claims: the name of a claim, or names of members below each other.
+///
+/// A dot is part of a name and means nothing, because names such as `https://example.com/roles` have
+/// dots.
+///
+/// # Example
+///
+/// ```
+/// use tower_bearer::jwt::ClaimPath;
+///
+/// let flat = ClaimPath::from("https://example.com/roles");
+/// let nested = ClaimPath::from(["realm_access", "roles"]);
+/// # let _ = (flat, nested);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimPath(Box<[Box<str>]>);
+
+impl From<&str> for ClaimPath {
+    fn from(name: &str) -> Self {
+        Self(Box::new([name.into()]))
+    }
+}
+
+impl<const N: usize> From<[&str; N]> for ClaimPath {
+    fn from(names: [&str; N]) -> Self {
+        Self(names.into_iter().map(Box::from).collect())
+    }
+}
+
+impl ClaimPath {
+    fn error(&self) -> TokenError {
+        TokenError::claim(&self.0.join("."))
+    }
+
+    fn text<'c>(&self, claims: &'c RawClaims) -> Result<Option<&'c str>, TokenError> {
+        let registered = match &*self.0 {
+            [name] => match &**name {
+                "iss" => Some(&claims.iss),
+                "sub" => Some(&claims.sub),
+                "jti" => Some(&claims.jti),
+                "client_id" => Some(&claims.client_id),
+                "acr" => Some(&claims.acr),
+                _ => None,
+            },
+            _ => None,
+        };
+        if let Some(registered) = registered {
+            return Ok(registered.as_deref());
+        }
+        match claims.value_at(&self.0) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(self.error()),
+        }
+    }
+
+    fn list(&self, claims: &RawClaims) -> Result<Vec<Box<str>>, TokenError> {
+        claims.value_at(&self.0).map_or(Ok(Vec::new()), |value| {
+            texts(value).ok_or_else(|| self.error())
+        })
+    }
+
+    fn scopes(&self, claims: &RawClaims) -> Result<Option<Scopes>, TokenError> {
+        match &*self.0 {
+            [name] if **name == *"scope" => return Ok(claims.scope.clone()),
+            [name] if **name == *"scp" => return Ok(claims.scp.clone()),
+            _ => {}
+        }
+        match claims.value_at(&self.0) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(Scopes::Text(text.as_str().into()))),
+            Some(value) => texts(value)
+                .map(|list| Some(Scopes::List(list.into_boxed_slice())))
+                .ok_or_else(|| self.error()),
+        }
+    }
+}
+
+/// Where [`AccessToken`](super::AccessToken) finds scopes, roles, groups, the tenant and the client.
+///
+/// The default is that of [RFC 9068](https://www.rfc-editor.org/rfc/rfc9068#section-2.2.3): `scope`,
+/// or `scp` if there is no `scope`; `roles`; `groups`; `entitlements`; `client_id`, or `azp`; no tenant.
+/// What a location holds in another shape than a text or a list of texts makes the token invalid; what
+/// is not there grants nothing.
+///
+/// Several locations of one thing add up. Nothing adds up that was not asked for.
+///
+/// # Example
+///
+/// ```
+/// use tower_bearer::jwt::{ClaimPath, ClaimsLayout};
+///
+/// let layout = ClaimsLayout::new()
+///     .with_roles_at([ClaimPath::from(["realm_access", "roles"])])
+///     .with_tenant_at("org");
+/// # let _ = layout;
+/// ```
+#[derive(Clone, Debug)]
+pub struct ClaimsLayout {
+    scopes: Option<Box<[ClaimPath]>>,
+    roles: Box<[ClaimPath]>,
+    groups: Box<[ClaimPath]>,
+    entitlements: Box<[ClaimPath]>,
+    tenant: Option<ClaimPath>,
+    client: Box<[ClaimPath]>,
+    pub(crate) audience_is_client: bool,
+    pub(crate) marker: Option<(&'static str, &'static str)>,
+}
+
+impl Default for ClaimsLayout {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ClaimsLayout {
+    /// The layout of RFC 9068.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            scopes: None,
+            roles: Box::new([ClaimPath::from("roles")]),
+            groups: Box::new([ClaimPath::from("groups")]),
+            entitlements: Box::new([ClaimPath::from("entitlements")]),
+            tenant: None,
+            client: Box::new([ClaimPath::from("client_id"), ClaimPath::from("azp")]),
+            audience_is_client: false,
+            marker: None,
+        }
+    }
+
+    /// Keycloak with the roles of its realm (`realm_access.roles`), from its
+    /// [documentation](https://www.keycloak.org/docs/latest/server_admin/#_role_scope_mappings). Tokens
+    /// have to say `"typ": "Bearer"` in their claims, as Keycloak's access tokens do. Keycloak puts an
+    /// audience into them only with an audience mapper.
+    #[must_use]
+    pub fn keycloak_realm() -> Self {
+        Self::keycloak(ClaimPath::from(["realm_access", "roles"]))
+    }
+
+    /// Keycloak with the roles of one client (`resource_access.<client>.roles`), otherwise as
+    /// [`keycloak_realm`](Self::keycloak_realm).
+    #[must_use]
+    pub fn keycloak_client(client: &str) -> Self {
+        Self::keycloak(ClaimPath::from(["resource_access", client, "roles"]))
+    }
+
+    fn keycloak(roles: ClaimPath) -> Self {
+        Self {
+            client: Box::new([ClaimPath::from("azp"), ClaimPath::from("client_id")]),
+            marker: Some(("typ", "Bearer")),
+            ..Self::new().with_roles_at([roles])
+        }
+    }
+
+    /// Auth0: scopes from `scope`, and from `permissions` where RBAC adds them
+    /// ([documentation](https://auth0.com/docs/get-started/apis/enable-role-based-access-control-for-apis)),
+    /// the organization as the tenant (`org_id`). Roles are custom claims there, below a namespace of
+    /// one's own: `.with_roles_at(["https://example.com/roles"])`.
+    #[must_use]
+    pub fn auth0() -> Self {
+        Self {
+            client: Box::new([ClaimPath::from("azp"), ClaimPath::from("client_id")]),
+            ..Self::new()
+                .with_scopes_at(["scope", "permissions"])
+                .with_roles_at([] as [&str; 0])
+                .with_tenant_at("org_id")
+        }
+    }
+
+    /// Microsoft Entra ID: delegated permissions from `scp`, application roles from `roles`, the
+    /// directory as the tenant (`tid`), the client from `azp` or `appid`
+    /// ([documentation](https://learn.microsoft.com/en-us/entra/identity-platform/access-token-claims-reference)).
+    #[must_use]
+    pub fn entra_id() -> Self {
+        Self {
+            client: Box::new([ClaimPath::from("azp"), ClaimPath::from("appid")]),
+            ..Self::new().with_scopes_at(["scp"]).with_tenant_at("tid")
+        }
+    }
+
+    /// Okta: scopes from the list `scp`, the client from `cid`
+    /// ([documentation](https://developer.okta.com/docs/api/openapi/okta-oauth/guides/overview/)). Groups
+    /// are there if the authorization server was told to add them.
+    #[must_use]
+    pub fn okta() -> Self {
+        Self {
+            client: Box::new([ClaimPath::from("cid")]),
+            ..Self::new().with_scopes_at(["scp"])
+        }
+    }
+
+    /// Amazon Cognito: groups and roles from `cognito:groups`, and the client as the audience where a
+    /// token has no `aud`; tokens have to say `"token_use": "access"`
+    /// ([documentation](https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-access-token.html)).
+    /// The audience to configure is then the identifier of the app client.
+    #[must_use]
+    pub fn cognito() -> Self {
+        Self {
+            audience_is_client: true,
+            marker: Some(("token_use", "access")),
+            ..Self::new()
+                .with_roles_at(["cognito:groups"])
+                .with_groups_at(["cognito:groups"])
+        }
+    }
+
+    /// Google: the Workspace domain as the tenant (`hd`), no scopes and no roles. Google's access tokens
+    /// are opaque; what its services present as a JWT are ID tokens
+    /// ([documentation](https://cloud.google.com/docs/authentication/token-types#id)), so this needs
+    /// [`insecure_accept_id_tokens`](super::JwtValidatorBuilder::insecure_accept_id_tokens) and an
+    /// audience of one's own.
+    #[must_use]
+    pub fn google() -> Self {
+        Self {
+            client: Box::new([ClaimPath::from("azp")]),
+            ..Self::new()
+                .with_scopes_at([] as [&str; 0])
+                .with_roles_at([] as [&str; 0])
+                .with_tenant_at("hd")
+        }
+    }
+
+    /// Takes the scopes from these locations, all together.
+    #[must_use]
+    pub fn with_scopes_at<P: Into<ClaimPath>>(
+        mut self,
+        paths: impl IntoIterator<Item = P>,
+    ) -> Self {
+        self.scopes = Some(collect(paths));
+        self
+    }
+
+    /// Takes the roles from these locations, all together.
+    #[must_use]
+    pub fn with_roles_at<P: Into<ClaimPath>>(mut self, paths: impl IntoIterator<Item = P>) -> Self {
+        self.roles = collect(paths);
+        self
+    }
+
+    /// Takes the groups from these locations, all together.
+    #[must_use]
+    pub fn with_groups_at<P: Into<ClaimPath>>(
+        mut self,
+        paths: impl IntoIterator<Item = P>,
+    ) -> Self {
+        self.groups = collect(paths);
+        self
+    }
+
+    /// Takes the tenant from this location.
+    #[must_use]
+    pub fn with_tenant_at(mut self, path: impl Into<ClaimPath>) -> Self {
+        self.tenant = Some(path.into());
+        self
+    }
+
+    /// Takes the client from the first of these locations that is there.
+    #[must_use]
+    pub fn with_client_at<P: Into<ClaimPath>>(
+        mut self,
+        paths: impl IntoIterator<Item = P>,
+    ) -> Self {
+        self.client = collect(paths);
+        self
+    }
+
+    pub(crate) fn scopes(&self, claims: &mut RawClaims) -> Result<Vec<Scopes>, TokenError> {
+        match &self.scopes {
+            // D11: the one or the other, never both.
+            None => Ok(claims
+                .scope
+                .take()
+                .or(claims.scp.take())
+                .into_iter()
+                .collect()),
+            Some(paths) => paths
+                .iter()
+                .filter_map(|path| path.scopes(claims).transpose())
+                .collect(),
+        }
+    }
+
+    pub(crate) fn roles(&self, claims: &RawClaims) -> Result<Vec<Box<str>>, TokenError> {
+        lists(&self.roles, claims)
+    }
+
+    pub(crate) fn groups(&self, claims: &RawClaims) -> Result<Vec<Box<str>>, TokenError> {
+        lists(&self.groups, claims)
+    }
+
+    pub(crate) fn entitlements(&self, claims: &RawClaims) -> Result<Vec<Box<str>>, TokenError> {
+        lists(&self.entitlements, claims)
+    }
+
+    pub(crate) fn tenant(&self, claims: &RawClaims) -> Result<Option<Box<str>>, TokenError> {
+        match &self.tenant {
+            Some(path) => Ok(path.text(claims)?.map(Box::from)),
+            None => Ok(None),
+        }
+    }
+
+    pub(crate) fn client<'c>(&self, claims: &'c RawClaims) -> Result<Option<&'c str>, TokenError> {
+        for path in &self.client {
+            if let Some(client) = path.text(claims)? {
+                return Ok(Some(client));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn collect<P: Into<ClaimPath>>(paths: impl IntoIterator<Item = P>) -> Box<[ClaimPath]> {
+    paths.into_iter().map(Into::into).collect()
+}
+
+fn lists(paths: &[ClaimPath], claims: &RawClaims) -> Result<Vec<Box<str>>, TokenError> {
+    let mut all = Vec::new();
+    if claims.rest.is_empty() {
+        return Ok(all);
+    }
+    for path in paths {
+        all.append(&mut path.list(claims)?);
+    }
+    Ok(all)
+}

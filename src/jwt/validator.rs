@@ -1,0 +1,419 @@
+//! From a token to its claims.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use serde::de::DeserializeOwned;
+
+use super::access_token::AccessToken;
+use super::builder::JwtValidatorBuilder;
+use super::checks::Checks;
+use super::claims::RawClaims;
+use super::error::TokenError;
+use super::key::Key;
+use super::key_error::KeyError;
+use super::key_set::{KeySet, NoKey};
+use super::layout::ClaimsLayout;
+use super::token::UnverifiedToken;
+use crate::extract::Credential;
+#[cfg(feature = "jwks")]
+use crate::issuer::{Current, KeysFuture, Missing, RemoteKeys};
+use crate::request::RequestView;
+use crate::validator::{Failure, Validated, Validator, Verdict};
+
+/// Validates JSON Web Tokens: signature, issuer, audience, time and kind
+/// ([RFC 7519](https://www.rfc-editor.org/rfc/rfc7519), [RFC 8725](https://www.rfc-editor.org/rfc/rfc8725),
+/// [RFC 9068](https://www.rfc-editor.org/rfc/rfc9068)).
+///
+/// The principal is an [`AccessToken`], or the application's own type
+/// ([`claims`](JwtValidatorBuilder::claims)). Cloning is cheap.
+///
+/// # What is checked, in this order
+///
+/// 1. Length and shape: three parts, strict base64url.
+/// 2. The header: strict JSON, no `crit`, no nested or encrypted token, `typ`.
+/// 3. The key: the one that `kid` names, and its algorithm is that of the header. Keys in the header
+///    are never looked at.
+/// 4. The issuer, exactly. A token from somebody else costs no signature work.
+/// 5. The signature.
+/// 6. The claims: kind of token, sender binding, audience, time, subject, required claims, then the
+///    application's own [checks](JwtValidatorBuilder::check).
+///
+/// A token that is no JWT at all is [unrecognized](Failure::unrecognized), so that another validator
+/// may know it. Why a token was refused is a [`TokenError`], the source of the rejection.
+///
+/// # Example
+///
+/// ```
+/// use tower_bearer::BearerAuthLayer;
+/// use tower_bearer::jwt::{JwtValidator, PublicKey};
+///
+/// # #[cfg(any(feature = "aws_lc_rs", feature = "rust_crypto"))] {
+/// # let pem = "-----BEGIN PUBLIC KEY-----\n\
+/// #     MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n\
+/// #     -----END PUBLIC KEY-----\n";
+/// let validator = JwtValidator::builder(PublicKey::from_pem(pem)?)
+///     .issuer("https://login.example.com/")
+///     .audience("https://api.example.com")
+///     .build()?;
+/// let layer = BearerAuthLayer::new(validator);
+/// # let _ = layer; }
+/// # Ok::<_, tower_bearer::ConfigError>(())
+/// ```
+pub struct JwtValidator<C = AccessToken> {
+    inner: Arc<Inner<C>>,
+}
+
+pub(crate) struct Inner<C> {
+    pub(crate) keys: Keys,
+    pub(crate) checks: Checks,
+    pub(crate) max_length: usize,
+    pub(crate) read: ReadClaims<C>,
+    pub(crate) own: Vec<OwnCheck<C>>,
+}
+
+/// Makes the principal of claims that have been checked.
+pub(crate) type ReadClaims<C> = fn(RawClaims, &[u8], &ClaimsLayout) -> Result<C, TokenError>;
+/// A check of the application.
+pub(crate) type OwnCheck<C> = Box<dyn Fn(&C) -> Result<(), Failure> + Send + Sync>;
+
+/// Where keys come from.
+pub(crate) enum Keys {
+    Local(KeySet),
+    #[cfg(feature = "jwks")]
+    Remote(RemoteKeys),
+}
+
+/// The keys of a validator: one key, a [`KeySet`], or keys fetched from an issuer.
+///
+/// Made by `From`; see [`JwtValidator::builder`].
+#[derive(Debug)]
+pub struct KeySource(pub(crate) Result<Keys, KeyError>);
+
+impl<K: Into<Key>> From<K> for KeySource {
+    fn from(key: K) -> Self {
+        Self(KeySet::new([key]).map(Keys::Local))
+    }
+}
+
+impl From<KeySet> for KeySource {
+    fn from(keys: KeySet) -> Self {
+        Self(Ok(Keys::Local(keys)))
+    }
+}
+
+#[cfg(feature = "jwks")]
+impl From<RemoteKeys> for KeySource {
+    fn from(keys: RemoteKeys) -> Self {
+        Self(Ok(Keys::Remote(keys)))
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local(keys) => keys.fmt(f),
+            #[cfg(feature = "jwks")]
+            Self::Remote(keys) => keys.fmt(f),
+        }
+    }
+}
+
+impl JwtValidator {
+    /// Starts with the keys: a [`PublicKey`](super::PublicKey), a [`SharedSecret`](super::SharedSecret), a [`KeySet`]
+    /// or, with feature `jwks`, `issuer::RemoteKeys`.
+    ///
+    /// [`build`](JwtValidatorBuilder::build) asks for an issuer and an audience.
+    pub fn builder(keys: impl Into<KeySource>) -> JwtValidatorBuilder {
+        JwtValidatorBuilder::new(keys.into())
+    }
+
+    /// Asks the issuer for its metadata and its keys, and starts with them: OpenID Connect Discovery,
+    /// or [RFC 8414](https://www.rfc-editor.org/rfc/rfc8414). `issuer` is written exactly as the
+    /// provider writes it in `iss`.
+    ///
+    /// To start while the issuer is down, or to set time limits, make the keys with
+    /// [`RemoteKeys::discover`] and hand them to [`builder`](Self::builder).
+    ///
+    /// # Errors
+    ///
+    /// [`IssuerError`](crate::issuer::IssuerError) if the issuer cannot be reached, calls itself
+    /// something else, or has no usable key.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// use tower_bearer::BearerAuthLayer;
+    /// use tower_bearer::jwt::JwtValidator;
+    ///
+    /// # async fn main_() -> Result<(), Box<dyn std::error::Error>> {
+    /// let validator = JwtValidator::discover("https://login.example.com/")
+    ///     .await?
+    ///     .audience("https://api.example.com")
+    ///     .build()?;
+    /// let layer = BearerAuthLayer::new(validator);
+    /// # let _ = layer; Ok(()) }
+    /// ```
+    #[cfg(feature = "oidc")]
+    pub async fn discover(
+        issuer: impl Into<String>,
+    ) -> Result<JwtValidatorBuilder, crate::issuer::IssuerError> {
+        let keys = RemoteKeys::discover(issuer).connect().await?;
+        Ok(Self::builder(keys))
+    }
+}
+
+impl<C> JwtValidator<C> {
+    pub(crate) fn from_inner(inner: Inner<C>) -> Self {
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// The issuer whose tokens it accepts. `None` if it accepts any.
+    #[must_use]
+    pub fn issuer(&self) -> Option<&str> {
+        self.inner.checks.issuer.as_deref()
+    }
+}
+
+impl<C: Send + Sync + 'static> Validator for JwtValidator<C> {
+    type Principal = C;
+
+    fn validate(&self, credential: &Credential<'_>, request: &RequestView<'_>) -> Verdict<C> {
+        match self.parse(credential.token()) {
+            Ok(token) => self.decide(credential.token(), &token, request.now()),
+            Err(error) => Verdict::Ready(Err(error.into())),
+        }
+    }
+}
+
+impl<C: Send + Sync + 'static> JwtValidator<C> {
+    pub(crate) fn parse<'t>(&self, token: &'t str) -> Result<UnverifiedToken<'t>, TokenError> {
+        self.inner.parse(token)
+    }
+
+    /// Decides with the keys at hand, or asks for time to get them.
+    pub(crate) fn decide(
+        &self,
+        text: &str,
+        token: &UnverifiedToken<'_>,
+        now: SystemTime,
+    ) -> Verdict<C> {
+        let _ = text;
+        match &self.inner.keys {
+            Keys::Local(keys) => Verdict::Ready(
+                self.inner
+                    .check(token, keys, now)
+                    .map_err(Refusal::into_failure),
+            ),
+            #[cfg(feature = "jwks")]
+            Keys::Remote(remote) => self.decide_remotely(remote, text, token, now),
+        }
+    }
+
+    #[cfg(feature = "jwks")]
+    fn decide_remotely(
+        &self,
+        remote: &RemoteKeys,
+        text: &str,
+        token: &UnverifiedToken<'_>,
+        now: SystemTime,
+    ) -> Verdict<C> {
+        let keys = match remote.current(now) {
+            Current::Keys(keys) => keys,
+            Current::Unavailable(failure) => return Verdict::Ready(Err(failure)),
+            Current::Wait(fetch) => {
+                return match self.inner.plausible(token, now) {
+                    Ok(()) => self.after(fetch, None, text, now),
+                    Err(error) => Verdict::Ready(Err(error.into())),
+                };
+            }
+        };
+        let refusal = match self.inner.check(token, &keys, now) {
+            Ok(validated) => return Verdict::Ready(Ok(validated)),
+            Err(refusal) => refusal,
+        };
+        // E02: nobody is asked about a token that would be refused in any case.
+        let question = match &refusal {
+            Refusal::Bad(_) | Refusal::Own(_) => None,
+            Refusal::Key(_) | Refusal::Signature => self.inner.plausible(token, now).ok(),
+        };
+        if question.is_none() {
+            return Verdict::Ready(Err(refusal.into_failure()));
+        }
+        let missing = match &refusal {
+            Refusal::Signature | Refusal::Key(NoKey::Algorithm) => remote.suspicious(now),
+            _ => remote.missing(token.header().kid.as_deref(), now),
+        };
+        match missing {
+            Missing::Final => Verdict::Ready(Err(refusal.into_failure())),
+            // The key is known and says no. Otherwise a forger could make an outage of each forgery.
+            Missing::Unavailable(_) if matches!(refusal, Refusal::Signature) => {
+                Verdict::Ready(Err(refusal.into_failure()))
+            }
+            Missing::Unavailable(failure) => Verdict::Ready(Err(failure)),
+            Missing::Wait(fetch) => {
+                let known = matches!(refusal, Refusal::Signature).then_some(refusal);
+                self.after(fetch, known, text, now)
+            }
+        }
+    }
+
+    /// Checks a token once more when keys have arrived. If none do, `known` is the answer, or else that
+    /// it cannot be told.
+    #[cfg(feature = "jwks")]
+    fn after(
+        &self,
+        fetch: KeysFuture,
+        known: Option<Refusal>,
+        text: &str,
+        now: SystemTime,
+    ) -> Verdict<C> {
+        let inner = Arc::clone(&self.inner);
+        let text = zeroize::Zeroizing::new(text.to_owned());
+        Verdict::pending(async move {
+            let keys = fetch
+                .await
+                .map_err(|failure| known.map_or(failure, Refusal::into_failure))?;
+            let token = inner.parse(&text)?;
+            inner
+                .check(&token, &keys, now)
+                .map_err(Refusal::into_failure)
+        })
+    }
+}
+
+/// Why a token is refused, and whether other keys might change that.
+enum Refusal {
+    /// It is bad with any key.
+    Bad(TokenError),
+    /// A check of the application refuses it.
+    Own(Failure),
+    /// There is no key for it.
+    Key(NoKey),
+    /// Its key says no.
+    Signature,
+}
+
+impl Refusal {
+    fn into_failure(self) -> Failure {
+        match self {
+            Self::Bad(error) => error.into(),
+            Self::Own(failure) => failure,
+            Self::Signature => TokenError::Signature.into(),
+            Self::Key(NoKey::Unknown) => TokenError::Key {
+                problem: "no key has this `kid`",
+            }
+            .into(),
+            Self::Key(NoKey::Ambiguous) => TokenError::Key {
+                problem: "the token has no `kid`, and several keys fit",
+            }
+            .into(),
+            Self::Key(NoKey::Algorithm) => TokenError::Algorithm.into(),
+        }
+    }
+}
+
+impl From<TokenError> for Refusal {
+    fn from(error: TokenError) -> Self {
+        Self::Bad(error)
+    }
+}
+
+impl<C> Inner<C> {
+    fn parse<'t>(&self, token: &'t str) -> Result<UnverifiedToken<'t>, TokenError> {
+        if token.len() > self.max_length {
+            return Err(TokenError::TooLong {
+                length: token.len(),
+                limit: self.max_length,
+            });
+        }
+        UnverifiedToken::parse(token)
+    }
+
+    /// The whole decision, for these keys at this time.
+    fn check(
+        &self,
+        token: &UnverifiedToken<'_>,
+        keys: &KeySet,
+        now: SystemTime,
+    ) -> Result<Validated<C>, Refusal> {
+        let header = token.header();
+        let typing = self.checks.token_type(header.typ.as_deref())?;
+        // C01, C02: the algorithm is the key's; the header only has to agree.
+        let algorithm = header.algorithm.ok_or(TokenError::Algorithm)?;
+        let candidates = keys
+            .find(algorithm, header.kid.as_deref())
+            .map_err(Refusal::Key)?;
+        let payload = token.payload()?;
+        let claims = RawClaims::read(&payload)?;
+        self.checks.issuer(&claims)?;
+        if !candidates.verify(token.signing_input(), &token.signature()?) {
+            return Err(Refusal::Signature);
+        }
+        // From here on the issuer has said what the claims say (D13, D14).
+        let expires_at = self.checks.claims(&claims, typing, now)?;
+        let principal = (self.read)(claims, &payload, &self.checks.layout)?;
+        for check in &self.own {
+            check(&principal).map_err(Refusal::Own)?;
+        }
+        let validated = Validated::new(principal);
+        Ok(match expires_at {
+            Some(expires_at) => validated.with_expiry(expires_at),
+            None => validated,
+        })
+    }
+
+    /// Whether a token could be good if only its key were known.
+    #[cfg(feature = "jwks")]
+    fn plausible(&self, token: &UnverifiedToken<'_>, now: SystemTime) -> Result<(), TokenError> {
+        let header = token.header();
+        let typing = self.checks.token_type(header.typ.as_deref())?;
+        match header.algorithm {
+            Some(algorithm) if !algorithm.is_symmetric() => {}
+            _ => return Err(TokenError::Algorithm),
+        }
+        let claims = RawClaims::read(&token.payload()?)?;
+        self.checks.issuer(&claims)?;
+        token.signature()?;
+        self.checks.claims(&claims, typing, now).map(|_| ())
+    }
+}
+
+/// The claims as [`AccessToken`].
+pub(crate) fn read_access_token(
+    claims: RawClaims,
+    _: &[u8],
+    layout: &ClaimsLayout,
+) -> Result<AccessToken, TokenError> {
+    AccessToken::from_checked(claims, layout)
+}
+
+/// The claims as a type of the application.
+pub(crate) fn read_own<C: DeserializeOwned>(
+    _: RawClaims,
+    payload: &[u8],
+    _: &ClaimsLayout,
+) -> Result<C, TokenError> {
+    serde_json::from_slice(payload).map_err(|_| TokenError::Deserialize)
+}
+
+impl<C> Clone for JwtValidator<C> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+        }
+    }
+}
+
+impl<C> fmt::Debug for JwtValidator<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JwtValidator")
+            .field("issuer", &self.inner.checks.issuer)
+            .field("audience", &self.inner.checks.audiences)
+            .field("keys", &self.inner.keys)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,172 @@
+//! The endpoint that the metadata of an issuer names.
+
+use super::*;
+
+const METADATA: &str = "/.well-known/openid-configuration";
+const OAUTH: &str = "/.well-known/oauth-authorization-server";
+
+/// A server that names itself as the issuer.
+fn issuer() -> (HttpServer, String) {
+    let server = HttpServer::with(ENDPOINT, good());
+    let name = server.url("");
+    let document = json!({"issuer": name, "introspection_endpoint": server.url(ENDPOINT)});
+    server.set(METADATA, Reply::json(document));
+    (server, name)
+}
+
+fn discover(name: &str) -> IntrospectionBuilder {
+    Introspection::discover(name)
+        .client(client())
+        .audience(AUDIENCE)
+}
+
+#[tokio::test]
+async fn the_endpoint_is_found_by_the_name_of_the_issuer() {
+    // E07, E12
+    let (server, name) = issuer();
+    let validator = discover(&name).connect().await.unwrap();
+    assert_eq!(validator.issuer(), Some(&*name));
+    assert_eq!((server.count(METADATA), server.count(ENDPOINT)), (1, 0));
+    let service = service(validator);
+    assert_eq!(status(&service, TOKEN).await, 200);
+    server.set(ENDPOINT, active(&json!({"iss": name})));
+    assert_eq!(status(&service, TOKEN).await, 200);
+    // Tokens of somebody else are not for us.
+    server.set(ENDPOINT, active(&json!({"iss": format!("{name}/")})));
+    assert_eq!(status(&service, TOKEN).await, 401);
+    assert_eq!((server.count(METADATA), server.count(ENDPOINT)), (1, 3));
+}
+
+#[tokio::test]
+async fn the_document_may_be_that_of_rfc_8414() {
+    let (server, name) = issuer();
+    server.set(METADATA, Reply::status(404));
+    let document = json!({"issuer": name, "introspection_endpoint": server.url(ENDPOINT)});
+    server.set(OAUTH, Reply::json(document));
+    let service = service(discover(&name).connect().await.unwrap());
+    assert_eq!(status(&service, TOKEN).await, 200);
+}
+
+#[tokio::test]
+async fn the_document_may_be_read_later() {
+    // E08
+    let (server, name) = issuer();
+    let service = service(discover(&name).build().unwrap());
+    assert_eq!(server.total(), 0);
+    let (document, gate) = (server.url(ENDPOINT), http_server::Gate::closed());
+    let document = json!({"issuer": name, "introspection_endpoint": document});
+    server.set(METADATA, Reply::json(&document).held(&gate));
+    let tokens: Vec<_> = (0..100).map(|number| format!("t{number}")).collect();
+    let mut requests: Vec<_> = tokens
+        .iter()
+        .map(|token| Box::pin(get(&service, token)))
+        .collect();
+    poll_once(&mut requests).await;
+    server.arrived(METADATA, 1).await;
+    gate.open();
+    for request in requests {
+        assert_eq!(request.await.status(), 200);
+    }
+    assert_eq!((server.count(METADATA), server.count(ENDPOINT)), (1, 100));
+}
+
+#[tokio::test]
+async fn as_long_as_there_is_no_document_it_is_an_outage() {
+    // E14
+    let (server, name) = issuer();
+    let service = service(discover(&name).build().unwrap());
+    let place = server.url(ENDPOINT);
+    for document in [
+        Reply::status(500),
+        Reply::json("{}"),
+        Reply::json(json!({"issuer": name})),
+        Reply::json(json!({"issuer": name, "introspection_endpoint": 1})),
+        Reply::json(json!({"issuer": name, "introspection_endpoint": "http://issuer.example/"})),
+        Reply::json(json!({"issuer": "https://other.example", "introspection_endpoint": place})),
+    ] {
+        server.set(METADATA, document);
+        let answer = get(&service, TOKEN).await;
+        assert_eq!(answer.status(), 503, "{}", cause(&answer));
+        let connected = discover(&name).connect().await;
+        assert_eq!(
+            connected.unwrap_err().to_string(),
+            cause(&answer).to_string()
+        );
+    }
+    assert_eq!(server.count(ENDPOINT), 0);
+    let document = json!({"issuer": name, "introspection_endpoint": place});
+    server.set(METADATA, Reply::json(document));
+    assert_eq!(status(&service, TOKEN).await, 200);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_moves_is_found_again() {
+    let (server, name) = issuer();
+    let service = service(discover(&name).build().unwrap());
+    assert_eq!(status(&service, TOKEN).await, 200);
+    let moved = "/moved";
+    server.set(moved, good());
+    let document = json!({"issuer": name, "introspection_endpoint": server.url(moved)});
+    server.set(METADATA, Reply::json(document));
+    // As long as the old one answers, it is asked.
+    assert_eq!(status(&service, TOKEN).await, 200);
+    server.set(ENDPOINT, Reply::status(500));
+    assert_eq!(status(&service, TOKEN).await, 503);
+    assert_eq!(server.count(METADATA), 1);
+    server.set(ENDPOINT, Reply::redirect(&server.url(moved)));
+    assert_eq!(status(&service, TOKEN).await, 503);
+    assert_eq!(status(&service, TOKEN).await, 200);
+    assert_eq!((server.count(METADATA), server.count(moved)), (2, 1));
+}
+
+#[tokio::test]
+async fn an_issuer_elsewhere_does_not_point_at_this_machine() {
+    // E04
+    let name = "https://issuer.example";
+    for (endpoint, good) in [
+        ("https://issuer.example/introspect", true),
+        ("https://elsewhere.example/introspect", true),
+        ("http://127.0.0.1/introspect", false),
+        ("http://localhost/introspect", false),
+        ("http://issuer.example/introspect", false),
+        ("https://user:secret@issuer.example/introspect", false),
+    ] {
+        let document = json!({"issuer": name, "introspection_endpoint": endpoint});
+        let fetcher = Scripted::new(move |_| Ok(json_response(&document)));
+        let connected = discover(name).fetcher(fetcher).connect().await;
+        match connected {
+            Ok(_) => assert!(good, "{endpoint}"),
+            Err(error) => {
+                assert!(!good && matches!(error, IssuerError::Url { .. }), "{error}");
+                assert!(!error.to_string().contains("secret"), "{error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn settings_of_discovery_are_checked() {
+    use futures_util::FutureExt as _;
+
+    let name = "https://issuer.example";
+    assert!(discover(name).build().is_ok());
+    assert!(discover(name).issuer(name).build().is_ok());
+    let other = discover(name).issuer("https://issuer.example/").build();
+    assert!(
+        other
+            .unwrap_err()
+            .to_string()
+            .starts_with("setting `issuer`: ")
+    );
+    for name in [
+        "",
+        "issuer.example",
+        "http://issuer.example",
+        "https://issuer.example/?a",
+    ] {
+        let error = discover(name).build().unwrap_err();
+        assert!(matches!(error, IssuerError::Url { .. }), "{error}");
+    }
+    let outside = discover(name).connect().now_or_never().unwrap();
+    assert!(matches!(outside, Err(IssuerError::NoRuntime)));
+}

@@ -1,0 +1,251 @@
+//! Answers that are used more than once.
+
+use tower_bearer::{Failure, InvalidReason};
+
+use super::*;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+struct Kept {
+    server: HttpServer,
+    clock: ManualClock,
+    service: Service,
+}
+
+fn kept(reply: Reply, change: impl Fn(IntrospectionBuilder) -> IntrospectionBuilder) -> Kept {
+    let server = HttpServer::with(ENDPOINT, reply);
+    let clock = ManualClock::new(start());
+    let validator = change(builder(&server)).build().unwrap();
+    Kept {
+        service: service_with_clock(validator, &clock),
+        server,
+        clock,
+    }
+}
+
+impl Kept {
+    async fn at(&self, path: &str) -> (u16, usize) {
+        let answer = send(self.service.clone(), request_for(path, TOKEN)).await;
+        (answer.status(), self.server.total())
+    }
+
+    /// The status of a request that comes after this time, and how many calls there were until then.
+    async fn after(&self, time: Duration) -> (u16, usize) {
+        self.clock.set(start() + time);
+        self.at("/").await
+    }
+}
+
+#[tokio::test]
+async fn each_request_asks_unless_told_otherwise() {
+    // E11, K: a token that is taken back is refused at once.
+    let kept = kept(good(), |builder| builder);
+    assert_eq!(kept.at("/").await, (200, 1));
+    assert_eq!(kept.at("/").await, (200, 2));
+    kept.server.set(ENDPOINT, inactive());
+    assert_eq!(kept.at("/").await, (401, 3));
+    kept.server.set(ENDPOINT, Reply::status(500));
+    assert_eq!(kept.at("/").await, (503, 4));
+    kept.server.set(ENDPOINT, good());
+    assert_eq!(kept.at("/").await, (200, 5));
+}
+
+#[tokio::test]
+async fn a_good_answer_is_kept_as_long_as_told() {
+    // E11
+    let kept = kept(good(), |builder| builder.cache(MINUTE));
+    assert_eq!(kept.after(Duration::ZERO).await, (200, 1));
+    kept.server.set(ENDPOINT, inactive());
+    assert_eq!(kept.after(MINUTE - SECOND).await, (200, 1));
+    assert_eq!(kept.after(MINUTE).await, (401, 2));
+}
+
+#[tokio::test]
+async fn the_time_counts_from_the_question() {
+    // E11: the answer may have come late.
+    use crate::http_server::Gate;
+
+    let gate = Gate::closed();
+    let kept = kept(good().held(&gate), |builder| builder.cache(MINUTE));
+    let mut requests = vec![Box::pin(kept.at("/"))];
+    poll_once(&mut requests).await;
+    kept.server.arrived(ENDPOINT, 1).await;
+    kept.clock.advance(30 * SECOND);
+    gate.open();
+    assert_eq!(requests.remove(0).await, (200, 1));
+    assert_eq!(kept.after(MINUTE - SECOND).await, (200, 1));
+    assert_eq!(kept.after(MINUTE).await, (200, 2));
+}
+
+#[tokio::test]
+async fn a_kept_answer_ends_with_its_token() {
+    // E11, F04
+    let ends_soon = active(&json!({"exp": NOW + 10}));
+    let kept_1 = kept(ends_soon.clone(), |builder| {
+        builder.cache(MINUTE).leeway(Duration::ZERO)
+    });
+    assert_eq!(kept_1.after(Duration::ZERO).await, (200, 1));
+    assert_eq!(kept_1.after(9 * SECOND).await, (200, 1));
+    // Asked once more: the server knows best, and its own answer has ended too.
+    assert_eq!(kept_1.after(10 * SECOND).await, (401, 2));
+    kept_1
+        .server
+        .set(ENDPOINT, active(&json!({"exp": NOW + 100})));
+    assert_eq!(kept_1.after(10 * SECOND).await, (200, 3));
+
+    let kept_2 = kept(ends_soon, |builder| {
+        builder.cache(MINUTE).leeway(20 * SECOND)
+    });
+    assert_eq!(kept_2.after(Duration::ZERO).await, (200, 1));
+    assert_eq!(kept_2.after(29 * SECOND).await, (200, 1));
+    assert_eq!(kept_2.after(30 * SECOND).await, (401, 2));
+}
+
+#[tokio::test]
+async fn a_kept_answer_may_begin_to_be_good() {
+    // F04
+    let begins = active(&json!({"nbf": NOW + 10}));
+    let kept = kept(begins, |builder| {
+        builder.cache(MINUTE).leeway(Duration::ZERO)
+    });
+    assert_eq!(kept.after(9 * SECOND).await, (401, 1));
+    assert_eq!(kept.after(10 * SECOND).await, (200, 1));
+}
+
+#[tokio::test]
+async fn a_bad_token_is_kept_for_five_seconds() {
+    // E10
+    for bad in [
+        inactive(),
+        active(&json!({"aud": "b"})),
+        active(&json!({"cnf": {}})),
+    ] {
+        for (lifetime, negative) in [(MINUTE, 5 * SECOND), (2 * SECOND, 2 * SECOND)] {
+            let kept = kept(bad.clone(), |builder| builder.cache(lifetime));
+            assert_eq!(kept.after(Duration::ZERO).await, (401, 1));
+            kept.server.set(ENDPOINT, good());
+            assert_eq!(kept.after(negative - SECOND / 10).await, (401, 1));
+            assert_eq!(kept.after(negative).await, (200, 2));
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_told_is_not_kept() {
+    // D09, E13, E14
+    for trouble in [
+        Reply::status(401),
+        Reply::status(429),
+        Reply::status(500),
+        Reply::json(""),
+        Reply::json("{}"),
+        Reply::text(r#"{"active":false}"#),
+        Reply::Close,
+    ] {
+        let kept = kept(trouble, |builder| builder.cache(MINUTE));
+        assert_eq!(kept.at("/").await.0, 503);
+        let calls = kept.server.total();
+        kept.server.set(ENDPOINT, good());
+        assert_eq!(kept.at("/").await, (200, calls + 1));
+        assert_eq!(kept.at("/").await, (200, calls + 1));
+    }
+}
+
+#[tokio::test]
+async fn rules_and_checks_are_asked_with_each_request() {
+    // F03, F04
+    let allowed = Arc::new(AtomicUsize::new(1));
+    let asked = Arc::clone(&allowed);
+    let kept = kept(good(), move |builder| {
+        let asked = Arc::clone(&asked);
+        builder.cache(MINUTE).check(move |token| {
+            assert_eq!(token.subject(), Some("alice"));
+            match asked.load(Ordering::Relaxed) {
+                0 => Err(Failure::invalid(InvalidReason::Revoked)),
+                _ => Ok(()),
+            }
+        })
+    });
+    assert_eq!(kept.at("/read").await, (200, 1));
+    assert_eq!(kept.at("/write").await, (403, 1));
+    assert_eq!(kept.at("/read").await, (200, 1));
+    allowed.store(0, Ordering::Relaxed);
+    assert_eq!(kept.at("/read").await, (401, 1));
+    allowed.store(1, Ordering::Relaxed);
+    assert_eq!(kept.at("/read").await, (200, 1));
+}
+
+#[tokio::test]
+async fn a_kept_answer_is_given_at_once() {
+    use tower_bearer::{Credential, RequestView, Verdict};
+
+    let server = HttpServer::with(ENDPOINT, good());
+    let validator = builder(&server).cache(MINUTE).build().unwrap();
+    let request = Request::new(());
+    let clock = ManualClock::new(start());
+    let ask = || {
+        let credential = Credential::bearer(TOKEN).unwrap();
+        validator.validate(&credential, &RequestView::with_clock(&request, &clock))
+    };
+    let Verdict::Pending(first) = ask() else {
+        panic!("the server has to be asked");
+    };
+    let first = first.await.unwrap();
+    let Verdict::Ready(Ok(second)) = ask() else {
+        panic!("the answer is kept");
+    };
+    assert!(Arc::ptr_eq(first.principal(), second.principal()));
+    // Clones share what is kept, other validators do not (F02).
+    let clone = validator.clone();
+    let credential = Credential::bearer(TOKEN).unwrap();
+    let view = RequestView::with_clock(&request, &clock);
+    assert!(matches!(
+        clone.validate(&credential, &view),
+        Verdict::Ready(Ok(_))
+    ));
+    let other = builder(&server).cache(MINUTE).build().unwrap();
+    assert!(matches!(
+        other.validate(&credential, &view),
+        Verdict::Pending(_)
+    ));
+}
+
+#[tokio::test]
+async fn a_flood_of_bad_tokens_drives_out_no_good_one() {
+    // E10
+    let server = HttpServer::with(ENDPOINT, good());
+    let builder = builder(&server).cache(MINUTE).cache_capacity(2);
+    let service = service(builder.build().unwrap());
+    assert_eq!(status(&service, "good1").await, 200);
+    assert_eq!(status(&service, "good2").await, 200);
+    server.set(ENDPOINT, inactive());
+    for number in 0..100 {
+        assert_eq!(status(&service, &format!("bad{number}")).await, 401);
+    }
+    let calls = server.total();
+    assert_eq!(status(&service, "good1").await, 200);
+    assert_eq!(status(&service, "good2").await, 200);
+    assert_eq!(status(&service, "bad98").await, 401);
+    assert_eq!(status(&service, "bad99").await, 401);
+    assert_eq!(server.total(), calls);
+    assert_eq!(status(&service, "bad97").await, 401);
+    assert_eq!(server.total(), calls + 1, "only two are kept");
+    // The oldest good one makes room for another good one.
+    server.set(ENDPOINT, good());
+    assert_eq!(status(&service, "good3").await, 200);
+    assert_eq!(status(&service, "good2").await, 200);
+    assert_eq!(server.total(), calls + 2);
+    assert_eq!(status(&service, "good1").await, 200);
+    assert_eq!(server.total(), calls + 3);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_lengthens_no_life() {
+    let kept = kept(good(), |builder| builder.cache(MINUTE));
+    kept.clock.set(start());
+    assert_eq!(kept.at("/").await, (200, 1));
+    kept.clock.set(start() - SECOND);
+    assert_eq!(kept.at("/").await, (200, 2));
+    assert_eq!(kept.after(MINUTE - 2 * SECOND).await, (200, 2));
+    assert_eq!(kept.after(MINUTE - SECOND).await, (200, 3));
+}

@@ -1,0 +1,915 @@
+//! JWTs through the layer: every algorithm with every back end, and what the application gets.
+
+#[path = "support/tokens.rs"]
+mod tokens;
+
+use std::error::Error as _;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use http::{Request, Response, StatusCode};
+use serde_json::{Value, json};
+use tower::{Layer as _, ServiceExt as _, service_fn};
+use tower_bearer::clock::ManualClock;
+use tower_bearer::jwt::{
+    AccessToken, Algorithm, ByShape, ClaimPath, ClaimsLayout, CryptoBackend, JwtIssuers,
+    JwtValidator, JwtValidatorBuilder, Key, KeyError, KeySet, PublicKey, SharedSecret, TokenError,
+};
+use tower_bearer::policy::Claims as _;
+use tower_bearer::{
+    Authenticated, BearerAuthLayer, Credential, Failure, FailureKind, InvalidReason, RequestView,
+    Validator, Verdict, validator_fn,
+};
+
+use tokens::{
+    AUDIENCE, ISSUER, NOW, SECRET, Signer, claims, der, now, private_pem, public_pem, read, with,
+};
+
+const ALGORITHMS: [&str; 14] = [
+    "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256",
+    "ES384", "ES512", "EdDSA", "Ed25519",
+];
+
+fn keys(signer: &Signer, backend: CryptoBackend) -> KeySet {
+    match signer.alg {
+        "HS256" => KeySet::with_backend(backend, [SharedSecret::hs256(SECRET).unwrap()]),
+        "HS384" => KeySet::with_backend(backend, [SharedSecret::hs384(SECRET).unwrap()]),
+        "HS512" => KeySet::with_backend(backend, [SharedSecret::hs512(SECRET).unwrap()]),
+        _ => KeySet::with_backend(
+            backend,
+            [PublicKey::from_jwk(signer.jwk().to_string()).unwrap()],
+        ),
+    }
+    .unwrap()
+}
+
+async fn status<V>(validator: V, token: &str) -> (StatusCode, String)
+where
+    V: Validator<Principal = AccessToken>,
+{
+    let service = BearerAuthLayer::new(validator)
+        .with_clock(ManualClock::new(now()))
+        .layer(service_fn(|request: Request<()>| async move {
+            let token = request.extensions().get::<Authenticated<AccessToken>>();
+            let subject = token.and_then(|token| token.subject()).unwrap_or_default();
+            Ok::<_, std::convert::Infallible>(Response::new(subject.to_owned()))
+        }));
+    let request = Request::get("/").header("authorization", format!("Bearer {token}"));
+    let response = service.oneshot(request.body(()).unwrap()).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let body = http_body_util::BodyExt::collect(body).await.unwrap();
+    let text = String::from_utf8(body.to_bytes().to_vec()).unwrap();
+    (parts.status, text)
+}
+
+#[tokio::test]
+async fn every_algorithm_verifies_with_every_back_end() {
+    assert_eq!(CryptoBackend::available().len(), 2);
+    for alg in ALGORITHMS {
+        let signer = Signer::new(alg);
+        let token = signer.token(&claims());
+        for backend in CryptoBackend::available() {
+            let validator = JwtValidator::builder(keys(&signer, *backend))
+                .issuer(ISSUER)
+                .audience(AUDIENCE)
+                .build()
+                .unwrap();
+            assert_eq!(
+                status(validator.clone(), &token).await,
+                (StatusCode::OK, "alice".to_owned()),
+                "{alg} {backend:?}"
+            );
+            // A character in the middle of the signature.
+            let middle = token.len() - 20;
+            let other = if &token[middle..=middle] == "A" {
+                "B"
+            } else {
+                "A"
+            };
+            let other = format!("{}{other}{}", &token[..middle], &token[middle + 1..]);
+            assert_eq!(
+                status(validator, &other).await.0,
+                StatusCode::UNAUTHORIZED,
+                "{alg} {backend:?}"
+            );
+        }
+    }
+}
+
+/// A validator of `claims` with what `set` does to the builder, at [`now`].
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "reads better at the many calls"
+)]
+fn check(set: impl FnOnce(JwtValidatorBuilder) -> JwtValidatorBuilder, claims: Value) -> Outcome {
+    let signer = Signer::new("EdDSA");
+    let key = PublicKey::from_pem(public_pem("ed25519")).unwrap();
+    let builder = set(JwtValidator::builder(key));
+    run(
+        &builder.build().unwrap(),
+        &signer.token_with(&json!({"alg": "EdDSA"}), &claims),
+    )
+}
+
+type Outcome = Result<Arc<AccessToken>, TokenError>;
+
+/// What a validator says at once.
+fn run(validator: &impl Validator<Principal = AccessToken>, token: &str) -> Outcome {
+    let request = Request::new(());
+    let clock = ManualClock::new(now());
+    let credential = Credential::bearer(token).unwrap();
+    match validator.validate(&credential, &RequestView::with_clock(&request, &clock)) {
+        Verdict::Ready(Ok(validated)) => Ok(Arc::clone(validated.principal())),
+        Verdict::Ready(Err(failure)) => Err(failure
+            .source()
+            .and_then(|source| source.downcast_ref::<TokenError>())
+            .cloned()
+            .unwrap_or(TokenError::NotAJwt)),
+        Verdict::Pending(_) => panic!("nothing here has to wait"),
+    }
+}
+
+fn usual(builder: JwtValidatorBuilder) -> JwtValidatorBuilder {
+    builder.issuer(ISSUER).audience(AUDIENCE)
+}
+
+fn list<'t>(texts: impl Iterator<Item = &'t str>) -> Vec<&'t str> {
+    texts.collect()
+}
+
+#[test]
+fn an_access_token_has_all_that_rfc_9068_names() {
+    let token = check(
+        usual,
+        with(
+            claims(),
+            json!({
+                "aud": ["https://other.example", AUDIENCE], "nbf": NOW - 30, "auth_time": NOW as f64 - 300.5,
+                "acr": "mfa", "amr": ["pwd", "otp"], "roles": ["editor", {"value": "author"}],
+                "groups": ["staff"], "entitlements": ["beta"], "scope": "orders:read orders:write",
+                "department": {"name": "sales", "number": 7},
+            }),
+        ),
+    )
+    .unwrap();
+    assert_eq!(token.issuer(), Some(ISSUER));
+    assert_eq!(token.subject(), Some("alice"));
+    assert_eq!(list(token.audience()), ["https://other.example", AUDIENCE]);
+    assert_eq!(token.client_id(), Some("shop"));
+    assert_eq!(token.token_id(), Some("t-1"));
+    let at = |seconds: f64| Some(SystemTime::UNIX_EPOCH + Duration::from_secs_f64(seconds));
+    assert_eq!(token.issued_at(), at(NOW as f64 - 60.0));
+    assert_eq!(token.expires_at(), at(NOW as f64 + 3_540.0));
+    assert_eq!(token.not_before(), at(NOW as f64 - 30.0));
+    assert_eq!(token.auth_time(), at(NOW as f64 - 300.5));
+    assert_eq!(token.acr(), Some("mfa"));
+    assert_eq!(list(token.amr()), ["pwd", "otp"]);
+    assert_eq!(list(token.scopes()), ["orders:read", "orders:write"]);
+    assert_eq!(list(token.roles()), ["editor", "author"]);
+    assert_eq!(list(token.groups()), ["staff"]);
+    assert_eq!(list(token.entitlements()), ["beta"]);
+    assert_eq!(token.tenant(), None);
+    assert_eq!(token.confirmation(), None);
+    assert_eq!(token.claim("department").unwrap()["number"], 7);
+    #[derive(serde::Deserialize)]
+    struct Department {
+        name: String,
+    }
+    let department = token
+        .read_claim::<Department>("department")
+        .unwrap()
+        .unwrap();
+    assert_eq!(department.name, "sales");
+    assert!(token.read_claim::<u32>("department").unwrap().is_err());
+    assert!(token.read_claim::<u32>("nothing").is_none());
+
+    // What the built-in policies ask.
+    assert!(token.has_scope("orders:write") && !token.has_scope("orders"));
+    assert!(token.has_role("author") && !token.has_role("Author"));
+    assert!(!token.has_tenant("acme"));
+    assert_eq!(format!("{token:?}"), "AccessToken { .. }");
+}
+
+/// Tokens as the documentation of each provider shows them.
+#[test]
+fn each_preset_finds_what_its_provider_puts_somewhere_else() {
+    struct Expected {
+        scopes: &'static [&'static str],
+        roles: &'static [&'static str],
+        groups: &'static [&'static str],
+        tenant: Option<&'static str>,
+        client: Option<&'static str>,
+    }
+    let keycloak = json!({
+        "typ": "Bearer", "azp": "web", "client_id": null, "scope": "openid email", "nonce": "n",
+        "realm_access": {"roles": ["admin", "offline_access"]},
+        "resource_access": {"orders": {"roles": ["clerk"]}, "account": {"roles": ["manage-account"]}},
+    });
+    let cases = [
+        (
+            "keycloak, realm",
+            ClaimsLayout::keycloak_realm(),
+            keycloak.clone(),
+            Expected {
+                scopes: &["openid", "email"],
+                roles: &["admin", "offline_access"],
+                groups: &[],
+                tenant: None,
+                client: Some("web"),
+            },
+        ),
+        (
+            "keycloak, client",
+            ClaimsLayout::keycloak_client("orders"),
+            keycloak,
+            Expected {
+                scopes: &["openid", "email"],
+                roles: &["clerk"],
+                groups: &[],
+                tenant: None,
+                client: Some("web"),
+            },
+        ),
+        (
+            "auth0",
+            ClaimsLayout::auth0().with_roles_at(["https://example.com/roles"]),
+            json!({
+                "azp": "my_client", "client_id": null, "scope": "openid read:orders",
+                "permissions": ["write:orders"], "org_id": "org_9yb", "https://example.com/roles": ["clerk"],
+                "roles": ["not-this-one"],
+            }),
+            Expected {
+                scopes: &["openid", "read:orders", "write:orders"],
+                roles: &["clerk"],
+                groups: &[],
+                tenant: Some("org_9yb"),
+                client: Some("my_client"),
+            },
+        ),
+        (
+            "entra id",
+            ClaimsLayout::entra_id(),
+            json!({
+                "ver": "1.0", "appid": "00000003", "client_id": null, "scope": null, "scp": "Files.Read User.Read",
+                "roles": ["Orders.Manage"], "groups": ["11a8"], "tid": "72f988bf", "oid": "690222be",
+            }),
+            Expected {
+                scopes: &["Files.Read", "User.Read"],
+                roles: &["Orders.Manage"],
+                groups: &["11a8"],
+                tenant: Some("72f988bf"),
+                client: Some("00000003"),
+            },
+        ),
+        (
+            "okta",
+            ClaimsLayout::okta(),
+            json!({"cid": "nmdP1fcyvdVO11AL7ECm", "client_id": null, "uid": "00ujmkLgagxeRrAg20g3", "scope": null, "scp": ["openid", "orders"], "groups": ["Everyone"]}),
+            Expected {
+                scopes: &["openid", "orders"],
+                roles: &[],
+                groups: &["Everyone"],
+                tenant: None,
+                client: Some("nmdP1fcyvdVO11AL7ECm"),
+            },
+        ),
+        (
+            "cognito",
+            ClaimsLayout::cognito(),
+            json!({"aud": null, "client_id": AUDIENCE, "token_use": "access", "cognito:groups": ["admins"], "version": 2, "username": "my-test-user"}),
+            Expected {
+                scopes: &["orders:read"],
+                roles: &["admins"],
+                groups: &["admins"],
+                tenant: None,
+                client: Some(AUDIENCE),
+            },
+        ),
+        (
+            "google",
+            ClaimsLayout::google(),
+            json!({"azp": "1123", "client_id": null, "scope": null, "hd": "example.com", "email_verified": true, "at_hash": "x", "nonce": "n"}),
+            Expected {
+                scopes: &[],
+                roles: &[],
+                groups: &[],
+                tenant: Some("example.com"),
+                client: Some("1123"),
+            },
+        ),
+    ];
+    for (name, layout, changes, expected) in cases {
+        let set = |builder: JwtValidatorBuilder| match name {
+            "google" => usual(builder)
+                .claims_layout(layout)
+                .insecure_accept_id_tokens(),
+            _ => usual(builder).claims_layout(layout),
+        };
+        let token =
+            check(set, with(claims(), changes)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(list(token.scopes()), expected.scopes, "{name}");
+        assert_eq!(list(token.roles()), expected.roles, "{name}");
+        assert_eq!(list(token.groups()), expected.groups, "{name}");
+        assert_eq!(token.tenant(), expected.tenant, "{name}");
+        assert_eq!(token.client_id(), expected.client, "{name}");
+    }
+}
+
+#[test]
+fn a_preset_refuses_what_its_provider_marks_as_another_kind() {
+    // D07
+    let kind = |layout: ClaimsLayout, changes| match check(
+        |builder| usual(builder).claims_layout(layout),
+        with(claims(), changes),
+    ) {
+        Err(TokenError::TokenType { .. }) => false,
+        Err(other) => panic!("{other}"),
+        Ok(_) => true,
+    };
+    for (expected, layout, changes) in [
+        (
+            true,
+            ClaimsLayout::keycloak_realm(),
+            json!({"typ": "Bearer"}),
+        ),
+        (false, ClaimsLayout::keycloak_realm(), json!({"typ": "ID"})),
+        (
+            false,
+            ClaimsLayout::keycloak_realm(),
+            json!({"typ": "Refresh"}),
+        ),
+        (false, ClaimsLayout::keycloak_realm(), json!({})),
+        (
+            true,
+            ClaimsLayout::cognito(),
+            json!({"token_use": "access"}),
+        ),
+        (false, ClaimsLayout::cognito(), json!({"token_use": "id"})),
+        (false, ClaimsLayout::cognito(), json!({})),
+        (false, ClaimsLayout::google(), json!({"at_hash": "x"})),
+        (false, ClaimsLayout::new(), json!({"nonce": "n"})),
+        (
+            true,
+            ClaimsLayout::new(),
+            json!({"nonce": "n", "typ": "Bearer"}),
+        ),
+        (false, ClaimsLayout::new(), json!({"typ": "id"})),
+        (false, ClaimsLayout::new(), json!({"events": {}})),
+    ] {
+        assert_eq!(kind(layout, changes.clone()), expected, "{changes}");
+    }
+    // The client stands in for the audience only with Cognito, and only where there is no audience.
+    let cognito = |changes| {
+        check(
+            |builder| usual(builder).claims_layout(ClaimsLayout::cognito()),
+            with(with(claims(), json!({"token_use": "access"})), changes),
+        )
+        .err()
+    };
+    let other = "https://other.example";
+    assert_eq!(cognito(json!({"aud": null, "client_id": AUDIENCE})), None);
+    assert_eq!(cognito(json!({"aud": null})), Some(TokenError::Audience));
+    assert_eq!(
+        cognito(json!({"aud": other, "client_id": AUDIENCE})),
+        Some(TokenError::Audience)
+    );
+    let plain = check(
+        usual,
+        with(claims(), json!({"aud": null, "client_id": AUDIENCE})),
+    );
+    assert!(matches!(plain, Err(TokenError::MissingClaim { .. })));
+}
+
+#[test]
+fn what_a_layout_finds_in_another_shape_is_refused() {
+    // D01, D11
+    let layout = || {
+        ClaimsLayout::new()
+            .with_roles_at([ClaimPath::from(["app", "roles"])])
+            .with_tenant_at(["app", "tenant"])
+    };
+    let set = |builder: JwtValidatorBuilder| usual(builder).claims_layout(layout());
+    let roles = |app: Value| {
+        check(set, with(claims(), json!({"app": app}))).map(|token| {
+            token
+                .roles()
+                .map(String::from)
+                .collect::<Vec<_>>()
+                .join(",")
+        })
+    };
+    let claim = |name: &str| Err(TokenError::Claim { claim: name.into() });
+    for (app, expected) in [
+        (json!({"roles": ["a", "b"]}), Ok("a,b".to_owned())),
+        (json!({"roles": "a b"}), Ok("a b".to_owned())),
+        (json!({"roles": []}), Ok(String::new())),
+        (json!({}), Ok(String::new())),
+        (json!("roles"), Ok(String::new())),
+        (json!({"roles": ["a", 1]}), claim("app.roles")),
+        (json!({"roles": {"a": true}}), claim("app.roles")),
+        (json!({"roles": [{"name": "a"}]}), claim("app.roles")),
+        (json!({"roles": null}), claim("app.roles")),
+        (json!({"tenant": ["acme"]}), claim("app.tenant")),
+        (json!({"tenant": 7}), claim("app.tenant")),
+    ] {
+        assert_eq!(roles(app.clone()), expected, "{app}");
+    }
+    // Several places add up only if both were named.
+    let both = with(claims(), json!({"scope": "a", "scp": ["b"]}));
+    let token = check(usual, both.clone()).unwrap();
+    assert_eq!(list(token.scopes()), ["a"]);
+    let layout = ClaimsLayout::new().with_scopes_at(["scope", "scp"]);
+    let token = check(|builder| usual(builder).claims_layout(layout), both).unwrap();
+    assert_eq!(list(token.scopes()), ["a", "b"]);
+}
+
+#[test]
+fn every_setting_that_cannot_work_is_named() {
+    type Set = fn(JwtValidatorBuilder) -> JwtValidatorBuilder;
+    let cases: &[(&str, &str, Set)] = &[
+        ("issuer", "missing", |b| b.audience("a")),
+        ("audience", "missing", |b| b.issuer("i")),
+        ("issuer", "empty", |b| b.issuer("").audience("a")),
+        ("audience", "empty", |b| b.issuer("i").audience("")),
+        ("insecure_any_issuer", "contradicts", |b| {
+            usual(b).insecure_any_issuer()
+        }),
+        ("insecure_any_audience", "contradicts", |b| {
+            usual(b).insecure_any_audience()
+        }),
+        ("leeway", "300", |b| {
+            usual(b).leeway(Duration::from_secs(301))
+        }),
+        ("max_lifetime", "zero", |b| {
+            usual(b).max_lifetime(Duration::ZERO)
+        }),
+        ("insecure_accept_id_tokens", "rfc9068", |b| {
+            usual(b).rfc9068().insecure_accept_id_tokens()
+        }),
+        ("insecure_without_expiry", "rfc9068", |b| {
+            usual(b).rfc9068().insecure_without_expiry()
+        }),
+        ("token_type", "empty", |b| usual(b).token_type("")),
+        ("token_type", "never an access token", |b| {
+            usual(b).token_type("application/DPoP+jwt")
+        }),
+        ("require", "empty", |b| usual(b).require("")),
+        ("subject", "empty", |b| usual(b).subject("")),
+        ("max_length", "16384", |b| usual(b).max_length(16_385)),
+        ("max_length", "64", |b| usual(b).max_length(0)),
+    ];
+    for (setting, part, set) in cases {
+        let key = PublicKey::from_pem(public_pem("ed25519")).unwrap();
+        let error = set(JwtValidator::builder(key)).build().unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.starts_with(&format!("{setting}: ")) && text.contains(part),
+            "{setting}: {text}"
+        );
+    }
+    let key = PublicKey::from_pem(public_pem("ed25519")).unwrap();
+    let lost = usual(JwtValidator::builder(key))
+        .check(|_| Ok(()))
+        .claims::<Value>();
+    assert!(
+        lost.build()
+            .unwrap_err()
+            .to_string()
+            .contains("before `claims`")
+    );
+    let none = KeySet::new(Vec::<PublicKey>::new()).unwrap_err();
+    assert_eq!(none, KeyError::NoUsableKey { skipped: None });
+    let key = PublicKey::from_pem(public_pem("ed25519")).unwrap();
+    let secret = SharedSecret::hs256(SECRET).unwrap();
+    let mixed = KeySet::new([Key::from(key), Key::from(secret)]).unwrap_err();
+    assert_eq!(mixed, KeyError::Mixed);
+}
+
+#[test]
+fn each_setting_does_what_it_says() {
+    let missing = |claim: &str| {
+        Err(TokenError::MissingClaim {
+            claim: claim.into(),
+        })
+    };
+    let hour = Duration::from_secs(3_600);
+    let changed = |changes| with(claims(), changes);
+    let outcome = |set: fn(JwtValidatorBuilder) -> JwtValidatorBuilder, claims| {
+        check(set, claims).map(|_| ())
+    };
+    assert_eq!(
+        outcome(
+            |b| b.insecure_any_issuer().audience(AUDIENCE),
+            changed(json!({"iss": null}))
+        ),
+        Ok(())
+    );
+    assert_eq!(
+        outcome(
+            |b| b.issuer(ISSUER).insecure_any_audience(),
+            changed(json!({"aud": null}))
+        ),
+        Ok(())
+    );
+    assert_eq!(
+        outcome(usual, changed(json!({"exp": null}))),
+        missing("exp")
+    );
+    assert_eq!(
+        outcome(
+            |b| usual(b).insecure_without_expiry(),
+            changed(json!({"exp": null}))
+        ),
+        Ok(())
+    );
+    assert_eq!(
+        outcome(
+            |b| usual(b).insecure_without_expiry(),
+            changed(json!({"exp": 1}))
+        ),
+        Err(TokenError::Expired)
+    );
+    assert_eq!(
+        outcome(
+            |b| usual(b).audience("https://second.example"),
+            changed(json!({"aud": "https://second.example"}))
+        ),
+        Ok(())
+    );
+    assert_eq!(
+        outcome(
+            |b| usual(b).leeway(Duration::ZERO),
+            changed(json!({"exp": NOW}))
+        ),
+        Err(TokenError::Expired)
+    );
+    assert_eq!(
+        outcome(
+            |b| usual(b).leeway(Duration::from_secs(300)),
+            changed(json!({"exp": NOW - 299}))
+        ),
+        Ok(())
+    );
+    assert_eq!(outcome(|b| usual(b).subject("alice"), claims()), Ok(()));
+    assert_eq!(
+        outcome(|b| usual(b).subject("Alice"), claims()),
+        Err(TokenError::Subject)
+    );
+    assert_eq!(
+        outcome(|b| usual(b).subject("alice"), changed(json!({"sub": null}))),
+        Err(TokenError::Subject)
+    );
+    assert_eq!(
+        outcome(|b| usual(b).require("org"), claims()),
+        missing("org")
+    );
+    assert_eq!(
+        outcome(|b| usual(b).require("org"), changed(json!({"org": ""}))),
+        missing("org")
+    );
+    assert_eq!(
+        outcome(|b| usual(b).require("org"), changed(json!({"org": 0}))),
+        Ok(())
+    );
+    assert_eq!(
+        outcome(|b| usual(b).max_length(64), claims())
+            .err()
+            .map(|error| matches!(error, TokenError::TooLong { limit: 64, .. })),
+        Some(true)
+    );
+    assert_eq!(
+        outcome(
+            |b| usual(b).max_lifetime(Duration::from_secs(3_599)),
+            claims()
+        ),
+        Err(TokenError::Lifetime)
+    );
+    assert_eq!(
+        check(|b| usual(b).max_lifetime(hour), claims()).map(|_| ()),
+        Ok(())
+    );
+    assert_eq!(
+        check(
+            |b| usual(b).max_lifetime(hour),
+            changed(json!({"iat": null}))
+        )
+        .map(|_| ()),
+        missing("iat")
+    );
+    let bound = changed(json!({"cnf": {"jkt": "x"}}));
+    assert_eq!(
+        outcome(usual, bound.clone()),
+        Err(TokenError::SenderConstrained)
+    );
+    let token = check(|b| usual(b).insecure_ignore_sender_constraint(), bound).unwrap();
+    assert_eq!(token.confirmation().unwrap()["jkt"], "x");
+    let own = check(
+        |b| {
+            usual(b).check(|token| match token.client_id() {
+                Some("shop") => Err(TokenError::Subject.into()),
+                _ => Ok(()),
+            })
+        },
+        claims(),
+    );
+    assert_eq!(own.map(|_| ()), Err(TokenError::Subject));
+}
+
+#[test]
+fn the_claims_can_be_a_type_of_the_application() {
+    #[derive(Debug, serde::Deserialize)]
+    struct Session {
+        sub: String,
+        level: u8,
+    }
+    let signer = Signer::new("EdDSA");
+    let validator = usual(JwtValidator::builder(
+        PublicKey::from_pem(public_pem("ed25519")).unwrap(),
+    ))
+    .claims::<Session>()
+    .check(|session| match session.level {
+        0 => Err(Failure::invalid(InvalidReason::Revoked)),
+        _ => Ok(()),
+    })
+    .build()
+    .unwrap();
+    let run = |changes| {
+        let request = Request::new(());
+        let clock = ManualClock::new(now());
+        let token = signer.token(&with(claims(), changes));
+        let view = RequestView::with_clock(&request, &clock);
+        match validator.validate(&Credential::bearer(&token).unwrap(), &view) {
+            Verdict::Ready(result) => result,
+            Verdict::Pending(_) => panic!("nothing here has to wait"),
+        }
+    };
+    let session = run(json!({"level": 3})).unwrap();
+    assert_eq!(
+        (session.principal().sub.as_str(), session.principal().level),
+        ("alice", 3)
+    );
+    let ends = Duration::from_secs(NOW + 3_540 + 60);
+    assert_eq!(session.expires_at(), Some(SystemTime::UNIX_EPOCH + ends));
+    for (changes, reason) in [
+        (json!({"level": 0}), InvalidReason::Revoked),
+        (json!({"level": "3"}), InvalidReason::Claims),
+        (json!({}), InvalidReason::Claims),
+        (json!({"level": 3, "exp": 1}), InvalidReason::Expired),
+        (json!({"level": 3, "aud": "other"}), InvalidReason::Audience),
+    ] {
+        let failure = run(changes.clone()).unwrap_err();
+        assert_eq!(failure.kind(), FailureKind::Invalid(reason), "{changes}");
+    }
+}
+
+#[tokio::test]
+async fn a_user_is_loaded_behind_the_token() {
+    struct User {
+        name: String,
+    }
+    let key = PublicKey::from_pem(public_pem("ed25519")).unwrap();
+    let validator = usual(JwtValidator::builder(key)).build().unwrap().and_then(
+        |token: Arc<AccessToken>| async move {
+            match token.subject() {
+                Some("alice") => Ok(User {
+                    name: "Alice".into(),
+                }),
+                Some("down") => Err(Failure::unavailable("the table of users")),
+                _ => Err(Failure::invalid(InvalidReason::Revoked)),
+            }
+        },
+    );
+    let service = BearerAuthLayer::new(validator)
+        .with_clock(ManualClock::new(now()))
+        .layer(service_fn(|request: Request<()>| async move {
+            let user = request.extensions().get::<Authenticated<User>>().unwrap();
+            Ok::<_, std::convert::Infallible>(Response::new(user.name.clone()))
+        }));
+    for (subject, expected) in [("alice", 200), ("mallory", 401), ("down", 503)] {
+        let token = Signer::new("EdDSA").token(&with(claims(), json!({"sub": subject})));
+        let request = Request::get("/").header("authorization", format!("Bearer {token}"));
+        let response = service
+            .clone()
+            .oneshot(request.body(()).unwrap())
+            .await
+            .unwrap();
+        assert_eq!(response.status(), expected, "{subject}");
+    }
+}
+
+#[test]
+fn every_issuer_has_its_own_keys_and_audience() {
+    // C10, D03, E02, G09
+    let signer = |file| Signer::with_key("EdDSA", file).kid("1");
+    let validator = |issuer: &str, file| {
+        let key = PublicKey::from_pem(public_pem(file)).and_then(|key| key.with_kid("1"));
+        JwtValidator::builder(key.unwrap())
+            .issuer(issuer)
+            .audience(AUDIENCE)
+            .build()
+            .unwrap()
+    };
+    let issuers = JwtIssuers::with_limit(2);
+    issuers
+        .insert(validator("https://one.example", "ed25519"))
+        .unwrap();
+    issuers
+        .insert(validator("https://two.example", "ed25519-other"))
+        .unwrap();
+    let token = |file, iss: Value| signer(file).token(&with(claims(), json!({"iss": iss})));
+    let outcome = |token: &str| run(&issuers, token).map(|_| ());
+    let one = token("ed25519", json!("https://one.example"));
+    assert_eq!(outcome(&one), Ok(()));
+    assert_eq!(
+        outcome(&token("ed25519-other", json!("https://two.example"))),
+        Ok(())
+    );
+    // The key of one, in the name of the other, by the same `kid`.
+    let crossed = token("ed25519", json!("https://two.example"));
+    assert_eq!(outcome(&crossed), Err(TokenError::Signature));
+    for iss in [
+        "https://three.example",
+        "https://one.example/",
+        "HTTPS://one.example",
+        "",
+    ] {
+        assert_eq!(
+            outcome(&token("ed25519", json!(iss))),
+            Err(TokenError::Issuer),
+            "{iss}"
+        );
+    }
+    let missing = Err(TokenError::MissingClaim {
+        claim: "iss".into(),
+    });
+    assert_eq!(outcome(&token("ed25519", Value::Null)), missing);
+    let wrong = Err(TokenError::Claim {
+        claim: "iss".into(),
+    });
+    assert_eq!(
+        outcome(&token("ed25519", json!(["https://one.example"]))),
+        wrong
+    );
+    assert_eq!(outcome("opaque"), Err(TokenError::NotAJwt));
+
+    let full = issuers
+        .insert(validator("https://three.example", "ed25519"))
+        .unwrap_err();
+    assert!(full.to_string().contains("with_limit"), "{full}");
+    issuers
+        .insert(validator("https://one.example", "ed25519-other"))
+        .unwrap();
+    assert_eq!(outcome(&one), Err(TokenError::Signature), "replaced");
+    let clone = issuers.clone();
+    assert!(clone.remove("https://one.example") && !clone.remove("https://one.example"));
+    assert_eq!(outcome(&one), Err(TokenError::Issuer), "removed");
+    assert_eq!(issuers.issuers(), ["https://two.example"]);
+    let key = PublicKey::from_pem(public_pem("ed25519")).unwrap();
+    let any = JwtValidator::builder(key)
+        .insecure_any_issuer()
+        .audience(AUDIENCE)
+        .build()
+        .unwrap();
+    assert!(
+        issuers
+            .insert(any)
+            .unwrap_err()
+            .to_string()
+            .contains("issuer")
+    );
+}
+
+#[test]
+fn a_jwt_is_not_handed_on_by_shape_and_is_by_or() {
+    let key = PublicKey::from_pem(public_pem("ed25519")).unwrap();
+    let jwt = usual(JwtValidator::builder(key)).build().unwrap();
+    let opaque = || {
+        validator_fn(|_: Credential<'_>| {
+            Err::<AccessToken, _>(Failure::throttled(Duration::from_secs(1)))
+        })
+    };
+    let kind = |validator: &dyn Validator<Principal = AccessToken>, token: &str| {
+        let request = Request::new(());
+        let clock = ManualClock::new(now());
+        let credential = Credential::bearer(token).unwrap();
+        match validator.validate(&credential, &RequestView::with_clock(&request, &clock)) {
+            Verdict::Ready(result) => result.map(|_| ()).map_err(|failure| failure.kind()),
+            Verdict::Pending(_) => panic!("nothing here has to wait"),
+        }
+    };
+    let signature = Err(FailureKind::Invalid(InvalidReason::Signature));
+    let asked = Err(FailureKind::Throttled);
+    let good = Signer::new("EdDSA").token(&claims());
+    let forged = Signer::with_key("EdDSA", "ed25519-other").token(&claims());
+    let encrypted = format!("{}.x.x.x.x", good.split('.').next().unwrap());
+    for (token, by_shape, or) in [
+        (good.as_str(), Ok(()), Ok(())),
+        (&forged, signature, asked),
+        (&encrypted, Err(FailureKind::Unrecognized), asked),
+        ("W3n5iYp2Tn6Vd8qR0sXkLw", asked, asked),
+        ("a.b.c", asked, asked),
+        ("v4.public.eyJzdWIiOiJhbGljZSJ9", asked, asked),
+    ] {
+        assert_eq!(
+            kind(&ByShape::new(jwt.clone(), opaque()), token),
+            by_shape,
+            "{token}"
+        );
+        assert_eq!(kind(&jwt.clone().or(opaque()), token), or, "{token}");
+    }
+}
+
+#[test]
+fn keys_are_read_from_every_format() {
+    for (file, alg) in [
+        ("rsa", Algorithm::RS256),
+        ("p256", Algorithm::ES256),
+        ("p384", Algorithm::ES384),
+        ("p521", Algorithm::ES512),
+        ("ed25519", Algorithm::Ed25519),
+    ] {
+        let (public, private) = (public_pem(file), private_pem(file));
+        let windows = public.replace('\n', "\r\n");
+        for key in [
+            PublicKey::from_pem(&public),
+            PublicKey::from_pem(&windows),
+            PublicKey::from_pem(&private),
+            PublicKey::from_der(der(&public)),
+            PublicKey::from_der(der(&private)),
+        ] {
+            let key = key.unwrap_or_else(|error| panic!("{file}: {error}"));
+            assert_eq!(key.algorithm(), alg, "{file}");
+            let token = Signer::with_key(alg.name(), file).token(&claims());
+            let validator = usual(JwtValidator::builder(key)).build().unwrap();
+            assert!(run(&validator, &token).is_ok(), "{file}");
+        }
+    }
+    // PKCS#1 and X.509, as openssl makes them of the key pairs above.
+    for (file, key, alg) in [
+        ("rsa", "rsa.pkcs1.pem", "RS256"),
+        ("rsa", "rsa.private.pkcs1.pem", "RS256"),
+        ("rsa", "rsa.certificate.pem", "RS256"),
+        ("p256", "p256.certificate.pem", "ES256"),
+        ("ed25519", "ed25519.certificate.pem", "EdDSA"),
+    ] {
+        let pem = read(key);
+        let token = Signer::with_key(alg, file).token(&claims());
+        for key in [PublicKey::from_pem(&pem), PublicKey::from_der(der(&pem))] {
+            let validator = usual(JwtValidator::builder(key.unwrap())).build().unwrap();
+            assert!(run(&validator, &token).is_ok(), "{pem}");
+        }
+    }
+    for (text, part) in [
+        (
+            private_pem("p256").replace("PRIVATE", "EC PRIVATE"),
+            "openssl pkey -pubout",
+        ),
+        (
+            private_pem("p256").replace("PRIVATE", "ENCRYPTED PRIVATE"),
+            "openssl pkey -pubout",
+        ),
+        (
+            public_pem("p256").replace("PUBLIC", "DSA PUBLIC"),
+            "`PUBLIC KEY`",
+        ),
+        (
+            public_pem("rsa").replace("MII", "MIJ"),
+            "SubjectPublicKeyInfo",
+        ),
+        (
+            public_pem("rsa").replace("-----END PUBLIC KEY-----", ""),
+            "PEM block",
+        ),
+        (public_pem("rsa-1024"), "2048 bits"),
+        (
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI".to_owned(),
+            "PEM block",
+        ),
+        (String::new(), "PEM block"),
+    ] {
+        let error = PublicKey::from_pem(&text).unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    }
+    assert!(PublicKey::from_der(b"\x30\x03\x02\x01\x01").is_err());
+}
+
+/// Another crate of the same binary turns on one crypto back end of `jsonwebtoken`, a third crate the
+/// other one: `jsonwebtoken` then panics unless somebody has chosen. Both are dev-dependencies here.
+#[test]
+fn what_other_crates_choose_makes_no_difference() {
+    let token = Signer::new("HS256").token(&with(claims(), json!({"exp": 4_000_000_000_u64})));
+    let key = jsonwebtoken::DecodingKey::from_secret(SECRET);
+    let mut validation = jsonwebtoken::Validation::default();
+    validation.set_audience(&[AUDIENCE]);
+    let theirs = std::panic::catch_unwind(|| {
+        jsonwebtoken::decode::<Value>(&token, &key, &validation).is_ok()
+    });
+    assert!(
+        theirs.is_err(),
+        "both back ends of jsonwebtoken are on, and none is installed"
+    );
+
+    let secret = SharedSecret::hs256(SECRET).unwrap();
+    let validator = usual(JwtValidator::builder(secret)).build().unwrap();
+    assert!(run(&validator, &Signer::new("HS256").token(&claims())).is_ok());
+}

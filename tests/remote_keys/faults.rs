@@ -1,0 +1,325 @@
+//! What can go wrong between this service and the issuer.
+
+use std::error::Error as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use tower_bearer::issuer::IssuerError;
+use tower_bearer::{Rejection, RejectionKind};
+
+use super::*;
+use crate::http_server::Gate;
+
+const MIB: usize = 1024 * 1024;
+
+/// What an issuer may answer instead of keys, and what the operator is told.
+fn faults() -> Vec<(&'static str, Reply, &'static str)> {
+    let deep = format!(
+        "{{\"keys\":[{}{}]}}",
+        "[".repeat(10_000),
+        "]".repeat(10_000)
+    );
+    let private = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "AAAA", "d": "AAAA"}]});
+    vec![
+        ("closed", Reply::Close, "ended before the answer was whole"),
+        ("cut", Reply::Cut(100), "ended before the answer was whole"),
+        (
+            "announced 10 MiB",
+            Reply::text(" ".repeat(10 * MIB)),
+            "at most 524288 bytes",
+        ),
+        (
+            "announced more than there is memory",
+            Reply::Stalled(1 << 40),
+            "at most 524288 bytes",
+        ),
+        (
+            "unannounced, without end",
+            Reply::Endless,
+            "at most 524288 bytes",
+        ),
+        ("500", Reply::status(500), "expected status 200, got 500"),
+        ("503", Reply::status(503), "got 503"),
+        ("401", Reply::status(401), "without a login"),
+        ("404", Reply::status(404), "check the address"),
+        (
+            "202",
+            Reply::json(jwks([&signer("a")])).with_status(202),
+            "got 202",
+        ),
+        (
+            "HTML",
+            Reply::text("<html>secret-body</html>"),
+            "not a JWK Set",
+        ),
+        ("nothing", Reply::text(""), "not a JWK Set"),
+        (
+            "two texts",
+            Reply::json(r#"{"keys":[]}{"keys":[]}"#),
+            "not a JWK Set",
+        ),
+        ("nested", Reply::json(deep), ""),
+        ("no key", Reply::json(r#"{"keys":[]}"#), "no usable key"),
+        ("a private key", Reply::json(private), "private"),
+    ]
+}
+
+impl Reply {
+    fn with_status(mut self, new: u16) -> Self {
+        if let Self::Answer { status, .. } = &mut self {
+            *status = http::StatusCode::from_u16(new).unwrap();
+        }
+        self
+    }
+}
+
+/// That nothing about the issuer reaches the client, and something the operator.
+fn check_outage(name: &str, answer: &Answer, server: &HttpServer) {
+    assert_eq!(answer.status(), 503, "{name}");
+    assert!(answer.header("retry-after").is_some(), "{name}");
+    assert!(
+        answer.challenges().is_empty(),
+        "{name}: {:?}",
+        answer.challenges()
+    );
+    // E14
+    let text = format!("{:?} {}", answer.response.headers(), answer.body);
+    for secret in [
+        &*server.port().to_string(),
+        "127.0.0.1",
+        "jwks",
+        "secret-body",
+        "kid",
+    ] {
+        assert!(!text.contains(secret), "{name}: {text}");
+    }
+    let rejection = answer.response.extensions().get::<Rejection>().unwrap();
+    assert_eq!(rejection.kind(), RejectionKind::Unavailable, "{name}");
+    let source = rejection.source().unwrap();
+    assert!(source.downcast_ref::<IssuerError>().is_some(), "{name}");
+}
+
+#[tokio::test]
+async fn whatever_the_issuer_answers_it_is_an_outage_and_never_the_fault_of_the_client() {
+    // E04, E05, E06, E14
+    for (name, reply, told) in faults() {
+        let (signer, clock) = (signer("a"), clock());
+        let server = HttpServer::with(JWKS, reply);
+        let error = builder(&server, &clock).connect().await.expect_err(name);
+        let text = error.to_string();
+        assert!(text.contains(&server.url(JWKS)), "{name}: {text}");
+        assert!(text.contains(told), "{name}: {text}");
+        assert!(
+            !format!("{error:?} {text}").contains("secret-body"),
+            "{name}: {text}"
+        );
+
+        let keys = builder(&server, &clock).connect_lazily().unwrap();
+        let service = service(&keys, &clock);
+        check_outage(name, &ask(&service, &token(&signer)).await, &server);
+        assert_eq!(keys.status().last_error(), Some(&*text), "{name}");
+        // E01: neither waits nor asks, until the cooldown is over.
+        clock.advance(COOLDOWN - Duration::from_secs(1));
+        check_outage(name, &ask(&service, &token(&signer)).await, &server);
+        assert_eq!(server.total(), 2, "{name}");
+        server.set(JWKS, Reply::json(jwks([&signer])));
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(status(&service, &token(&signer)).await, 200, "{name}");
+        assert_eq!(server.total(), 3, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_down_at_the_start_is_found_later() {
+    // E01, E05
+    let (signer, clock) = (signer("a"), clock());
+    let mut server = issuer([&signer]);
+    server.stop();
+    let error = builder(&server, &clock).connect().await.unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains(&server.url(JWKS)) && text.contains("refused"),
+        "{text}"
+    );
+
+    let keys = builder(&server, &clock).connect_lazily().unwrap();
+    let service = service(&keys, &clock);
+    check_outage("down", &ask(&service, &token(&signer)).await, &server);
+    server.restart();
+    let answer = ask(&service, &token(&signer)).await;
+    assert_eq!(
+        (answer.status(), answer.header("retry-after")),
+        (503, Some("30"))
+    );
+    clock.advance(COOLDOWN);
+    assert_eq!(status(&service, &token(&signer)).await, 200);
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    // E04
+    let (signer, clock) = (signer("a"), clock());
+    let target = issuer([&signer]);
+    for code in [301, 302, 303, 307, 308] {
+        let reply = Reply::redirect(&target.url(JWKS)).with_status(code);
+        let server = HttpServer::with(JWKS, reply);
+        let error = builder(&server, &clock).connect().await.unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("redirects are not followed"), "{text}");
+        assert!(!text.contains(&target.port().to_string()), "{text}");
+        let same = HttpServer::with("/moved", Reply::json(jwks([&signer])));
+        same.set(JWKS, Reply::redirect("/moved").with_status(code));
+        builder(&same, &clock).connect().await.unwrap_err();
+        assert_eq!(same.count("/moved"), 0);
+    }
+    assert_eq!(target.total(), 0);
+}
+
+#[tokio::test]
+async fn an_issuer_that_does_not_answer_in_time_is_down() {
+    // E04
+    let (signer, clock) = (signer("a"), clock());
+    let gate = Gate::closed();
+    let server = HttpServer::with(JWKS, Reply::json(jwks([&signer])).held(&gate));
+    let keys = builder(&server, &clock)
+        .timeout(Duration::from_millis(100))
+        .connect_lazily()
+        .unwrap();
+    let service = service(&keys, &clock);
+    check_outage("slow", &ask(&service, &token(&signer)).await, &server);
+    let error = keys.status().last_error().unwrap().to_owned();
+    assert!(error.contains("no whole answer in time"), "{error}");
+    server.abandoned(1).await;
+    gate.open();
+    clock.advance(COOLDOWN);
+    // On a machine that is busy, 100 ms may be too short for the good answer too.
+    let patient = builder(&server, &clock).connect_lazily().unwrap();
+    assert_eq!(
+        status(&super::service(&patient, &clock), &token(&signer)).await,
+        200
+    );
+}
+
+#[tokio::test]
+async fn the_length_of_a_body_is_bounded_to_the_byte() {
+    // E04
+    let (signer, clock) = (signer("a"), clock());
+    let text = jwks([&signer]).to_string();
+    for (limit, is_good) in [(text.len(), true), (text.len() - 1, false)] {
+        let server = HttpServer::with(JWKS, Reply::json(&text));
+        let connected = builder(&server, &clock).max_body(limit).connect().await;
+        assert_eq!(connected.is_ok(), is_good, "{limit}");
+    }
+    let padded = |length: usize| format!("{text}{}", " ".repeat(length - text.len()));
+    for (length, is_good) in [(512 * 1024, true), (512 * 1024 + 1, false)] {
+        let server = HttpServer::with(JWKS, Reply::json(padded(length)));
+        let connected = builder(&server, &clock).connect().await;
+        assert_eq!(connected.is_ok(), is_good, "{length}");
+        let announced = server.last().headers.contains_key(CONTENT_LENGTH);
+        assert!(!announced, "the request has no body");
+    }
+}
+
+#[tokio::test]
+async fn the_type_of_the_answer_does_not_matter() {
+    // Many serve their keys as plain text; what is no JWK Set is found out by reading it.
+    for content_type in [None, Some("text/plain"), Some("application/jwk-set+json")] {
+        let clock = clock();
+        let mut reply = Reply::text(jwks([&signer("a")]));
+        if let Some(content_type) = content_type {
+            reply = reply.header(CONTENT_TYPE, content_type);
+        }
+        let server = HttpServer::with(JWKS, reply);
+        builder(&server, &clock).connect().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_outage_and_a_bad_token_differ_over_grpc_too() {
+    // E05, E14
+    let (signer, clock) = (signer("a"), clock());
+    let server = HttpServer::with(JWKS, Reply::status(500));
+    let keys = builder(&server, &clock).connect_lazily().unwrap();
+    let service = service(&keys, &clock);
+    let call = async |token: String| {
+        let request = Request::post("/shop.Orders/List")
+            .header(CONTENT_TYPE, "application/grpc")
+            .header(AUTHORIZATION, format!("Bearer {token}"));
+        let answer = send(service.clone(), request.body(Body::default()).unwrap()).await;
+        (
+            answer.status(),
+            answer.header("grpc-status").map(String::from),
+        )
+    };
+    let grpc = |code: &str| (200, Some(code.to_owned()));
+    assert_eq!(call(token(&signer)).await, grpc("14"));
+    server.set(JWKS, Reply::json(jwks([&signer])));
+    clock.advance(COOLDOWN);
+    assert_eq!(call(token(&signer)).await, (200, None));
+    assert_eq!(call(forged("a")).await, grpc("16"));
+}
+
+#[tokio::test]
+async fn a_token_that_cannot_be_good_asks_nobody() {
+    // E02
+    let (signer, clock) = (signer("a"), clock());
+    let server = issuer([&signer]);
+    let keys = builder(&server, &clock).connect_lazily().unwrap();
+    let service = service(&keys, &clock);
+    let elsewhere = HttpServer::start();
+    for changes in [
+        json!({"iss": elsewhere.url("")}),
+        json!({"iss": server.url("")}),
+        json!({"aud": "https://elsewhere.example"}),
+        json!({"exp": NOW - 1_000}),
+    ] {
+        let token = signer.token(&with(claims(), changes.clone()));
+        assert_eq!(status(&service, &token).await, 401, "{changes}");
+    }
+    let header = json!({
+        "alg": "EdDSA", "kid": "a", "jku": elsewhere.url(JWKS), "x5u": elsewhere.url("/cert"),
+    });
+    let pointing = signer.token_with(&header, &claims());
+    let answered = status(&service, &pointing).await;
+    assert!(answered == 200 || answered == 401, "{answered}");
+    assert_eq!(elsewhere.total(), 0);
+    assert!(server.total() <= 1);
+}
+
+#[tokio::test]
+async fn a_thousand_requests_at_first_use_are_one_fetch() {
+    // E08
+    let (signer, clock) = (signer("a"), clock());
+    let gate = Gate::closed();
+    let server = HttpServer::with(JWKS, Reply::json(jwks([&signer])).held(&gate));
+    let keys = builder(&server, &clock).connect_lazily().unwrap();
+    let service = service(&keys, &clock);
+    let token: Arc<str> = token(&signer).into();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let waiting: Vec<_> = (0..1_000)
+        .map(|_| {
+            let (service, token, asked) = (service.clone(), Arc::clone(&token), Arc::clone(&asked));
+            tokio::spawn(async move {
+                asked.fetch_add(1, Ordering::Relaxed);
+                status(&service, &token).await
+            })
+        })
+        .collect();
+    server.arrived(JWKS, 1).await;
+    while asked.load(Ordering::Relaxed) < 1_000 {
+        tokio::task::yield_now().await;
+    }
+    // A client that goes away disturbs nobody.
+    for waiting in waiting.iter().take(10) {
+        waiting.abort();
+    }
+    gate.open();
+    for (number, waiting) in waiting.into_iter().enumerate() {
+        match waiting.await {
+            Ok(status) => assert_eq!(status, 200, "{number}"),
+            Err(error) => assert!(error.is_cancelled() && number < 10, "{number}: {error}"),
+        }
+    }
+    assert_eq!(server.total(), 1);
+}
