@@ -9,6 +9,7 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
@@ -51,7 +52,17 @@ fn variable(name: &str) -> Option<String> {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
     let addr = variable("ADDR").unwrap_or_else(|| String::from("127.0.0.1:3000"));
     let addr: SocketAddr = addr
         .parse()
@@ -63,13 +74,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let (issuer, client, audience) = match variable("ISSUER") {
         Some(issuer) => {
-            let needed = |name| {
-                variable(name).ok_or(format!(
-                    "{name} is not set: give what the issuer knows this service by"
-                ))
-            };
-            let client =
-                ClientAuthentication::basic(needed("CLIENT_ID")?, needed("CLIENT_SECRET")?);
+            let id = variable("CLIENT_ID").ok_or(
+                "CLIENT_ID is not set: give the name by which the issuer knows this service",
+            )?;
+            let secret = variable("CLIENT_SECRET")
+                .ok_or("CLIENT_SECRET is not set: give the secret of this service at the issuer")?;
+            println!("With a token of {issuer} in TOKEN, try:\n");
+            for path in ["/me", "/orders/7"] {
+                println!(r#"curl -i {base}{path} -H "Authorization: Bearer $TOKEN""#);
+            }
+            let client = ClientAuthentication::basic(id, secret);
             (issuer, client, variable("AUDIENCE"))
         }
         None => {
@@ -94,17 +108,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn print_tries(base: &str, server: &LocalServer) {
-    for (token, user) in server
-        .tokens
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
+    let tokens = server.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut lines: Vec<_> = tokens
         .iter()
-    {
-        println!(
-            "{}={token}",
-            user["sub"].as_str().unwrap_or_default().to_uppercase()
-        );
-    }
+        .map(|(token, user)| {
+            let name = user["sub"].as_str().unwrap_or_default();
+            format!("{}={token}", name.to_uppercase())
+        })
+        .collect();
+    lines.sort();
+    println!("{}", lines.join("\n"));
     println!(
         "\nNo ISSUER is set, so {} in this process is the authorization server.",
         server.name

@@ -120,7 +120,7 @@ pub enum ConfigError {
         origin: String,
     },
     /// A setting that is missing, contradicts another, or cannot work.
-    #[error("{setting}: {problem}")]
+    #[error("setting `{setting}`: {problem}")]
     Setting {
         /// The method that sets it.
         setting: &'static str,

@@ -126,7 +126,9 @@
 //!
 //! With the feature `jwt` and a crypto back end, `aws_lc_rs` or `rust_crypto`, the module `jwt` has a
 //! validator for JSON Web Tokens; `jwks` and `oidc` fetch its keys and find its issuer; `introspection` asks
-//! the authorization server about opaque tokens.
+//! the authorization server about opaque tokens. `JwtIssuers` is for several issuers, `ByShape` for JWTs
+//! beside opaque tokens; a `ClaimsLayout` says where a provider puts roles and scopes, and
+//! `.claims::<T>()` reads the claims into a type of the application.
 //!
 //! ```no_run
 //! # #[cfg(all(feature = "aws_lc_rs", feature = "oidc"))]
@@ -261,7 +263,7 @@
 //! | `jwks` | `issuer::RemoteKeys`: keys fetched from a JWK Set and kept fresh | no |
 //! | `jwt` | `jwt::JwtValidator`; needs `aws_lc_rs` or `rust_crypto`, both may be on | no |
 //! | `oidc` | discovery of an issuer by its name | no |
-//! | `rust_crypto` | `jwt` with the crypto of RustCrypto: Rust only | no |
+//! | `rust_crypto` | `jwt` with the crypto of RustCrypto: Rust only, unless `jwks` brings TLS | no |
 //! | `tracing` | events for refusals and outages, without secrets | no |
 //!
 //! Events of `tracing` have the target `tower_bearer` and the fields `outcome`, `reason`, `rule`,
@@ -276,8 +278,9 @@
 //! crates. The minimum supported Rust version is 1.88; raising it is not a breaking change, but always
 //! a minor release.
 //!
-//! The [threat model](_documentation::threat_model) says what is defended against what, and
-//! [the design](_documentation::design) why it is built as it is.
+//! The [threat model](_documentation::threat_model) says what is defended against what,
+//! [the design](_documentation::design) why it is built as it is, and [a list](_documentation::rules) what
+//! the numbers in comments of the source mean.
 
 #![forbid(unsafe_code)]
 // Nothing that a request can reach may panic; tests may.

@@ -1,4 +1,4 @@
-//! JWTs through the layer: every algorithm with every back end, and what the application gets.
+//! JWTs: what the application sets, and what it gets.
 
 #[path = "support/tokens.rs"]
 mod tokens;
@@ -7,13 +7,13 @@ use std::error::Error as _;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use serde_json::{Value, json};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_bearer::clock::ManualClock;
 use tower_bearer::jwt::{
-    AccessToken, Algorithm, ByShape, ClaimPath, ClaimsLayout, CryptoBackend, JwtIssuers,
-    JwtValidator, JwtValidatorBuilder, Key, KeyError, KeySet, PublicKey, SharedSecret, TokenError,
+    AccessToken, Algorithm, ByShape, ClaimPath, ClaimsLayout, JwtIssuers, JwtValidator,
+    JwtValidatorBuilder, Key, KeyError, KeySet, PublicKey, SharedSecret, TokenError,
 };
 use tower_bearer::policy::Claims as _;
 use tower_bearer::{
@@ -24,77 +24,6 @@ use tower_bearer::{
 use tokens::{
     AUDIENCE, ISSUER, NOW, SECRET, Signer, claims, der, now, private_pem, public_pem, read, with,
 };
-
-const ALGORITHMS: [&str; 14] = [
-    "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256",
-    "ES384", "ES512", "EdDSA", "Ed25519",
-];
-
-fn keys(signer: &Signer, backend: CryptoBackend) -> KeySet {
-    match signer.alg {
-        "HS256" => KeySet::with_backend(backend, [SharedSecret::hs256(SECRET).unwrap()]),
-        "HS384" => KeySet::with_backend(backend, [SharedSecret::hs384(SECRET).unwrap()]),
-        "HS512" => KeySet::with_backend(backend, [SharedSecret::hs512(SECRET).unwrap()]),
-        _ => KeySet::with_backend(
-            backend,
-            [PublicKey::from_jwk(signer.jwk().to_string()).unwrap()],
-        ),
-    }
-    .unwrap()
-}
-
-async fn status<V>(validator: V, token: &str) -> (StatusCode, String)
-where
-    V: Validator<Principal = AccessToken>,
-{
-    let service = BearerAuthLayer::new(validator)
-        .with_clock(ManualClock::new(now()))
-        .layer(service_fn(|request: Request<()>| async move {
-            let token = request.extensions().get::<Authenticated<AccessToken>>();
-            let subject = token.and_then(|token| token.subject()).unwrap_or_default();
-            Ok::<_, std::convert::Infallible>(Response::new(subject.to_owned()))
-        }));
-    let request = Request::get("/").header("authorization", format!("Bearer {token}"));
-    let response = service.oneshot(request.body(()).unwrap()).await.unwrap();
-    let (parts, body) = response.into_parts();
-    let body = http_body_util::BodyExt::collect(body).await.unwrap();
-    let text = String::from_utf8(body.to_bytes().to_vec()).unwrap();
-    (parts.status, text)
-}
-
-#[tokio::test]
-async fn every_algorithm_verifies_with_every_back_end() {
-    assert_eq!(CryptoBackend::available().len(), 2);
-    for alg in ALGORITHMS {
-        let signer = Signer::new(alg);
-        let token = signer.token(&claims());
-        for backend in CryptoBackend::available() {
-            let validator = JwtValidator::builder(keys(&signer, *backend))
-                .issuer(ISSUER)
-                .audience(AUDIENCE)
-                .build()
-                .unwrap();
-            assert_eq!(
-                status(validator.clone(), &token).await,
-                (StatusCode::OK, "alice".to_owned()),
-                "{alg} {backend:?}"
-            );
-            // A character in the middle of the signature.
-            let middle = token.len() - 20;
-            let other = if &token[middle..=middle] == "A" {
-                "B"
-            } else {
-                "A"
-            };
-            let other = format!("{}{other}{}", &token[..middle], &token[middle + 1..]);
-            assert_eq!(
-                status(validator, &other).await.0,
-                StatusCode::UNAUTHORIZED,
-                "{alg} {backend:?}"
-            );
-        }
-    }
-}
 
 /// A validator of `claims` with what `set` does to the builder, at [`now`].
 #[allow(
@@ -463,7 +392,7 @@ fn every_setting_that_cannot_work_is_named() {
         let error = set(JwtValidator::builder(key)).build().unwrap_err();
         let text = error.to_string();
         assert!(
-            text.starts_with(&format!("{setting}: ")) && text.contains(part),
+            text.starts_with(&format!("setting `{setting}`: ")) && text.contains(part),
             "{setting}: {text}"
         );
     }

@@ -185,6 +185,14 @@ const TWO: Setting = |backend| {
     ];
     judge(with_jwks(backend, &jwks(&signers)))
 };
+/// One key pair without a name for two algorithms.
+const UNNAMED: Setting = |backend| {
+    let key = PublicKey::from_pem(public_pem("rsa")).unwrap();
+    let other = key.clone().with_algorithm(Algorithm::PS256).unwrap();
+    judge(standard(
+        KeySet::with_backend(backend, [key, other]).unwrap(),
+    ))
+};
 /// RFC 9068 to the letter.
 const PROFILE: Setting = |backend| judge(with_pem(backend, "rsa").rfc9068());
 /// Everything off that can be switched off.
@@ -679,6 +687,15 @@ fn other_algorithms(t: &mut Table, k: &Signers) {
     t.section("C02", PS256);
     t.accepts("PS256", k.ps.token(&claims()));
     t.refuses("RS256", k.rs.token(&claims()), TokenError::Algorithm);
+
+    t.section("C02", UNNAMED);
+    t.accepts("RS256, by a key for RS256 and PS256", k.rs.token(&claims()));
+    t.accepts("PS256, by the same key", k.ps.token(&claims()));
+    let token = k.ps.token_with(&json!({"alg": "RS256"}), &claims());
+    t.refuses("PS256 called RS256", token, TokenError::Signature);
+    let token = k.rs.token_with(&json!({"alg": "PS256"}), &claims());
+    t.refuses("RS256 called PS256", token, TokenError::Signature);
+    t.refuses("RS512 by the key", k.rs512.token(&claims()), TokenError::Algorithm);
 
     t.section("C02", SET);
     for (alg, file, kid) in [
@@ -2119,7 +2136,6 @@ fn public_secrets(t: &mut KeyTable) {
         ("SSH for an RSA key", format!("ssh-rsa {SSH_BLOB}")),
         ("SSH for a curve", format!("ecdsa-sha2-nistp256 {SSH_BLOB}")),
         ("SSH with options in front", format!("no-pty ssh-ed25519 {SSH_BLOB}")),
-        // These three FAIL.
         ("SSH for a security key", format!("sk-ssh-ed25519@openssh.com {SSH_BLOB}")),
         ("SSH without the name in front", SSH_BLOB.to_owned()),
         (
@@ -2356,10 +2372,21 @@ fn edwards_keys(t: &mut KeyTable) {
     // With points of order 1, 2 and 4, R = identity and S = 0 would be a signature of every message, or of
     // one in two or four.
     let rejected = || Err(KeyError::Rejected { key: "an Ed25519 key" });
-    let minus_one = [&[0xec][..], &[0xff; 30], &[0x7f]].concat();
-    t.jwk("the identity", &okp("Ed25519", &[&[1][..], &[0; 31]].concat()), rejected());
-    t.jwk("a point of order 2", &okp("Ed25519", &minus_one), rejected());
-    t.jwk("a point of order 4", &okp("Ed25519", &[0; 32]), rejected());
+    let near_the_prime = |first: u8| [&[first][..], &[0xff; 30], &[0x7f]].concat();
+    let of_order_8 = |hex: &[u8]| fixed(&BigUint::parse_bytes(hex, 16).unwrap(), 32);
+    for (name, mut point) in [
+        ("the identity", [&[1][..], &[0; 31]].concat()),
+        ("the identity, spelled beyond the field", near_the_prime(0xee)),
+        ("a point of order 2", near_the_prime(0xec)),
+        ("a point of order 4", vec![0; 32]),
+        ("a point of order 4, spelled beyond the field", near_the_prime(0xed)),
+        ("a point of order 8", of_order_8(b"26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05")),
+        ("another of order 8", of_order_8(b"c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a")),
+    ] {
+        t.jwk(name, &okp("Ed25519", &point), rejected());
+        point[31] |= 0x80;
+        t.jwk(&format!("{name}, with the other sign"), &okp("Ed25519", &point), rejected());
+    }
 }
 
 // C06: keys for something else.

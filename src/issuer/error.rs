@@ -27,6 +27,9 @@ pub enum IssuerError {
         /// What is wrong with it, and what was expected.
         problem: String,
     },
+    /// A validator that cannot be built, where one error type is wanted for both.
+    #[error(transparent)]
+    Config(#[from] crate::ConfigError),
     /// An address that must not be used.
     #[error("{what} {url:?}: {expected}")]
     Url {

@@ -18,7 +18,7 @@ use crate::validator::BoxFuture;
 /// [`HttpFetcher`](super::HttpFetcher) is the default. Write your own to go through another client, to
 /// count and trace what is sent, or to answer from memory in a test.
 ///
-/// It is called inside a task on the tokio runtime of whoever needs the answer, which may be another
+/// Its types are those of the crates `http` and `bytes`. It is called inside a task on the tokio runtime of whoever needs the answer, which may be another
 /// one each time. The future is dropped when the answer takes too long.
 ///
 /// # Example

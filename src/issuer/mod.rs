@@ -34,6 +34,30 @@
 //! be fetched, the last good one is used for the stale limit; after that requests are answered with 503,
 //! never with 401.
 //!
+//! # Watching, and starting without the issuer
+//!
+//! `connect` fails if the issuer is down; `connect_lazily` does not ask it, and requests are answered with 503
+//! until it is up. A clone of the keys stays with the service for its health check, or comes from
+//! `JwtValidator::remote_keys`:
+//!
+//! ```
+//! use tower_bearer::issuer::RemoteKeys;
+//! use tower_bearer::jwt::JwtValidator;
+//!
+//! # #[cfg(any(feature = "aws_lc_rs", feature = "rust_crypto"))] {
+//! let keys = RemoteKeys::builder("https://issuer.example/jwks.json").connect_lazily()?;
+//! let validator = JwtValidator::builder(keys.clone())
+//!     .issuer("https://issuer.example")
+//!     .audience("https://api.example.com")
+//!     .build()?;
+//!
+//! // in the health check
+//! let status = keys.status();
+//! let healthy = status.usable_until().is_some_and(|until| until > std::time::SystemTime::now());
+//! # assert!(!healthy); let _ = validator; }
+//! # Ok::<_, tower_bearer::issuer::IssuerError>(())
+//! ```
+//!
 //! # Runtimes
 //!
 //! A fetch runs as a task on the tokio runtime of the request that caused it; timers and I/O have to be

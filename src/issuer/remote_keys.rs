@@ -71,7 +71,10 @@ impl RemoteKeys {
         RemoteKeysBuilder::new(Asked::Keys(jwks_uri.into()))
     }
 
-    /// The keys of this issuer, at the address that its metadata names. The document is that of [OpenID
+    /// The keys of this issuer, at the address that its metadata names. Looked for are
+    /// `<issuer>/.well-known/openid-configuration`, then, with the path of the issuer behind it,
+    /// `/.well-known/oauth-authorization-server`, and if the issuer has a path
+    /// `/.well-known/openid-configuration`; the next one only if there is nothing at the one before. The document is that of [OpenID
     /// Connect Discovery 1.0](https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderConfig),
     /// or else that of [RFC 8414 section 3](https://www.rfc-editor.org/rfc/rfc8414#section-3). It is read
     /// again after 24 hours, and whenever there are no keys at the address it named.

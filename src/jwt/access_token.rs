@@ -75,7 +75,8 @@ impl AccessToken {
         texts.iter().map(|text| &**text)
     }
 
-    /// `exp`: when it ends, without leeway.
+    /// `exp`: when it ends. [`Authenticated::expires_at`](crate::Authenticated::expires_at) is later by the
+    /// leeway; behind an `Authenticated`, this one is `token.principal().expires_at()`.
     #[must_use]
     pub fn expires_at(&self) -> Option<SystemTime> {
         self.claims.exp.map(|date| date.time())
@@ -155,19 +156,37 @@ impl AccessToken {
         self.claims.cnf.as_ref()
     }
 
-    /// Any other claim, by its name.
+    /// A claim by its name: any but `iss`, `sub`, `aud`, `exp`, `nbf`, `iat`, `jti`, `client_id`, `scope`,
+    /// `scp`, `acr`, `amr`, `auth_time` and `cnf`, which have methods of their own.
     #[must_use]
     pub fn claim(&self, name: &str) -> Option<&Value> {
         self.claims.rest.get(name)
     }
 
-    /// All other claims: those without a method here.
+    /// All the claims that [`claim`](Self::claim) finds.
     #[must_use]
     pub fn other_claims(&self) -> &Map<String, Value> {
         &self.claims.rest
     }
 
-    /// Any other claim, as a type of the application. `None` if there is none of this name.
+    /// A claim that [`claim`](Self::claim) finds, as a type of the application. `None` if there is none of
+    /// this name.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use tower_bearer::jwt::AccessToken;
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Department {
+    ///     name: String,
+    /// }
+    ///
+    /// fn department(token: &AccessToken) -> Option<String> {
+    ///     let department = token.read_claim::<Department>("department")?.ok()?;
+    ///     Some(department.name)
+    /// }
+    /// ```
     ///
     /// # Errors
     ///

@@ -54,10 +54,16 @@ impl JwtValidatorBuilder {
     }
 
     /// Reads the claims into a type of the application, which becomes the principal. All checks of the
-    /// registered claims stay as they are; the [layout](Self::claims_layout) then concerns only the
-    /// audience. The text is read a second time, after the signature has been verified.
+    /// registered claims stay as they are. The text is read a second time, after the signature has been
+    /// verified; what does not fit the type is 401 with [`TokenError::Deserialize`](super::TokenError::Deserialize).
     ///
-    /// Implement [`Claims`](crate::policy::Claims) for the type to use the built-in policies.
+    /// Of the [layout](Self::claims_layout), the audience and the mark of the provider still count. Roles,
+    /// scopes and tenant do not: implement [`Claims`](crate::policy::Claims) for the type, from its own
+    /// fields, to use the built-in policies. To keep both, stay with [`AccessToken`] and make your type of
+    /// it with [`and_then`](crate::Validator::and_then); this is also how JWTs and opaque tokens get the same
+    /// principal.
+    ///
+    /// Call it before [`check`](Self::check).
     ///
     /// # Example
     ///
@@ -127,14 +133,15 @@ impl<C> JwtValidatorBuilder<C> {
     }
 
     /// How far the clocks of the issuer and of this machine may be apart. Default: 60 seconds, at most
-    /// 300. A token is accepted that much longer than its `exp` says.
+    /// 300. A token is accepted that much longer than its `exp` says, and that much earlier than its `nbf`
+    /// and `iat`.
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.checks.leeway = leeway;
         self
     }
 
-    /// Refuses tokens that were issued for longer: `exp` may be at most this much after `iat`. Default:
-    /// no limit.
+    /// Refuses tokens that were issued for longer: `exp` may be at most this much after `iat`, and both
+    /// have to be there. Default: no limit.
     pub fn max_lifetime(mut self, max_lifetime: Duration) -> Self {
         self.checks.max_lifetime = Some(max_lifetime);
         self
@@ -166,7 +173,8 @@ impl<C> JwtValidatorBuilder<C> {
 
     /// Accepts ID tokens too. They tell a client who logged in; they are not meant for an API
     /// ([RFC 8725 section 3.12](https://www.rfc-editor.org/rfc/rfc8725#section-3.12)). Their audience is
-    /// the client, so only an audience of one's own keeps those of other clients out.
+    /// the client, so only an audience of one's own keeps those of other clients out. The mark by which a
+    /// [preset](ClaimsLayout) knows access tokens is then not asked for.
     pub fn insecure_accept_id_tokens(mut self) -> Self {
         self.checks.accept_id_tokens = true;
         self
@@ -192,13 +200,28 @@ impl<C> JwtValidatorBuilder<C> {
     }
 
     /// Where the provider puts scopes, roles and so on. Default: as in RFC 9068.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use tower_bearer::jwt::{ClaimsLayout, JwtValidator, KeySet};
+    ///
+    /// # fn build(keys: KeySet) -> Result<(), tower_bearer::ConfigError> {
+    /// // Keycloak names this service in `aud` only if the client has an audience mapper.
+    /// let validator = JwtValidator::builder(keys)
+    ///     .issuer("https://login.example.com/realms/shop")
+    ///     .audience("orders")
+    ///     .claims_layout(ClaimsLayout::keycloak_realm())
+    ///     .build()?;
+    /// # let _ = validator; Ok(()) }
+    /// ```
     pub fn claims_layout(mut self, layout: ClaimsLayout) -> Self {
         self.checks.layout = layout;
         self
     }
 
-    /// The longest token that is read, in bytes. Default: 8192, at most 16,384. The layer has a limit of
-    /// its own, which comes first: [`with_max_credential_length`](crate::BearerAuthLayer::with_max_credential_length).
+    /// The longest token that is read, in bytes. Default: 8192, from 64 to 16,384. The layer has a limit of
+    /// its own, which comes first, so raise both: [`with_max_credential_length`](crate::BearerAuthLayer::with_max_credential_length).
     pub fn max_length(mut self, max_length: usize) -> Self {
         self.max_length = max_length;
         self
@@ -243,6 +266,9 @@ impl<C> JwtValidatorBuilder<C> {
         let wrong = |setting, problem| Err(ConfigError::Setting { setting, problem });
         let keys = self.keys.0?;
         let mut checks = self.checks;
+        if let Some(problem) = checks.layout.problem() {
+            return wrong("claims_layout", problem);
+        }
         let found = keys.issuer().map(Box::<str>::from);
         match (&checks.issuer, found) {
             (None, Some(found)) if !self.any_issuer => checks.issuer = Some(found),

@@ -14,17 +14,20 @@ use crate::validator::{Validator, Verdict};
 /// # Example
 ///
 /// ```
-/// use tower_bearer::jwt::{AccessToken, ByShape, JwtValidator};
-/// use tower_bearer::{Failure, InvalidReason, validator_fn};
+/// # #[cfg(feature = "introspection")]
+/// # fn main_(jwt: tower_bearer::jwt::JwtValidator, secret: String) -> Result<(), tower_bearer::issuer::IssuerError> {
+/// use tower_bearer::issuer::{ClientAuthentication, Introspection};
+/// use tower_bearer::jwt::ByShape;
 ///
-/// # fn main_(jwt: JwtValidator) {
-/// # let opaque = validator_fn(|_: tower_bearer::Credential<'_>| {
-/// #     Err::<AccessToken, _>(Failure::invalid(InvalidReason::Unknown))
-/// # });
-/// // `opaque` is an `issuer::Introspection`, say
+/// let opaque = Introspection::builder("https://login.example.com/introspect")
+///     .client(ClientAuthentication::basic("orders-api", secret))
+///     .audience("https://api.example.com")
+///     .build()?;
 /// let validator = ByShape::new(jwt, opaque);
-/// # let _ = validator; }
+/// # let _ = validator; Ok(()) }
 /// ```
+///
+/// Both have to yield the same principal; [`and_then`](Validator::and_then) brings them to one type.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ByShape<J, O> {

@@ -69,7 +69,7 @@ impl<C> JwtIssuers<C> {
         Self::with_limit(DEFAULT_LIMIT)
     }
 
-    /// At most `limit` issuers (G09).
+    /// At most `limit` issuers, so that what somebody else adds stays bounded. With 0 none can be added.
     #[must_use]
     pub fn with_limit(limit: usize) -> Self {
         Self {
@@ -81,7 +81,8 @@ impl<C> JwtIssuers<C> {
         }
     }
 
-    /// Adds an issuer, or replaces the validator of one that is there.
+    /// Adds an issuer, or replaces the validator of one that is there. Copies the table, whose validators
+    /// are shared: for changes now and then, not for each request.
     ///
     /// # Errors
     ///
@@ -145,10 +146,12 @@ impl<C: Send + Sync + 'static> Validator for JwtIssuers<C> {
             let token = UnverifiedToken::parse(text)?;
             let claims = RawClaims::read(&token.payload()?)?;
             let issuer = claims.iss.ok_or_else(|| TokenError::missing("iss"))?;
-            table.get(&issuer).ok_or(TokenError::Issuer)
+            let validator = table.get(&issuer).ok_or(TokenError::Issuer)?;
+            validator.check_length(text)?;
+            Ok((validator, token))
         };
         match chosen() {
-            Ok(validator) => validator.validate(credential, request),
+            Ok((validator, token)) => validator.decide(text, &token, request.now()),
             Err(error) => Verdict::Ready(Err(error.into())),
         }
     }

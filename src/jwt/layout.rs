@@ -34,7 +34,41 @@ impl<const N: usize> From<[&str; N]> for ClaimPath {
     }
 }
 
+impl<S: Into<String>> FromIterator<S> for ClaimPath {
+    /// Of names that come from a configuration. No name is a path that nothing stands at.
+    fn from_iter<I: IntoIterator<Item = S>>(names: I) -> Self {
+        Self(
+            names
+                .into_iter()
+                .map(|name| name.into().into_boxed_str())
+                .collect(),
+        )
+    }
+}
+
+/// Claims that are no lists of texts to take roles from, and that are read elsewhere.
+const REGISTERED: [&str; 10] = [
+    "iss",
+    "sub",
+    "aud",
+    "exp",
+    "nbf",
+    "iat",
+    "jti",
+    "acr",
+    "auth_time",
+    "cnf",
+];
+
 impl ClaimPath {
+    /// Whether nothing that a layout looks for can ever stand there.
+    fn is_in_vain(&self, also: &[&str]) -> bool {
+        match &*self.0 {
+            [] => true,
+            [first, ..] => REGISTERED.iter().chain(also).any(|name| **first == **name),
+        }
+    }
+
     fn error(&self) -> TokenError {
         TokenError::claim(&self.0.join("."))
     }
@@ -83,7 +117,8 @@ impl ClaimPath {
     }
 }
 
-/// Where [`AccessToken`](super::AccessToken) finds scopes, roles, groups, the tenant and the client.
+/// Where [`AccessToken`](super::AccessToken) finds scopes, roles, groups, entitlements, the tenant and the
+/// client.
 ///
 /// The default is that of [RFC 9068](https://www.rfc-editor.org/rfc/rfc9068#section-2.2.3): `scope`,
 /// or `scp` if there is no `scope`; `roles`; `groups`; `entitlements`; `client_id`, or `azp`; no tenant.
@@ -91,6 +126,17 @@ impl ClaimPath {
 /// is not there grants nothing.
 ///
 /// Several locations of one thing add up. Nothing adds up that was not asked for.
+///
+/// | preset | scopes | roles | groups | tenant | client |
+/// |---|---|---|---|---|---|
+/// | [`new`](Self::new) | `scope`, or `scp` | `roles` | `groups` | – | `client_id`, `azp` |
+/// | [`keycloak_realm`](Self::keycloak_realm) | `scope`, or `scp` | `realm_access.roles` | `groups` | – | `azp`, `client_id` |
+/// | [`keycloak_client`](Self::keycloak_client) | `scope`, or `scp` | `resource_access.<client>.roles` | `groups` | – | `azp`, `client_id` |
+/// | [`auth0`](Self::auth0) | `scope` and `permissions` | – | `groups` | `org_id` | `azp`, `client_id` |
+/// | [`entra_id`](Self::entra_id) | `scp` | `roles` | `groups` | `tid` | `azp`, `appid` |
+/// | [`okta`](Self::okta) | `scp` | `roles` | `groups` | – | `cid` |
+/// | [`cognito`](Self::cognito) | `scope`, or `scp` | `cognito:groups` | `cognito:groups` | – | `client_id`, `azp` |
+/// | [`google`](Self::google) | – | – | `groups` | `hd` | `azp` |
 ///
 /// # Example
 ///
@@ -142,17 +188,17 @@ impl ClaimsLayout {
     /// audience into them only with an audience mapper.
     #[must_use]
     pub fn keycloak_realm() -> Self {
-        Self::keycloak(ClaimPath::from(["realm_access", "roles"]))
+        Self::of_keycloak(ClaimPath::from(["realm_access", "roles"]))
     }
 
     /// Keycloak with the roles of one client (`resource_access.<client>.roles`), otherwise as
     /// [`keycloak_realm`](Self::keycloak_realm).
     #[must_use]
     pub fn keycloak_client(client: &str) -> Self {
-        Self::keycloak(ClaimPath::from(["resource_access", client, "roles"]))
+        Self::of_keycloak(ClaimPath::from(["resource_access", client, "roles"]))
     }
 
-    fn keycloak(roles: ClaimPath) -> Self {
+    fn of_keycloak(roles: ClaimPath) -> Self {
         Self {
             client: Box::new([ClaimPath::from("azp"), ClaimPath::from("client_id")]),
             marker: Some(("typ", "Bearer")),
@@ -253,6 +299,34 @@ impl ClaimsLayout {
     ) -> Self {
         self.groups = collect(paths);
         self
+    }
+
+    /// Takes the entitlements from these locations, all together.
+    #[must_use]
+    pub fn with_entitlements_at<P: Into<ClaimPath>>(
+        mut self,
+        paths: impl IntoIterator<Item = P>,
+    ) -> Self {
+        self.entitlements = collect(paths);
+        self
+    }
+
+    /// What stands in a place where it can never be found, if something does.
+    pub(crate) fn problem(&self) -> Option<&'static str> {
+        let lists = [&self.roles, &self.groups, &self.entitlements];
+        let in_vain =
+            |paths: &[ClaimPath], also: &[&str]| paths.iter().any(|path| path.is_in_vain(also));
+        let scopes = self.scopes.as_deref().unwrap_or_default();
+        if lists
+            .into_iter()
+            .any(|paths| in_vain(paths, &["scope", "scp", "client_id", "amr"]))
+            || in_vain(scopes, &["client_id", "amr"])
+        {
+            return Some(
+                "takes roles, groups, entitlements or scopes from a claim that never holds them, or from a path without names",
+            );
+        }
+        None
     }
 
     /// Takes the tenant from this location.

@@ -166,7 +166,7 @@ impl PublicMaterial {
         let (label, der) = pem_rfc7468::decode_vec(pem).map_err(|_| {
             KeyError::format(
                 "the text",
-                "one PEM block, `-----BEGIN ...-----` to `-----END ...-----`, in lines of at most 64 characters",
+                "the text (not the path) of exactly one PEM block, `-----BEGIN ...-----` to `-----END ...-----`, in lines of at most 64 characters",
             )
         })?;
         let der = Zeroizing::new(der);

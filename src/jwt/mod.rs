@@ -14,6 +14,35 @@
 //!
 //! followed by `.issuer(..)` (discovery sets it), `.audience(..)` and `.build()?`.
 //!
+//! # Why a token is refused
+//!
+//! The client is told `invalid_token` and nothing else. The operator finds a [`TokenError`] as the source of
+//! the [`Rejection`](crate::Rejection), and its kind as `reason` in the events of `tracing`:
+//!
+//! ```
+//! use std::error::Error;
+//! use tower_bearer::jwt::{JwtValidator, TokenError};
+//! use tower_bearer::{BearerAuthLayer, Outcome};
+//!
+//! # fn main_(validator: JwtValidator) {
+//! let layer = BearerAuthLayer::new(validator).on_decision(|event| {
+//!     let Outcome::Refused(rejection) = event.outcome() else { return };
+//!     if let Some(error) = rejection.source().and_then(|source| source.downcast_ref::<TokenError>()) {
+//!         eprintln!("refused: {error}");
+//!     }
+//! });
+//! # let _ = layer; }
+//! ```
+//!
+//! The usual causes: an `aud` that is not the one configured, an `iss` that differs by a slash, an ID token
+//! instead of an access token, a key of a provider that signs with PS256 and does not say so
+//! ([`JwksOptions::with_rsa_algorithms`]).
+//!
+//! # Limits
+//!
+//! 8192 bytes for a token, 4096 characters of base64url and 24 members for its header, 256 bytes for `kid`, 16
+//! levels of nesting and 256 members for each object in the claims, dates from 1970 to the year 9999.
+//!
 //! # Crypto
 //!
 //! Either feature `aws_lc_rs` or feature `rust_crypto` has to be on. Both may be; nothing is installed

@@ -15,6 +15,9 @@ use super::material::PublicMaterial;
 
 /// A secret that both sides know: whoever can verify with it can also sign.
 ///
+/// The bytes are used as they are given. If the issuer's secret is a text of base64 or hex that stands for
+/// bytes, decode it first.
+///
 /// Kept in memory that is wiped when it goes; no `Debug` shows it.
 ///
 /// # Example

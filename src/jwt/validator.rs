@@ -91,6 +91,7 @@ pub(crate) enum Keys {
 #[derive(Debug)]
 pub struct KeySource(pub(crate) Result<Keys, KeyError>);
 
+#[diagnostic::do_not_recommend]
 impl<K: Into<Key>> From<K> for KeySource {
     fn from(key: K) -> Self {
         Self(KeySet::new([key]).map(Keys::Local))
@@ -171,6 +172,28 @@ impl<C> JwtValidator<C> {
         }
     }
 
+    /// The keys that it fetches, to watch them or to refresh them. `None` if they are not fetched.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # use tower_bearer::jwt::JwtValidator;
+    /// # fn main_(validator: JwtValidator) {
+    /// if let Some(keys) = validator.remote_keys() {
+    ///     let status = keys.status();
+    ///     println!("{} keys, last error: {:?}", status.keys().count(), status.last_error());
+    /// }
+    /// # }
+    /// ```
+    #[cfg(feature = "jwks")]
+    #[must_use]
+    pub fn remote_keys(&self) -> Option<&RemoteKeys> {
+        match &self.inner.keys {
+            Keys::Local(_) => None,
+            Keys::Remote(keys) => Some(keys),
+        }
+    }
+
     /// The issuer whose tokens it accepts. `None` if it accepts any.
     #[must_use]
     pub fn issuer(&self) -> Option<&str> {
@@ -192,6 +215,10 @@ impl<C: Send + Sync + 'static> Validator for JwtValidator<C> {
 impl<C: Send + Sync + 'static> JwtValidator<C> {
     pub(crate) fn parse<'t>(&self, token: &'t str) -> Result<UnverifiedToken<'t>, TokenError> {
         self.inner.parse(token)
+    }
+
+    pub(crate) fn check_length(&self, token: &str) -> Result<(), TokenError> {
+        self.inner.check_length(token)
     }
 
     /// Decides with the keys at hand, or asks for time to get them.
@@ -324,13 +351,18 @@ impl From<TokenError> for Refusal {
 
 impl<C> Inner<C> {
     fn parse<'t>(&self, token: &'t str) -> Result<UnverifiedToken<'t>, TokenError> {
+        self.check_length(token)?;
+        UnverifiedToken::parse(token)
+    }
+
+    fn check_length(&self, token: &str) -> Result<(), TokenError> {
         if token.len() > self.max_length {
             return Err(TokenError::TooLong {
                 length: token.len(),
                 limit: self.max_length,
             });
         }
-        UnverifiedToken::parse(token)
+        Ok(())
     }
 
     /// The whole decision, for these keys at this time.

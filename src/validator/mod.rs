@@ -118,7 +118,7 @@ impl<T> std::fmt::Debug for Verdict<T> {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a `Validator`",
     label = "this has to be a `Validator`",
-    note = "wrap a closure in `tower_bearer::validator_fn(|credential| ...)`, or implement `Validator` for your type"
+    note = "wrap a closure in `tower_bearer::validator_fn(|credential| ...)`, finish a builder with `.build()?`, or implement `Validator` for your type"
 )]
 pub trait Validator: Send + Sync {
     /// Who it says is calling. It ends up in the request extensions as
@@ -167,8 +167,13 @@ pub trait Validator: Send + Sync {
     /// to see whether the account is still active and which roles it has by now.
     ///
     /// The closure may return what one given to [`validator_fn`] may: a `Result<T, Failure>`, a future of
-    /// one, or a [`Verdict`]. An outage of its own is [`Failure::unavailable`]. It is not asked about a
-    /// credential that was refused or has ended. Of two ends the earlier counts.
+    /// one, or a [`Verdict`]. An outage of its own is [`Failure::unavailable`], so errors of a database are
+    /// turned with `.map_err(Failure::unavailable)?`. It is not asked about a credential that was refused or
+    /// has ended. Of two ends the earlier counts.
+    ///
+    /// Policies and handlers then see the new principal, and of the old one what it keeps: the `Arc` that the
+    /// closure gets, for example. For the built-in policies it has to implement
+    /// [`Claims`](crate::policy::Claims).
     ///
     /// # Example
     ///

@@ -141,7 +141,7 @@ impl IntrospectionBuilder {
         self
     }
 
-    /// Requires a member to be in the answer, with any value but `null` and the empty text.
+    /// Requires a member to be in the answer, with any value but `null`, the empty text and the empty list.
     pub fn require(mut self, claim: impl Into<String>) -> Self {
         self.checks.required.push(claim.into().into_boxed_str());
         self

@@ -32,7 +32,8 @@ use crate::validator::{Failure, InvalidReason, Validated, Validator, Verdict};
 /// ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)): for opaque tokens, and for those that have to be
 /// refused as soon as they are taken back.
 ///
-/// Cloning is cheap, and clones share everything.
+/// Cloning is cheap, and clones share everything. To combine it with a JWT validator, both have to yield the
+/// same principal: [`AccessToken`], or what [`and_then`](Validator::and_then) makes of it on both sides.
 ///
 /// # What is decided how
 ///
@@ -58,6 +59,10 @@ use crate::validator::{Failure, InvalidReason, Validated, Validator, Verdict};
 /// [long](IntrospectionBuilder::max_length), are not sent.
 ///
 /// # How often it is asked
+///
+/// Each token that nobody knows is a call: at most [`max_calls`](IntrospectionBuilder::max_calls) at once, then
+/// 503. Where strangers may try, put a rate limit in front, and [`ByShape`](crate::jwt::ByShape) before it if
+/// there are JWTs too.
 ///
 /// With each request, but requests that come with the same token at the same time wait for one call. That
 /// call belongs to none of them: it goes on if they are given up, and ends with the validator. Who
@@ -112,7 +117,9 @@ impl Introspection {
     /// that of [RFC 8414 section 3](https://www.rfc-editor.org/rfc/rfc8414#section-3). Tokens of another
     /// issuer are then refused. The document is read again when nothing is at the endpoint any more.
     ///
-    /// Write the issuer exactly as the provider does.
+    /// Write the issuer exactly as the provider does. [`connect`](IntrospectionBuilder::connect) reads the
+    /// document now; [`build`](IntrospectionBuilder::build) leaves it to the first request, so that the
+    /// service starts while the issuer is down.
     ///
     /// # Example
     ///

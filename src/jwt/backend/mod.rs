@@ -17,13 +17,18 @@ use super::material::PublicMaterial;
 ///
 /// Neither depends on anything that a process has only one of: there is nothing to install, and what
 /// other crates enable or install makes no difference.
+///
+/// Choose one with [`KeySet::with_backend`](super::KeySet::with_backend) or
+/// [`JwksOptions::with_backend`](super::JwksOptions::with_backend); keys are otherwise prepared with the
+/// [preferred](Self::preferred) one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CryptoBackend {
     /// The crate [aws-lc-rs](https://docs.rs/aws-lc-rs): the fastest. Needs a C compiler.
     #[cfg(feature = "aws_lc_rs")]
     AwsLcRs,
-    /// The crates of [RustCrypto](https://github.com/RustCrypto): Rust only.
+    /// The crates of [RustCrypto](https://github.com/RustCrypto): Rust only. (The
+    /// TLS of the feature `jwks` is by aws-lc all the same.)
     #[cfg(feature = "rust_crypto")]
     RustCrypto,
 }
