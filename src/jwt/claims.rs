@@ -88,7 +88,7 @@ impl RawClaims {
             "acr" => text(&self.acr),
             "amr" => texts(&self.amr),
             "auth_time" => self.auth_time.is_some(),
-            "cnf" => self.cnf.is_some(),
+            "cnf" => self.cnf.as_ref().is_some_and(|cnf| !cnf.is_null()),
             _ => match self.rest.get(name) {
                 None | Some(Value::Null) => false,
                 Some(Value::String(text)) => !text.is_empty(),
@@ -176,7 +176,7 @@ impl NumericDate {
 impl<'de> Deserialize<'de> for NumericDate {
     fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
         struct Seconds;
-        impl Visitor<'_> for Seconds {
+        impl<'de> Visitor<'de> for Seconds {
             type Value = NumericDate;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -200,6 +200,15 @@ impl<'de> Deserialize<'de> for NumericDate {
                 match Duration::try_from_secs_f64(seconds) {
                     Ok(duration) if duration.as_secs() <= LAST_SECOND => Ok(NumericDate(duration)),
                     _ => Err(E::custom("not a date")),
+                }
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<NumericDate, A::Error> {
+                match members.next_key::<Text<'de>>()? {
+                    Some(Text(name)) if json::is_number(&name) => {
+                        self.visit_f64(json::number(&mut members)?)
+                    }
+                    _ => Err(de::Error::custom("not a date")),
                 }
             }
         }
@@ -295,5 +304,32 @@ pub(crate) fn texts(value: &Value) -> Option<Vec<Box<str>>> {
             })
             .collect(),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::de::value::{Error, MapDeserializer};
+
+    use super::*;
+
+    #[test]
+    fn a_date_with_a_fraction_is_read_whatever_other_crates_turn_on() {
+        // D05
+        for (name, text, expected) in [
+            (
+                "$serde_json::private::Number",
+                "1.5",
+                Some(Duration::from_millis(1_500)),
+            ),
+            ("$serde_json::private::Number", "-1.5", None),
+            ("$serde_json::private::Number", "1e400", None),
+            ("$serde_json::private::Number", "253402300800.0", None),
+            ("number", "1.5", None),
+        ] {
+            let reader = MapDeserializer::<_, Error>::new([(name, text)].into_iter());
+            let read = NumericDate::deserialize(reader).ok().map(|date| date.0);
+            assert_eq!(read, expected, "{name} {text}");
+        }
     }
 }

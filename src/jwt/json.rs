@@ -12,6 +12,22 @@ pub(crate) const MAX_DEPTH: usize = 16;
 /// How many members one object may have.
 pub(crate) const MAX_MEMBERS: usize = 256;
 
+/// As what `serde_json` hands over a number with a fraction if any crate of the binary turns on its feature
+/// `arbitrary_precision`: an object with this one member, whose value is the number as text.
+const NUMBER: &str = "$serde_json::private::Number";
+
+/// Reads the value of [`NUMBER`], whose name has been read.
+pub(crate) fn number<'de, A: MapAccess<'de>>(members: &mut A) -> Result<f64, A::Error> {
+    let Text(text) = members.next_value::<Text<'de>>()?;
+    let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
+    number.ok_or_else(|| de::Error::custom("not a finite number"))
+}
+
+/// Whether an object is [a number](NUMBER).
+pub(crate) fn is_number(name: &str) -> bool {
+    name == NUMBER
+}
+
 /// Reads a whole text as one object.
 pub(crate) fn object(text: &[u8]) -> Result<Map<String, Value>, serde_json::Error> {
     let mut reader = serde_json::Deserializer::from_slice(text);
@@ -98,6 +114,9 @@ impl<'de> Visitor<'de> for StrictValue {
         let below = self.below()?;
         let mut object = Map::new();
         while let Some(name) = members.next_key::<String>()? {
+            if object.is_empty() && is_number(&name) {
+                return self.visit_f64(number(&mut members)?);
+            }
             let value = members.next_value_seed(below)?;
             insert(&mut object, name, value)?;
         }
@@ -147,7 +166,26 @@ impl<'de> de::Deserialize<'de> for Text<'de> {
 
 #[cfg(test)]
 mod tests {
+    use serde::de::value::{Error, MapDeserializer};
+
     use super::*;
+
+    #[test]
+    fn what_other_crates_turn_on_in_serde_json_makes_no_difference() {
+        // D05
+        for (text, expected) in [
+            ("1.5", Some(Value::from(1.5))),
+            ("-0.0", Some(Value::from(-0.0))),
+            ("1e400", None),
+            ("NaN", None),
+            ("x", None),
+        ] {
+            let members = [(NUMBER, text)].into_iter();
+            let reader = MapDeserializer::<_, Error>::new(members);
+            let read = StrictValue { depth: 0 }.deserialize(reader);
+            assert_eq!(read.ok(), expected, "{text}");
+        }
+    }
 
     #[test]
     fn a_member_is_named_once_at_any_depth() {

@@ -14,8 +14,8 @@ pub(crate) const MAX_KID: usize = 256;
 
 /// A public key that verifies the signatures of tokens, for one algorithm.
 ///
-/// It is read and measured when it is made: RSA below 2048 bits, points off their curve and the like
-/// are errors then and never in a request. There is no way to use it as a [`SharedSecret`].
+/// It is read and measured when it is made: RSA below 2048 bits, points of elliptic curves off their
+/// curve and the like are errors then and never in a request. There is no way to use it as a [`SharedSecret`].
 ///
 /// # Example
 ///
