@@ -275,7 +275,57 @@ fn a_preset_refuses_what_its_provider_marks_as_another_kind() {
         ),
         (false, ClaimsLayout::cognito(), json!({"token_use": "id"})),
         (false, ClaimsLayout::cognito(), json!({})),
-        (false, ClaimsLayout::google(), json!({"at_hash": "x"})),
+        // Their ID tokens, without `nonce` and `at_hash`, which the code flow leaves out.
+        (
+            false,
+            ClaimsLayout::entra_id(),
+            json!({"client_id": null, "scope": null, "roles": ["Admin"], "ver": "2.0"}),
+        ),
+        (
+            true,
+            ClaimsLayout::entra_id(),
+            json!({"client_id": null, "scope": null, "roles": ["Admin"], "azp": "a"}),
+        ),
+        (
+            true,
+            ClaimsLayout::entra_id(),
+            json!({"client_id": null, "scope": null, "appid": "a"}),
+        ),
+        (
+            false,
+            ClaimsLayout::okta(),
+            json!({"client_id": null, "scope": null, "jti": "ID.x", "idp": "i"}),
+        ),
+        (
+            true,
+            ClaimsLayout::okta(),
+            json!({"client_id": null, "scope": null, "cid": "a"}),
+        ),
+        (
+            false,
+            ClaimsLayout::auth0(),
+            json!({"client_id": null, "scope": null, "email": "a@b.c"}),
+        ),
+        (
+            true,
+            ClaimsLayout::auth0(),
+            json!({"client_id": null, "scope": null, "azp": "a"}),
+        ),
+        (
+            true,
+            ClaimsLayout::new().with_access_token_claims(["uid"]),
+            json!({"uid": "a", "nonce": "n"}),
+        ),
+        (
+            false,
+            ClaimsLayout::new().with_access_token_claims(["uid"]),
+            json!({}),
+        ),
+        (
+            false,
+            ClaimsLayout::new().with_access_token_claims(["uid"]),
+            json!({"uid": "a", "token_use": "id"}),
+        ),
         (false, ClaimsLayout::new(), json!({"nonce": "n"})),
         (
             true,
@@ -284,6 +334,7 @@ fn a_preset_refuses_what_its_provider_marks_as_another_kind() {
         ),
         (false, ClaimsLayout::new(), json!({"typ": "id"})),
         (false, ClaimsLayout::new(), json!({"events": {}})),
+        (true, ClaimsLayout::new(), json!({"events": "x"})),
     ] {
         assert_eq!(kind(layout, changes.clone()), expected, "{changes}");
     }
@@ -395,6 +446,23 @@ fn every_setting_that_cannot_work_is_named() {
             text.starts_with(&format!("setting `{setting}`: ")) && text.contains(part),
             "{setting}: {text}"
         );
+    }
+    let key = PublicKey::from_pem(public_pem("ed25519")).unwrap();
+    let google = usual(JwtValidator::builder(key)).claims_layout(ClaimsLayout::google());
+    let text = google.build().unwrap_err().to_string();
+    assert!(text.contains("insecure_accept_id_tokens"), "{text}");
+    for layout in [
+        ClaimsLayout::new().with_roles_at(["scope"]),
+        ClaimsLayout::new().with_groups_at(["aud"]),
+        ClaimsLayout::new().with_entitlements_at([["sub", "x"]]),
+        ClaimsLayout::new().with_scopes_at(["amr"]),
+        ClaimsLayout::new().with_roles_at([ClaimPath::from_iter([] as [&str; 0])]),
+    ] {
+        let key = PublicKey::from_pem(public_pem("ed25519")).unwrap();
+        let built = usual(JwtValidator::builder(key))
+            .claims_layout(layout)
+            .build();
+        assert!(built.unwrap_err().to_string().contains("claims_layout"));
     }
     let key = PublicKey::from_pem(public_pem("ed25519")).unwrap();
     let lost = usual(JwtValidator::builder(key))
@@ -706,6 +774,59 @@ fn every_issuer_has_its_own_keys_and_audience() {
             .to_string()
             .contains("issuer")
     );
+}
+
+#[test]
+fn a_key_without_a_name_stands_in_for_no_named_one_and_no_other_algorithm() {
+    // C02, C10
+    let key = |file, alg: &str, kid: Option<&str>| {
+        let key = PublicKey::from_pem(public_pem(file)).unwrap();
+        let key = key.with_algorithm(alg.parse().unwrap()).unwrap();
+        match kid {
+            Some(kid) => key.with_kid(kid).unwrap(),
+            None => key,
+        }
+    };
+    let keys = KeySet::new([
+        key("rsa", "RS256", Some("a")),
+        key("rsa-other", "RS256", None),
+        key("p256", "ES256", None),
+        key("rsa-other", "PS256", Some("b")),
+    ]);
+    let validator = usual(JwtValidator::builder(keys.unwrap())).build().unwrap();
+    let outcome = |signer: &Signer| run(&validator, &signer.token(&claims())).map(|_| ());
+    let named = |alg, file, kid| Signer::with_key(alg, file).kid(kid);
+    assert_eq!(outcome(&named("RS256", "rsa", "a")), Ok(()));
+    assert_eq!(outcome(&named("RS256", "rsa-other", "any")), Ok(()));
+    assert_eq!(outcome(&Signer::with_key("RS256", "rsa-other")), Ok(()));
+    assert_eq!(outcome(&named("ES256", "p256", "any")), Ok(()));
+    let signature = Err(TokenError::Signature);
+    assert_eq!(
+        outcome(&named("RS256", "rsa", "any")),
+        signature,
+        "a named key for another name"
+    );
+    assert_eq!(
+        outcome(&Signer::with_key("RS256", "rsa")),
+        signature,
+        "or for none"
+    );
+    assert_eq!(
+        outcome(&named("RS256", "rsa-other", "a")),
+        signature,
+        "another key for a name"
+    );
+    assert_eq!(
+        outcome(&named("PS256", "rsa-other", "a")),
+        Err(TokenError::Algorithm)
+    );
+    // The header names one algorithm, the signature is of another, and a key for each is there.
+    let header = json!({"alg": "RS256", "kid": "any"});
+    let crossed = Signer::with_key("ES256", "p256").token_with(&header, &claims());
+    assert_eq!(run(&validator, &crossed).map(|_| ()), signature);
+    let header = json!({"alg": "RS256", "kid": "any"});
+    let crossed = Signer::with_key("PS256", "rsa-other").token_with(&header, &claims());
+    assert_eq!(run(&validator, &crossed).map(|_| ()), signature);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What an issuer publishes about itself.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -39,7 +40,7 @@ const OAUTH: &str = "/.well-known/oauth-authorization-server";
 /// }
 /// # Ok(()) }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct IssuerMetadata {
     issuer: String,
     jwks_uri: Option<CheckedUrl>,
@@ -73,6 +74,18 @@ impl IssuerMetadata {
     pub fn introspection_endpoint_auth_methods_supported(&self) -> Option<&[String]> {
         self.introspection_endpoint_auth_methods_supported
             .as_deref()
+    }
+}
+
+impl fmt::Debug for IssuerMetadata {
+    /// Addresses without user and query, which may hold secrets (E14).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let endpoint = self.introspection_endpoint().map(shown);
+        f.debug_struct("IssuerMetadata")
+            .field("issuer", &self.issuer)
+            .field("jwks_uri", &self.jwks_uri)
+            .field("introspection_endpoint", &endpoint)
+            .finish_non_exhaustive()
     }
 }
 
@@ -125,6 +138,7 @@ pub(crate) async fn read(
     deadline: Instant,
 ) -> Result<IssuerMetadata, IssuerError> {
     let mut tried = Vec::new();
+    let mut refused = None;
     for place in issuer.places() {
         let url = issuer.url.with_path(&place);
         let url = url.map_err(|expected| IssuerError::Url {
@@ -141,17 +155,24 @@ pub(crate) async fn read(
             StatusCode::OK => return metadata(issuer, &url, answer.body()),
             StatusCode::NOT_FOUND | StatusCode::GONE => tried.push(url.shown()),
             status => {
-                return Err(IssuerError::Status {
+                let error = IssuerError::Status {
                     url: url.shown(),
                     status: status.as_u16(),
-                });
+                };
+                // Many a server answers with a login, or with 403, where it has nothing. One that is in
+                // trouble, or busy, says nothing about the place.
+                let is_elsewhere = status.is_redirection() || status.is_client_error();
+                if !is_elsewhere || status == StatusCode::TOO_MANY_REQUESTS {
+                    return Err(error);
+                }
+                refused.get_or_insert(error);
             }
         }
     }
-    Err(IssuerError::NoMetadata {
+    Err(refused.unwrap_or(IssuerError::NoMetadata {
         issuer: issuer.name.clone(),
         tried,
-    })
+    }))
 }
 
 fn metadata(
@@ -205,10 +226,10 @@ fn metadata(
     })
 }
 
-/// A member of another type is not an absent one (D01).
+/// A member of another type is not an absent one (D01); `null` is what some write for that.
 fn text(document: &Map<String, Value>, name: &str) -> Result<Option<String>, &'static str> {
     match document.get(name) {
-        None => Ok(None),
+        None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),
         Some(_) => Err("expected `issuer` and the addresses to be strings"),
     }
@@ -217,7 +238,7 @@ fn text(document: &Map<String, Value>, name: &str) -> Result<Option<String>, &'s
 fn texts(document: &Map<String, Value>, name: &str) -> Result<Option<Vec<String>>, &'static str> {
     const EXPECTED: &str = "expected the methods of login to be an array of strings";
     match document.get(name) {
-        None => Ok(None),
+        None | Some(Value::Null) => Ok(None),
         Some(Value::Array(items)) => items
             .iter()
             .map(|item| item.as_str().map(String::from).ok_or(EXPECTED))

@@ -53,9 +53,10 @@ impl Timing {
         }
     }
 
-    /// How long a name that was missing is not asked for again.
+    /// How long a name that was missing is not asked for again. No longer than the cooldown: a stranger may
+    /// have asked for it just before the issuer published it.
     pub(crate) fn absent_for(&self) -> Duration {
-        self.cooldown.saturating_mul(2)
+        self.cooldown
     }
 }
 

@@ -158,7 +158,9 @@ impl<C> JwtValidatorBuilder<C> {
     /// the issuer can.
     ///
     /// The default also takes tokens whose `typ` is `JWT` or missing, unless a claim shows that they are
-    /// ID tokens, refresh tokens, logout tokens or DPoP proofs. Any other `typ` is refused.
+    /// ID tokens (`nonce`, `at_hash`, `c_hash`, `s_hash`, or what the [layout](Self::claims_layout) knows of the
+    /// provider), refresh tokens, logout tokens or DPoP proofs. Any other `typ` is refused. An ID token that
+    /// has nothing of the kind is kept out by its audience, which is the client.
     pub fn rfc9068(mut self) -> Self {
         self.checks.at_jwt = true;
         self
@@ -268,6 +270,12 @@ impl<C> JwtValidatorBuilder<C> {
         let mut checks = self.checks;
         if let Some(problem) = checks.layout.problem() {
             return wrong("claims_layout", problem);
+        }
+        if checks.layout.only_id_tokens && !checks.accept_id_tokens {
+            return wrong(
+                "claims_layout",
+                "is for a provider whose JWTs are ID tokens; add `insecure_accept_id_tokens` if that is meant",
+            );
         }
         let found = keys.issuer().map(Box::<str>::from);
         match (&checks.issuer, found) {

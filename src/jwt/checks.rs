@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use serde_json::Value;
+
 use super::claims::RawClaims;
 use super::error::TokenError;
 use super::layout::ClaimsLayout;
@@ -145,16 +147,14 @@ impl Checks {
     /// Tells tokens of other kinds by what only they have.
     fn kind(&self, claims: &RawClaims, typing: Typing) -> Result<(), TokenError> {
         let found = |found| Err(TokenError::TokenType { found });
-        let text = |name: &str| claims.rest.get(name).and_then(|value| value.as_str());
-        if let Some((name, value)) = self.layout.marker
-            && text(name) != Some(value)
-            && !self.accept_id_tokens
-        {
+        let text = |name: &str| claims.rest.get(name).and_then(Value::as_str);
+        let marked = self.layout.mark.as_ref().map(|mark| mark.is_on(claims));
+        if marked == Some(false) && !self.accept_id_tokens {
             return found(
                 "the claim by which this provider marks access tokens is missing or different",
             );
         }
-        if claims.rest.contains_key("events") {
+        if claims.rest.get("events").is_some_and(Value::is_object) {
             return found("`events`: a security event or logout token");
         }
         if claims.rest.contains_key("htm") || claims.rest.contains_key("htu") {
@@ -173,7 +173,7 @@ impl Checks {
         if says(&["id", "refresh", "offline", "logout", "serialized-id"]) {
             return found("a claim says that it is an ID, refresh or logout token");
         }
-        if says(&["bearer", "access"]) {
+        if marked == Some(true) || says(&["bearer", "access"]) {
             return Ok(());
         }
         if ["nonce", "at_hash", "c_hash", "s_hash"]

@@ -157,7 +157,33 @@ pub struct ClaimsLayout {
     tenant: Option<ClaimPath>,
     client: Box<[ClaimPath]>,
     pub(crate) audience_is_client: bool,
-    pub(crate) marker: Option<(&'static str, &'static str)>,
+    pub(crate) mark: Option<Mark>,
+    /// All JWTs of the provider are ID tokens.
+    pub(crate) only_id_tokens: bool,
+}
+
+/// What only access tokens of a provider have.
+#[derive(Clone, Debug)]
+pub(crate) enum Mark {
+    /// A claim with this value.
+    Value(&'static str, &'static str),
+    /// One of these claims, with any value.
+    OneOf(Box<[Box<str>]>),
+}
+
+impl Mark {
+    fn one_of(claims: &[&str]) -> Option<Self> {
+        Some(Self::OneOf(
+            claims.iter().map(|claim| Box::from(*claim)).collect(),
+        ))
+    }
+
+    pub(crate) fn is_on(&self, claims: &RawClaims) -> bool {
+        match self {
+            Self::Value(name, value) => claims.rest.get(*name).is_some_and(|found| found == value),
+            Self::OneOf(names) => names.iter().any(|name| claims.has(name)),
+        }
+    }
 }
 
 impl Default for ClaimsLayout {
@@ -178,7 +204,8 @@ impl ClaimsLayout {
             tenant: None,
             client: Box::new([ClaimPath::from("client_id"), ClaimPath::from("azp")]),
             audience_is_client: false,
-            marker: None,
+            mark: None,
+            only_id_tokens: false,
         }
     }
 
@@ -201,18 +228,19 @@ impl ClaimsLayout {
     fn of_keycloak(roles: ClaimPath) -> Self {
         Self {
             client: Box::new([ClaimPath::from("azp"), ClaimPath::from("client_id")]),
-            marker: Some(("typ", "Bearer")),
+            mark: Some(Mark::Value("typ", "Bearer")),
             ..Self::new().with_roles_at([roles])
         }
     }
 
-    /// Auth0: scopes from `scope`, and from `permissions` where RBAC adds them
+    /// Auth0: tokens have to have `scope`, `azp` or `client_id`, which its ID tokens do not. Scopes from `scope`, and from `permissions` where RBAC adds them
     /// ([documentation](https://auth0.com/docs/get-started/apis/enable-role-based-access-control-for-apis)),
     /// the organization as the tenant (`org_id`). Roles are custom claims there, below a namespace of
     /// one's own: `.with_roles_at(["https://example.com/roles"])`.
     #[must_use]
     pub fn auth0() -> Self {
         Self {
+            mark: Mark::one_of(&["scope", "azp", "client_id"]),
             client: Box::new([ClaimPath::from("azp"), ClaimPath::from("client_id")]),
             ..Self::new()
                 .with_scopes_at(["scope", "permissions"])
@@ -222,22 +250,26 @@ impl ClaimsLayout {
     }
 
     /// Microsoft Entra ID: delegated permissions from `scp`, application roles from `roles`, the
-    /// directory as the tenant (`tid`), the client from `azp` or `appid`
+    /// directory as the tenant (`tid`), the client from `azp` or `appid`, one of which a token has to have: its ID
+    /// tokens do not, and may be for the same audience. A user in very many groups has a token of more than 8
+    /// KiB; raise [`max_length`](super::JwtValidatorBuilder::max_length) and the limit of the layer then
     /// ([documentation](https://learn.microsoft.com/en-us/entra/identity-platform/access-token-claims-reference)).
     #[must_use]
     pub fn entra_id() -> Self {
         Self {
+            mark: Mark::one_of(&["azp", "appid"]),
             client: Box::new([ClaimPath::from("azp"), ClaimPath::from("appid")]),
             ..Self::new().with_scopes_at(["scp"]).with_tenant_at("tid")
         }
     }
 
-    /// Okta: scopes from the list `scp`, the client from `cid`
+    /// Okta: scopes from the list `scp`, the client from `cid`, which its ID tokens do not have
     /// ([documentation](https://developer.okta.com/docs/api/openapi/okta-oauth/guides/overview/)). Groups
     /// are there if the authorization server was told to add them.
     #[must_use]
     pub fn okta() -> Self {
         Self {
+            mark: Mark::one_of(&["cid"]),
             client: Box::new([ClaimPath::from("cid")]),
             ..Self::new().with_scopes_at(["scp"])
         }
@@ -251,7 +283,7 @@ impl ClaimsLayout {
     pub fn cognito() -> Self {
         Self {
             audience_is_client: true,
-            marker: Some(("token_use", "access")),
+            mark: Some(Mark::Value("token_use", "access")),
             ..Self::new()
                 .with_roles_at(["cognito:groups"])
                 .with_groups_at(["cognito:groups"])
@@ -266,6 +298,7 @@ impl ClaimsLayout {
     #[must_use]
     pub fn google() -> Self {
         Self {
+            only_id_tokens: true,
             client: Box::new([ClaimPath::from("azp")]),
             ..Self::new()
                 .with_scopes_at([] as [&str; 0])
@@ -308,6 +341,22 @@ impl ClaimsLayout {
         paths: impl IntoIterator<Item = P>,
     ) -> Self {
         self.entitlements = collect(paths);
+        self
+    }
+
+    /// Says which claims only access tokens of the provider have: a token has to have one of them, and is
+    /// then not taken for an ID token because of a `nonce`, which some providers put into both.
+    #[must_use]
+    pub fn with_access_token_claims<S: AsRef<str>>(
+        mut self,
+        claims: impl IntoIterator<Item = S>,
+    ) -> Self {
+        self.mark = Some(Mark::OneOf(
+            claims
+                .into_iter()
+                .map(|claim| claim.as_ref().into())
+                .collect(),
+        ));
         self
     }
 

@@ -248,11 +248,15 @@ impl<C: Send + Sync + 'static> JwtValidator<C> {
         token: &UnverifiedToken<'_>,
         now: SystemTime,
     ) -> Verdict<C> {
+        let plausible = || self.inner.plausible(token, now);
         let keys = match remote.current(now) {
             Current::Keys(keys) => keys,
-            Current::Unavailable(failure) => return Verdict::Ready(Err(failure)),
+            Current::Unavailable(failure) => {
+                let failure = plausible().err().map_or(failure, Failure::from);
+                return Verdict::Ready(Err(failure));
+            }
             Current::Wait(fetch) => {
-                return match self.inner.plausible(token, now) {
+                return match plausible() {
                     Ok(()) => self.after(fetch, None, text, now),
                     Err(error) => Verdict::Ready(Err(error.into())),
                 };
@@ -265,26 +269,23 @@ impl<C: Send + Sync + 'static> JwtValidator<C> {
         // E02: nobody is asked about a token that would be refused in any case.
         let question = match &refusal {
             Refusal::Bad(_) | Refusal::Own(_) => None,
-            Refusal::Key(_) | Refusal::Signature => self.inner.plausible(token, now).ok(),
+            Refusal::Key(_) | Refusal::Signature => plausible().ok(),
         };
         if question.is_none() {
             return Verdict::Ready(Err(refusal.into_failure()));
         }
-        let missing = match &refusal {
-            Refusal::Signature | Refusal::Key(NoKey::Algorithm) => remote.suspicious(now),
-            _ => remote.missing(token.header().kid.as_deref(), now),
+        // Its key is known and says no, or is for another algorithm.
+        let is_known = matches!(refusal, Refusal::Signature | Refusal::Key(NoKey::Algorithm));
+        let missing = match is_known {
+            true => remote.suspicious(now),
+            false => remote.missing(token.header().kid.as_deref(), now),
         };
         match missing {
             Missing::Final => Verdict::Ready(Err(refusal.into_failure())),
-            // The key is known and says no. Otherwise a forger could make an outage of each forgery.
-            Missing::Unavailable(_) if matches!(refusal, Refusal::Signature) => {
-                Verdict::Ready(Err(refusal.into_failure()))
-            }
+            // Otherwise a forger could make an outage of each forgery.
+            Missing::Unavailable(_) if is_known => Verdict::Ready(Err(refusal.into_failure())),
             Missing::Unavailable(failure) => Verdict::Ready(Err(failure)),
-            Missing::Wait(fetch) => {
-                let known = matches!(refusal, Refusal::Signature).then_some(refusal);
-                self.after(fetch, known, text, now)
-            }
+            Missing::Wait(fetch) => self.after(fetch, is_known.then_some(refusal), text, now),
         }
     }
 

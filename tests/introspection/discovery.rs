@@ -74,7 +74,6 @@ async fn the_document_may_be_read_later() {
 async fn as_long_as_there_is_no_document_it_is_an_outage() {
     // E14
     let (server, name) = issuer();
-    let service = service(discover(&name).build().unwrap());
     let place = server.url(ENDPOINT);
     for document in [
         Reply::status(500),
@@ -85,6 +84,7 @@ async fn as_long_as_there_is_no_document_it_is_an_outage() {
         Reply::json(json!({"issuer": "https://other.example", "introspection_endpoint": place})),
     ] {
         server.set(METADATA, document);
+        let service = service(discover(&name).build().unwrap());
         let answer = get(&service, TOKEN).await;
         assert_eq!(answer.status(), 503, "{}", cause(&answer));
         let connected = discover(&name).connect().await;
@@ -94,16 +94,37 @@ async fn as_long_as_there_is_no_document_it_is_an_outage() {
         );
     }
     assert_eq!(server.count(ENDPOINT), 0);
-    let document = json!({"issuer": name, "introspection_endpoint": place});
+}
+
+#[tokio::test]
+async fn the_document_is_not_read_again_for_each_token() {
+    // E01
+    let (server, name) = issuer();
+    let clock = ManualClock::new(start());
+    let service = service_with_clock(discover(&name).build().unwrap(), &clock);
+    server.set(METADATA, Reply::status(500));
+    for number in 0..50 {
+        let token = format!("made-up-{number}");
+        assert_eq!(status(&service, &token).await, 503, "{number}");
+    }
+    assert_eq!(server.total(), 1);
+    clock.advance(Duration::from_secs(4));
+    assert_eq!(status(&service, TOKEN).await, 503);
+    assert_eq!(server.total(), 1);
+    let document = json!({"issuer": name, "introspection_endpoint": server.url(ENDPOINT)});
     server.set(METADATA, Reply::json(document));
+    clock.advance(Duration::from_secs(1));
     assert_eq!(status(&service, TOKEN).await, 200);
+    assert_eq!((server.count(METADATA), server.count(ENDPOINT)), (2, 1));
 }
 
 #[tokio::test]
 async fn an_endpoint_that_moves_is_found_again() {
     let (server, name) = issuer();
-    let service = service(discover(&name).build().unwrap());
+    let clock = ManualClock::new(start());
+    let service = service_with_clock(discover(&name).build().unwrap(), &clock);
     assert_eq!(status(&service, TOKEN).await, 200);
+    clock.advance(Duration::from_secs(5));
     let moved = "/moved";
     server.set(moved, good());
     let document = json!({"issuer": name, "introspection_endpoint": server.url(moved)});

@@ -111,15 +111,18 @@ async fn the_places_of_the_document_are_tried_in_turn() {
 }
 
 #[tokio::test]
-async fn only_a_document_that_is_not_there_is_looked_for_elsewhere() {
+async fn a_document_that_is_not_there_is_looked_for_elsewhere() {
     // E07
     for (reply, goes_on) in [
         (Reply::status(404), true),
         (Reply::status(410), true),
-        (Reply::status(400), false),
-        (Reply::status(403), false),
+        // A login page or a gateway where nothing is.
+        (Reply::status(400), true),
+        (Reply::status(401), true),
+        (Reply::status(403), true),
+        (Reply::redirect("/"), true),
+        (Reply::status(429), false),
         (Reply::status(500), false),
-        (Reply::redirect("/"), false),
         (Reply::text("<html></html>"), false),
         (Reply::json("[]"), false),
         (Reply::Close, false),
@@ -134,6 +137,47 @@ async fn only_a_document_that_is_not_there_is_looked_for_elsewhere() {
         assert_eq!(connected.is_ok(), goes_on, "{connected:?}");
         assert_eq!(server.count(&second), usize::from(goes_on), "{connected:?}");
     }
+}
+
+#[tokio::test]
+async fn if_nothing_is_anywhere_the_first_refusal_is_told() {
+    let (server, name) = provider([&signer("a")]);
+    server.set(&format!("/tenant{OPENID}"), Reply::status(403));
+    let error = discover(&name, &clock()).connect().await.unwrap_err();
+    let text = error.to_string();
+    assert!(
+        matches!(error, IssuerError::Status { status: 403, .. }),
+        "{text}"
+    );
+    assert_eq!(server.total(), 3);
+}
+
+#[tokio::test]
+async fn no_secret_of_an_address_in_the_document_is_shown() {
+    // E14
+    let (server, name) = provider([&signer("a")]);
+    let document = with(
+        document(&server, &name),
+        json!({"introspection_endpoint": "https://user:secret@issuer.example/introspect?key=secret"}),
+    );
+    server.set(&format!("/tenant{OPENID}"), Reply::json(document));
+    let keys = discover(&name, &clock()).connect().await.unwrap();
+    let text = format!("{:?}", keys.metadata());
+    assert!(
+        text.contains("issuer.example") && !text.contains("secret"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn a_member_that_is_null_is_none() {
+    let (server, name) = provider([&signer("a")]);
+    let mut document = document(&server, &name);
+    document["introspection_endpoint"] = json!(null);
+    document["introspection_endpoint_auth_methods_supported"] = json!(null);
+    server.set(&format!("/tenant{OPENID}"), Reply::json(document));
+    let keys = discover(&name, &clock()).connect().await.unwrap();
+    assert_eq!(keys.metadata().unwrap().introspection_endpoint(), None);
 }
 
 #[tokio::test]

@@ -260,31 +260,107 @@ async fn an_outage_and_a_bad_token_differ_over_grpc_too() {
     assert_eq!(call(forged("a")).await, grpc("16"));
 }
 
+/// What makes a token bad whatever its key is.
+fn hopeless(kid: &str, elsewhere: &HttpServer) -> Vec<(String, String)> {
+    let signer = other_signer(kid);
+    let changed = |changes: serde_json::Value| {
+        let token = signer.token(&with(claims(), changes.clone()));
+        (changes.to_string(), token)
+    };
+    let mut tokens: Vec<_> = [
+        json!({"iss": elsewhere.url("")}),
+        json!({"iss": null}),
+        json!({"aud": "https://elsewhere.example"}),
+        json!({"exp": NOW - 1_000}),
+        json!({"nbf": NOW + 1_000_000}),
+        json!({"cnf": {"jkt": "x"}}),
+        json!({"nonce": "n", "events": {}}),
+    ]
+    .map(changed)
+    .into();
+    for (alg, typ) in [("HS256", "JWT"), ("none", "JWT"), ("EdDSA", "dpop+jwt")] {
+        let header = json!({"alg": alg, "typ": typ, "kid": kid});
+        tokens.push((header.to_string(), signer.token_with(&header, &claims())));
+    }
+    tokens
+}
+
 #[tokio::test]
 async fn a_token_that_cannot_be_good_asks_nobody() {
     // E02
     let (signer, clock) = (signer("a"), clock());
     let server = issuer([&signer]);
+    let elsewhere = HttpServer::start();
     let keys = builder(&server, &clock).connect_lazily().unwrap();
     let service = service(&keys, &clock);
-    let elsewhere = HttpServer::start();
-    for changes in [
-        json!({"iss": elsewhere.url("")}),
-        json!({"iss": server.url("")}),
-        json!({"aud": "https://elsewhere.example"}),
-        json!({"exp": NOW - 1_000}),
-    ] {
-        let token = signer.token(&with(claims(), changes.clone()));
-        assert_eq!(status(&service, &token).await, 401, "{changes}");
+    for (name, token) in hopeless("a", &elsewhere) {
+        assert_eq!(status(&service, &token).await, 401, "{name}");
     }
+    assert_eq!(server.total(), 0, "before the first fetch");
+
     let header = json!({
         "alg": "EdDSA", "kid": "a", "jku": elsewhere.url(JWKS), "x5u": elsewhere.url("/cert"),
     });
     let pointing = signer.token_with(&header, &claims());
-    let answered = status(&service, &pointing).await;
-    assert!(answered == 200 || answered == 401, "{answered}");
-    assert_eq!(elsewhere.total(), 0);
-    assert!(server.total() <= 1);
+    assert_eq!(
+        status(&service, &pointing).await,
+        200,
+        "addresses in it are read over"
+    );
+    assert_eq!((server.total(), elsewhere.total()), (1, 0));
+
+    // Neither for a key that is not there, nor for one whose signature does not match.
+    for kid in ["unknown", "a"] {
+        for (name, token) in hopeless(kid, &elsewhere) {
+            assert_eq!(status(&service, &token).await, 401, "{kid} {name}");
+        }
+    }
+    assert_eq!(server.total(), 1, "with keys at hand");
+    assert_eq!(status(&service, &forged("unknown")).await, 401);
+    assert_eq!(server.total(), 2, "the one that could have been good");
+}
+
+#[tokio::test]
+async fn a_token_that_cannot_be_good_is_no_outage() {
+    // E02, E05
+    let (signer, clock) = (signer("a"), clock());
+    let server = HttpServer::with(JWKS, Reply::status(500));
+    let keys = builder(&server, &clock).connect_lazily().unwrap();
+    let service = service(&keys, &clock);
+    assert_eq!(status(&service, &token(&signer)).await, 503);
+    for (name, token) in hopeless("a", &server) {
+        assert_eq!(status(&service, &token).await, 401, "{name}");
+    }
+    assert_eq!(
+        status(&service, &token(&signer)).await,
+        503,
+        "in the cooldown"
+    );
+    assert_eq!(server.total(), 1);
+}
+
+#[tokio::test]
+async fn a_forgery_is_no_outage_while_the_issuer_is_down() {
+    // E05, J05: otherwise a stranger could raise an alarm whenever the issuer is down.
+    let (signer, clock) = (signer("a"), clock());
+    let server = issuer([&signer]);
+    let keys = builder(&server, &clock).connect().await.unwrap();
+    let service = service(&keys, &clock);
+    server.set(JWKS, Reply::status(500));
+    let other = Signer::new("ES256").kid("a").token(&claims());
+    for _ in 0..2 {
+        // The first one starts the fetch that fails, the others come within the cooldown.
+        for token in [&forged("a"), &other, &forged("a"), &other] {
+            assert_eq!(status(&service, token).await, 401);
+        }
+        assert_eq!(
+            status(&service, &forged("unknown")).await,
+            503,
+            "nobody can tell"
+        );
+        assert_eq!(status(&service, &token(&signer)).await, 200);
+        clock.advance(COOLDOWN);
+    }
 }
 
 #[tokio::test]

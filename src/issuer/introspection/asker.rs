@@ -1,5 +1,7 @@
 //! One question to the authorization server, and its answer.
 
+use std::time::SystemTime;
+
 use bytes::Bytes;
 use http::Response;
 use tokio::time::Instant;
@@ -24,9 +26,13 @@ pub(super) struct Asker {
 
 impl Asker {
     /// What the server says about a token, and how long its answer is. Only within a tokio runtime.
-    pub(super) async fn ask(&self, token: &str) -> Result<(Answer, usize), Failure> {
+    pub(super) async fn ask(
+        &self,
+        token: &str,
+        now: SystemTime,
+    ) -> Result<(Answer, usize), Failure> {
         let deadline = self.exchange.deadline();
-        let url = self.endpoint.url(&self.exchange, deadline).await;
+        let url = self.endpoint.url(&self.exchange, now, deadline).await;
         let url = url.map_err(Failure::unavailable)?;
         let response = match self.send(&url, token, deadline).await? {
             // A connection that was kept may end just when it is used again. Asking changes nothing, so
@@ -43,7 +49,7 @@ impl Asker {
         let length = response.body().len();
         match answer::read(&response, &self.checks) {
             Ok(answer) => Ok((answer, length)),
-            Err(trouble) => Err(self.failure(&url, trouble)),
+            Err(trouble) => Err(self.failure(&url, trouble, now)),
         }
     }
 
@@ -62,7 +68,7 @@ impl Asker {
     }
 
     /// E13, E14: none of this is the client's fault, and the client is told none of it.
-    fn failure(&self, url: &CheckedUrl, trouble: Trouble) -> Failure {
+    fn failure(&self, url: &CheckedUrl, trouble: Trouble, now: SystemTime) -> Failure {
         let url = url.shown();
         match trouble {
             Trouble::Content(problem) => {
@@ -77,7 +83,7 @@ impl Asker {
                 retry_after,
             } => {
                 if matches!(status, 300..=399 | 404 | 410) {
-                    self.endpoint.moved();
+                    self.endpoint.moved(now);
                 }
                 let failure = Failure::unavailable(IssuerError::Status { url, status });
                 match retry_after {

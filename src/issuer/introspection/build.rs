@@ -4,6 +4,8 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
+#[cfg(feature = "oidc")]
+use std::time::SystemTime;
 
 use super::asker::Asker;
 use super::builder::{IntrospectionBuilder, Questioned};
@@ -119,7 +121,8 @@ impl IntrospectionBuilder {
         let asker = Arc::clone(&validator.inner.asker);
         let reading = Flight::start(asker.exchange.timeout(), async move {
             let deadline = asker.exchange.deadline();
-            asker.endpoint.url(&asker.exchange, deadline).await
+            let now = SystemTime::now();
+            asker.endpoint.url(&asker.exchange, now, deadline).await
         });
         let reading = reading.map_err(|NoRuntime| IssuerError::NoRuntime)?;
         let found = reading.wait().await;

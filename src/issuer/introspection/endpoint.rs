@@ -2,6 +2,9 @@
 
 #[cfg(feature = "oidc")]
 use std::sync::{Mutex, PoisonError};
+#[cfg(feature = "oidc")]
+use std::time::Duration;
+use std::time::SystemTime;
 
 use tokio::time::Instant;
 
@@ -12,6 +15,7 @@ use crate::issuer::url::CheckedUrl;
 use crate::issuer::{
     discovery::{self, IssuerUrl},
     fetch::{FetchError, FetchErrorKind},
+    schedule::remaining,
     single_flight::{Flight, NoRuntime},
     url::{checked_url, shown},
 };
@@ -44,20 +48,29 @@ impl Endpoint {
     pub(super) async fn url(
         &self,
         exchange: &Exchange,
+        now: SystemTime,
         deadline: Instant,
     ) -> Result<CheckedUrl, IssuerError> {
         match self {
             Self::Fixed(url) => Ok(url.clone()),
             #[cfg(feature = "oidc")]
-            Self::Discovered(discovered) => discovered.url(exchange, deadline).await,
+            Self::Discovered(discovered) => discovered.url(exchange, now, deadline).await,
         }
     }
 
     /// Nothing is there any more.
-    pub(super) fn moved(&self) {
+    #[cfg_attr(
+        not(feature = "oidc"),
+        expect(unused_variables, reason = "for metadata only")
+    )]
+    pub(super) fn moved(&self, now: SystemTime) {
         #[cfg(feature = "oidc")]
         if let Self::Discovered(discovered) = self {
-            discovered.lock().known = None;
+            let mut state = discovered.lock();
+            // Not for each token, if what the metadata names stays wrong.
+            if !state.is_cooling(now) {
+                state.known = None;
+            }
         }
     }
 }
@@ -77,6 +90,21 @@ struct State {
     known: Option<CheckedUrl>,
     /// One reading for all that wait for it.
     flight: Option<Flight<Result<CheckedUrl, IssuerError>>>,
+    /// When the last reading began, and why it failed if it did (E01).
+    began: Option<SystemTime>,
+    failed: Option<IssuerError>,
+}
+
+/// How long the metadata is not read again, whatever came of it.
+#[cfg(feature = "oidc")]
+const COOLDOWN: Duration = Duration::from_secs(5);
+
+#[cfg(feature = "oidc")]
+impl State {
+    fn is_cooling(&self, now: SystemTime) -> bool {
+        self.began
+            .is_some_and(|began| remaining(began, COOLDOWN, now).is_some())
+    }
 }
 
 #[cfg(feature = "oidc")]
@@ -92,14 +120,21 @@ impl Discovered {
         self.lock().known.clone()
     }
 
-    async fn url(&self, exchange: &Exchange, deadline: Instant) -> Result<CheckedUrl, IssuerError> {
+    async fn url(
+        &self,
+        exchange: &Exchange,
+        now: SystemTime,
+        deadline: Instant,
+    ) -> Result<CheckedUrl, IssuerError> {
         let waiter = {
             let mut state = self.lock();
             if let Some(known) = &state.known {
                 return Ok(known.clone());
             }
-            match &state.flight {
-                Some(flight) if !flight.is_over() => flight.wait(),
+            let is_cooling = state.is_cooling(now);
+            match (&state.flight, &state.failed) {
+                (Some(flight), _) if !flight.is_over() => flight.wait(),
+                (_, Some(error)) if is_cooling => return Err(error.clone()),
                 _ => {
                     let (own, issuer) = (exchange.clone(), self.issuer.clone());
                     let work = async move { read(&own, &issuer, deadline).await };
@@ -107,12 +142,14 @@ impl Discovered {
                         .map_err(|NoRuntime| IssuerError::NoRuntime)?;
                     let waiter = flight.wait();
                     state.flight = Some(flight);
+                    state.began = Some(now);
                     waiter
                 }
             }
         };
         let found = match tokio::time::timeout_at(deadline, waiter).await {
-            Ok(found) => found.unwrap_or(Err(IssuerError::Interrupted))?,
+            // A runtime that went away says nothing about the issuer.
+            Ok(found) => found.unwrap_or(Err(IssuerError::Interrupted)),
             Err(_) => {
                 return Err(IssuerError::Fetch {
                     url: shown(self.issuer.name()),
@@ -120,8 +157,16 @@ impl Discovered {
                 });
             }
         };
-        self.lock().known = Some(found.clone());
-        Ok(found)
+        let mut state = self.lock();
+        match &found {
+            Ok(url) => {
+                state.known = Some(url.clone());
+                state.failed = None;
+            }
+            Err(IssuerError::Interrupted) => {}
+            Err(error) => state.failed = Some(error.clone()),
+        }
+        found
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {

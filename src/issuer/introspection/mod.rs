@@ -115,7 +115,8 @@ impl Introspection {
     /// Asks this issuer, at the endpoint that its metadata names: the document of [OpenID Connect
     /// Discovery 1.0](https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderConfig), or else
     /// that of [RFC 8414 section 3](https://www.rfc-editor.org/rfc/rfc8414#section-3). Tokens of another
-    /// issuer are then refused. The document is read again when nothing is at the endpoint any more.
+    /// issuer are then refused. The document is read again when nothing is at the endpoint any more, but never
+    /// twice within 5 seconds.
     ///
     /// Write the issuer exactly as the provider does. [`connect`](IntrospectionBuilder::connect) reads the
     /// document now; [`build`](IntrospectionBuilder::build) leaves it to the first request, so that the
@@ -227,7 +228,7 @@ impl Inner {
         let cache = self.cache.clone();
         async move {
             let asked = Asked::at(now);
-            let (answer, length) = asker.ask(credential.token()).await?;
+            let (answer, length) = asker.ask(credential.token(), now).await?;
             if let Some(cache) = cache {
                 let ends = match &answer {
                     Answer::Active(token) => token

@@ -317,20 +317,22 @@ fn a_key_that_was_not_there_is_not_asked_for_again() {
     let unknown = |events: &[Event], kid, now, in_flight| {
         after(events).unknown(&timing(), Some(kid), false, at(now), in_flight)
     };
-    assert_eq!(unknown(&vain, "a", 69, false), Doubt::Final);
+    assert_eq!(unknown(&vain, "a", 39, false), Doubt::Final);
     assert_eq!(
-        unknown(&vain, "a", 69, true),
+        unknown(&vain, "a", 39, true),
         Doubt::Final,
         "nor waited for"
     );
-    assert_eq!(unknown(&vain, "b", 69, false), Doubt::Fetch);
-    assert_eq!(unknown(&vain, "a", 70, false), Doubt::Fetch);
+    assert_eq!(unknown(&vain, "b", 39, true), Doubt::Join);
+    // No longer than the cooldown: who asked first may have been a stranger.
+    assert_eq!(unknown(&vain, "a", 40, false), Doubt::Fetch);
+    assert_eq!(unknown(&vain, "b", 40, false), Doubt::Fetch);
     let changed = [&vain[..], &[Changed(OnDemand, 45)]].concat();
     assert_eq!(unknown(&changed, "a", 75, false), Doubt::Fetch);
-    let same = [&vain[..], &[Same(OnDemand, 40)]].concat();
-    assert_eq!(unknown(&same, "a", 69, false), Doubt::Final);
-    let failed = [&vain[..], &[Failed(OnDemand, 45)]].concat();
-    assert_eq!(unknown(&failed, "a", 50, false), Doubt::Final);
+    let same = [&vain[..], &[Same(Scheduled, 20)]].concat();
+    assert_eq!(unknown(&same, "a", 39, true), Doubt::Final);
+    let failed = [&vain[..], &[Failed(Scheduled, 20)]].concat();
+    assert_eq!(unknown(&failed, "a", 39, false), Doubt::Final);
 }
 
 #[test]

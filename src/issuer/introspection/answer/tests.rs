@@ -183,10 +183,6 @@ fn active_is_the_boolean_true_in_a_proper_document() {
             None,
         ),
         (
-            r#"{"active":true,"aud":"https://api.example","exp":null}"#,
-            None,
-        ),
-        (
             r#"{"active":true,"aud":"https://api.example","exp":-1}"#,
             None,
         ),
@@ -214,9 +210,19 @@ fn active_is_the_boolean_true_in_a_proper_document() {
             r#"{"active":true,"aud":"https://api.example","token_type":1}"#,
             None,
         ),
+        (r#"{"active":null,"aud":"https://api.example"}"#, None),
+        // What many servers write for "nothing".
         (
-            r#"{"active":true,"aud":"https://api.example","token_type":null}"#,
-            None,
+            r#"{"active":true,"aud":"https://api.example","token_type":null,"sub":null,"exp":null,"nbf":null,"iss":null,"scope":null,"client_id":null,"groups":null}"#,
+            Some("active"),
+        ),
+        (
+            r#"{"active":true,"aud":"https://api.example","cnf":null}"#,
+            Some("bound to a sender (`cnf`), so not usable as a plain bearer token"),
+        ),
+        (
+            r#"{"active":true,"aud":null}"#,
+            Some("claim `aud` is missing"),
         ),
     ] {
         let found = verdict(&response(200, &[JSON], body), &checks());
