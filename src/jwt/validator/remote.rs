@@ -1,0 +1,100 @@
+//! What is done with keys that are fetched: when to decide, when to ask for more, when to wait.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::{Inner, JwtValidator, Refusal};
+use crate::issuer::{Current, KeysFuture, Missing, RemoteKeys};
+use crate::jwt::claims::RawClaims;
+use crate::jwt::error::TokenError;
+use crate::jwt::key_set::NoKey;
+use crate::jwt::token::UnverifiedToken;
+use crate::validator::{Failure, Verdict};
+
+impl<C: Send + Sync + 'static> JwtValidator<C> {
+    pub(super) fn decide_remotely(
+        &self,
+        remote: &RemoteKeys,
+        text: &str,
+        token: &UnverifiedToken<'_>,
+        now: SystemTime,
+    ) -> Verdict<C> {
+        let plausible = || self.inner.plausible(token, now);
+        let keys = match remote.current(now) {
+            Current::Keys(keys) => keys,
+            Current::Unavailable(failure) => {
+                let failure = plausible().err().map_or(failure, Failure::from);
+                return Verdict::Ready(Err(failure));
+            }
+            Current::Wait(fetch) => {
+                return match plausible() {
+                    Ok(()) => self.after(fetch, None, text, now),
+                    Err(error) => Verdict::Ready(Err(error.into())),
+                };
+            }
+        };
+        let refusal = match self.inner.check(token, &keys, now) {
+            Ok(validated) => return Verdict::Ready(Ok(validated)),
+            Err(refusal) => refusal,
+        };
+        // E02: nobody is asked about a token that would be refused in any case.
+        let question = match &refusal {
+            Refusal::Bad(_) | Refusal::Own(_) => None,
+            Refusal::Key(_) | Refusal::Signature => plausible().ok(),
+        };
+        if question.is_none() {
+            return Verdict::Ready(Err(refusal.into_failure()));
+        }
+        // Its key is known and says no, or is for another algorithm.
+        let is_known = matches!(refusal, Refusal::Signature | Refusal::Key(NoKey::Algorithm));
+        let missing = match is_known {
+            true => remote.suspicious(now),
+            false => remote.missing(token.header().kid.as_deref(), now),
+        };
+        match missing {
+            Missing::Final => Verdict::Ready(Err(refusal.into_failure())),
+            // Otherwise a forger could make an outage of each forgery.
+            Missing::Unavailable(_) if is_known => Verdict::Ready(Err(refusal.into_failure())),
+            Missing::Unavailable(failure) => Verdict::Ready(Err(failure)),
+            Missing::Wait(fetch) => self.after(fetch, is_known.then_some(refusal), text, now),
+        }
+    }
+
+    /// Checks a token once more when keys have arrived. If none do, `known` is the answer, or else that
+    /// it cannot be told.
+    fn after(
+        &self,
+        fetch: KeysFuture,
+        known: Option<Refusal>,
+        text: &str,
+        now: SystemTime,
+    ) -> Verdict<C> {
+        let inner = Arc::clone(&self.inner);
+        let text = zeroize::Zeroizing::new(text.to_owned());
+        Verdict::pending(async move {
+            let keys = fetch
+                .await
+                .map_err(|failure| known.map_or(failure, Refusal::into_failure))?;
+            let token = inner.parse(&text)?;
+            inner
+                .check(&token, &keys, now)
+                .map_err(Refusal::into_failure)
+        })
+    }
+}
+
+impl<C> Inner<C> {
+    /// Whether a token could be good if only its key were known.
+    fn plausible(&self, token: &UnverifiedToken<'_>, now: SystemTime) -> Result<(), TokenError> {
+        let header = token.header();
+        let typing = self.checks.token_type(header.typ.as_deref())?;
+        match header.algorithm {
+            Some(algorithm) if !algorithm.is_symmetric() => {}
+            _ => return Err(TokenError::Algorithm),
+        }
+        let claims = RawClaims::read(&token.payload()?)?;
+        self.checks.issuer(&claims)?;
+        token.signature()?;
+        self.checks.claims(&claims, typing, now).map(|_| ())
+    }
+}
