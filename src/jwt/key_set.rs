@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::algorithm::Algorithm;
 use super::backend::{CryptoBackend, Verifier};
 use super::jwk::Jwk;
-use super::key::{Key, KeyKind, MAX_KID, PublicKey};
+use super::key::{Key, KeyKind, PublicKey};
 use super::key_error::KeyError;
 
 /// How many keys without a name there may be for one algorithm: each is tried for a token.
@@ -379,7 +379,6 @@ fn add(prepared: &mut Vec<Prepared>, key: Key, backend: CryptoBackend) -> Result
         }
         _ => {}
     }
-    debug_assert!(kid.as_ref().is_none_or(|kid| kid.len() <= MAX_KID));
     prepared.push(Prepared {
         kid,
         algorithm,

@@ -38,11 +38,11 @@ impl<C: Send + Sync + 'static> JwtValidator<C> {
             Err(refusal) => refusal,
         };
         // E02: nobody is asked about a token that would be refused in any case.
-        let question = match &refusal {
-            Refusal::Bad(_) | Refusal::Own(_) => None,
-            Refusal::Key(_) | Refusal::Signature => plausible().ok(),
+        let is_worth_asking = match &refusal {
+            Refusal::Bad(_) | Refusal::Own(_) => false,
+            Refusal::Key(_) | Refusal::Signature => plausible().is_ok(),
         };
-        if question.is_none() {
+        if !is_worth_asking {
             return Verdict::Ready(Err(refusal.into_failure()));
         }
         // Its key is known and says no, or is for another algorithm.
