@@ -288,6 +288,8 @@
 
 mod answer;
 mod body;
+#[cfg(feature = "cache")]
+pub mod cache;
 mod challenge;
 pub mod clock;
 mod error;
@@ -304,6 +306,7 @@ mod principal;
 mod rejection;
 mod request;
 mod respond;
+pub mod revocation;
 mod service;
 mod trace;
 mod validator;
@@ -327,7 +330,8 @@ pub use request::RequestView;
 pub use respond::{ProblemDetails, Responder, responder_fn};
 pub use service::BearerAuth;
 pub use validator::{
-    BoxFuture, Failure, FailureKind, InvalidReason, Validated, Validator, Verdict, validator_fn,
+    BoxFuture, Dependency, Failure, FailureKind, InvalidReason, Validated, Validator, Verdict,
+    validator_fn,
 };
 #[cfg(feature = "opaque")]
 pub use validator::{OpaqueTokens, TokenDigest};

@@ -46,10 +46,10 @@ pub struct Authenticated<T: ?Sized> {
 impl<T> Authenticated<T> {
     /// The only constructor. Called where a validator has just said yes.
     pub(crate) fn assertion(validated: Validated<T>, presented: Presented) -> Self {
-        let (principal, expires_at) = validated.into_parts();
+        let (principal, limits) = validated.into_parts();
         Self {
             principal,
-            expires_at,
+            expires_at: limits.expires_at(),
             scheme: presented.scheme,
             source: presented.source,
         }

@@ -167,7 +167,17 @@ where
             }
         };
         let presented = Presented::from(&credential);
-        match self.validator.validate(&credential, request) {
+        let verdict = match self.validator.recall(&credential, request) {
+            Some(verdict) => verdict,
+            None => match settings.sources.check(&credential) {
+                Ok(()) => self.validator.validate(&credential, request),
+                Err(error) => {
+                    let rejection = Rejection::extract(error);
+                    return self.refuse(&rejection, request, Latency::Immediate, None, None);
+                }
+            },
+        };
+        match verdict {
             Verdict::Ready(result) => {
                 self.validated(request, &plan, presented, result, Latency::Immediate)
             }

@@ -17,6 +17,30 @@ pub(super) fn read<'a>(
     offered: impl Fn(Scheme) -> bool,
     max_length: usize,
 ) -> Result<Option<Credential<'a>>, ExtractError> {
+    let found = find(headers, offered, max_length)?;
+    if let Some(credential) = &found {
+        check(credential)?;
+    }
+    Ok(found)
+}
+
+/// Whether the characters of a credential that was found are those that may stand there.
+#[inline]
+pub(super) fn check(credential: &Credential<'_>) -> Result<(), ExtractError> {
+    if is_token68(credential.token_bytes()) {
+        Ok(())
+    } else {
+        Err(ExtractError::Malformed)
+    }
+}
+
+/// As [`read`], but the characters of the token have still to be [checked](check).
+#[inline]
+pub(super) fn find<'a>(
+    headers: &'a HeaderMap,
+    offered: impl Fn(Scheme) -> bool,
+    max_length: usize,
+) -> Result<Option<Credential<'a>>, ExtractError> {
     let mut fields = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = fields.next() else {
         return Ok(None);
@@ -45,7 +69,7 @@ pub(super) fn read<'a>(
         .take_while(|byte| **byte == b' ')
         .count();
     let start = scheme_end + spaces;
-    if spaces == 0 || !is_token68(&bytes[start..]) {
+    if spaces == 0 {
         return Err(ExtractError::Malformed);
     }
     Ok(Some(Credential::new(

@@ -262,7 +262,8 @@ impl Sources {
         })
     }
 
-    /// Finds the one credential of the request, if there is one.
+    /// Finds the one credential of the request, if there is one. Its characters have still to be
+    /// [checked](Self::check).
     #[inline]
     pub(crate) fn extract<'a>(
         &self,
@@ -274,15 +275,25 @@ impl Sources {
             Scheme::Basic => self.basic,
             Scheme::ApiKey | Scheme::Cookie => false,
         };
+        if !self.others {
+            return authorization::find(request.headers(), offered, max_length);
+        }
         let found = if self.bearer || self.basic {
             authorization::read(request.headers(), offered, max_length)?
         } else {
             None
         };
-        if !self.others {
-            return Ok(found);
-        }
         self.extract_others(request, max_length, found)
+    }
+
+    /// Whether the characters of a credential that was extracted are those that may stand there.
+    #[inline]
+    pub(crate) fn check(&self, credential: &Credential<'_>) -> Result<(), ExtractError> {
+        // With others to compare it with, it has been checked right away.
+        if self.others {
+            return Ok(());
+        }
+        authorization::check(credential)
     }
 
     fn extract_others<'a>(

@@ -228,6 +228,21 @@ impl RemoteKeys {
         }
     }
 
+    /// Whether the keys for a request are still those of this generation. Sees to it that they are fetched
+    /// again in time, as [`current`](Self::current) does: with a cache in front, nobody else may.
+    pub(crate) fn still_uses(&self, generation: u64, now: SystemTime) -> bool {
+        let snapshot = self.keeper.snapshot.load();
+        match &*snapshot {
+            None => false,
+            Some(snapshot) if snapshot.keys.generation() != generation => false,
+            Some(snapshot) if snapshot.held.is_quiet(&self.keeper.timing, now) => true,
+            Some(_) => match self.current(now) {
+                Current::Keys(keys) => keys.generation() == generation,
+                Current::Wait(_) | Current::Unavailable(_) => false,
+            },
+        }
+    }
+
     /// For a token whose `kid` no key has.
     pub(crate) fn missing(&self, kid: Option<&str>, now: SystemTime) -> Missing {
         let state = self.keeper.lock();

@@ -12,7 +12,9 @@ use super::token::media_type;
 use super::validator::{
     Inner, JwtValidator, KeySource, Keys, OwnCheck, ReadClaims, read_access_token, read_own,
 };
+use crate::cache::{CacheSettings, VerdictCache};
 use crate::error::ConfigError;
+use crate::revocation::RevocationCheck;
 use crate::validator::Failure;
 
 /// The longest token that is read unless told otherwise, in bytes.
@@ -37,6 +39,8 @@ pub struct JwtValidatorBuilder<C = AccessToken> {
     read: ReadClaims<C>,
     own: Vec<OwnCheck<C>>,
     lost_checks: bool,
+    cache: Option<CacheSettings>,
+    revocations: Option<RevocationCheck>,
 }
 
 impl JwtValidatorBuilder {
@@ -50,6 +54,8 @@ impl JwtValidatorBuilder {
             read: read_access_token,
             own: Vec::new(),
             lost_checks: false,
+            cache: Some(CacheSettings::new()),
+            revocations: None,
         }
     }
 
@@ -99,6 +105,8 @@ impl JwtValidatorBuilder {
             own: Vec::new(),
             // A check for another type would be lost without a word.
             lost_checks: !self.own.is_empty(),
+            cache: self.cache,
+            revocations: self.revocations,
         }
     }
 }
@@ -258,6 +266,26 @@ impl<C> JwtValidatorBuilder<C> {
         self
     }
 
+    /// Asks a store of revocations about each token, remembered or not: by `jti`, `sid`, `sub` and `iat`, each
+    /// with `iss`. See [`revocation`](crate::revocation). Default: none.
+    pub fn revocations(mut self, revocations: impl Into<RevocationCheck>) -> Self {
+        self.revocations = Some(revocations.into());
+        self
+    }
+
+    /// How many tokens are remembered, and for how long: see [`cache`](crate::cache). What goes in between is
+    /// noticed in any case: keys, revocations, the application's own checks. Default: [`CacheSettings::new`].
+    pub fn cache(mut self, settings: CacheSettings) -> Self {
+        self.cache = Some(settings);
+        self
+    }
+
+    /// Checks every token anew, its signature included.
+    pub fn without_cache(mut self) -> Self {
+        self.cache = None;
+        self
+    }
+
     /// Makes the validator.
     ///
     /// # Errors
@@ -373,13 +401,16 @@ impl<C> JwtValidatorBuilder<C> {
                 "was given before `claims`, for another type; give it after",
             );
         }
-        Ok(JwtValidator::from_inner(Inner {
+        let inner = Inner {
             keys,
             checks,
             max_length: self.max_length,
             read: self.read,
-            own: self.own,
-        }))
+            own: self.own.into(),
+            revocations: self.revocations,
+        };
+        let cache = self.cache.map(|settings| VerdictCache::new(&settings));
+        Ok(JwtValidator::from_inner(inner, cache))
     }
 }
 

@@ -65,4 +65,16 @@ where
             self.opaque.validate(credential, request)
         }
     }
+
+    fn recall(
+        &self,
+        unchecked: &Credential<'_>,
+        request: &RequestView<'_>,
+    ) -> Option<Verdict<Self::Principal>> {
+        if looks_like_a_jwt(unchecked.token()) {
+            self.jwt.recall(unchecked, request)
+        } else {
+            self.opaque.recall(unchecked, request)
+        }
+    }
 }

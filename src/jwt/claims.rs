@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::error::TokenError;
 use super::json::{self, StrictValue, Text};
+use crate::revocation::TokenIdentity;
 
 /// The last second of the year 9999: what lies beyond is not a date but a mistake, such as
 /// milliseconds.
@@ -60,6 +61,16 @@ impl RawClaims {
         below
             .iter()
             .try_fold(self.rest.get(&**first)?, |value, name| value.get(&**name))
+    }
+
+    /// By what the token may be taken back.
+    pub(crate) fn identity(&self) -> TokenIdentity<'_> {
+        TokenIdentity::new()
+            .with_issuer(self.iss.as_deref())
+            .with_token_id(self.jti.as_deref())
+            .with_subject(self.sub.as_deref())
+            .with_session(self.rest.get("sid").and_then(Value::as_str))
+            .with_issued_at(self.iat.map(NumericDate::time))
     }
 
     /// Whether there is a claim of this name, in whatever field. An empty text or list is none (D08).

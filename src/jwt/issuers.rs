@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 
@@ -10,7 +12,8 @@ use super::access_token::AccessToken;
 use super::claims::RawClaims;
 use super::error::TokenError;
 use super::token::UnverifiedToken;
-use super::validator::JwtValidator;
+use super::validator::{JwtValidator, may_be_a_jwt};
+use crate::cache::{CacheSettings, VerdictCache};
 use crate::error::ConfigError;
 use crate::extract::Credential;
 use crate::request::RequestView;
@@ -53,13 +56,20 @@ pub struct JwtIssuers<C = AccessToken> {
     shared: Arc<Shared<C>>,
 }
 
-type Table<C> = HashMap<Box<str>, JwtValidator<C>>;
+type Table<C> = HashMap<Box<str>, Issuer<C>>;
+
+struct Issuer<C> {
+    validator: JwtValidator<C>,
+    /// Whether it is still in the table: what is remembered rests on it.
+    is_there: Arc<AtomicBool>,
+}
 
 struct Shared<C> {
     table: ArcSwap<Table<C>>,
     /// Held by whoever changes the table; never by a request.
     changing: Mutex<()>,
     limit: usize,
+    cache: Option<VerdictCache<C>>,
 }
 
 impl<C> JwtIssuers<C> {
@@ -72,13 +82,27 @@ impl<C> JwtIssuers<C> {
     /// At most `limit` issuers, so that what somebody else adds stays bounded. With 0 none can be added.
     #[must_use]
     pub fn with_limit(limit: usize) -> Self {
+        Self::with_cache(limit, Some(CacheSettings::new()))
+    }
+
+    /// At most `limit` issuers, and what is remembered of the tokens of all of them together; with `None`
+    /// nothing is. The caches of the validators themselves are not used here. Default: [`CacheSettings::new`].
+    #[must_use]
+    pub fn with_cache(limit: usize, cache: Option<CacheSettings>) -> Self {
         Self {
             shared: Arc::new(Shared {
                 table: ArcSwap::from_pointee(HashMap::new()),
                 changing: Mutex::new(()),
                 limit,
+                cache: cache.map(|settings| VerdictCache::new(&settings)),
             }),
         }
+    }
+
+    /// The tokens that are remembered, if any are.
+    #[must_use]
+    pub fn cache(&self) -> Option<&VerdictCache<C>> {
+        self.shared.cache.as_ref()
     }
 
     /// Adds an issuer, or replaces the validator of one that is there. Copies the table, whose validators
@@ -102,15 +126,24 @@ impl<C> JwtIssuers<C> {
                     problem: "there are as many issuers as allowed; raise the limit or remove one",
                 });
             }
-            table.insert(issuer, validator);
-            Ok(())
+            let is_there = Arc::new(AtomicBool::new(true));
+            let issuer = table.insert(
+                issuer,
+                Issuer {
+                    validator,
+                    is_there,
+                },
+            );
+            Ok(issuer)
         })
+        .map(|replaced| replaced.iter().for_each(Issuer::gone))
     }
 
     /// Removes an issuer; from the next request on its tokens are refused. Whether there was one.
-    #[expect(clippy::must_use_candidate, reason = "called for what it does")]
     pub fn remove(&self, issuer: &str) -> bool {
-        self.change(|table| table.remove(issuer).is_some())
+        let removed = self.change(|table| table.remove(issuer));
+        removed.iter().for_each(Issuer::gone);
+        removed.is_some()
     }
 
     /// The issuers there are, in no order.
@@ -134,7 +167,26 @@ impl<C: Send + Sync + 'static> Validator for JwtIssuers<C> {
     type Principal = C;
 
     fn validate(&self, credential: &Credential<'_>, request: &RequestView<'_>) -> Verdict<C> {
-        let text = credential.token();
+        let now = request.now();
+        let ask = || self.ask(credential.token(), now);
+        match &self.shared.cache {
+            Some(cache) if may_be_a_jwt(credential) => cache.validate(credential, now, ask),
+            _ => ask(),
+        }
+    }
+
+    fn recall(&self, unchecked: &Credential<'_>, request: &RequestView<'_>) -> Option<Verdict<C>> {
+        let cache = self.shared.cache.as_ref()?;
+        if !may_be_a_jwt(unchecked) {
+            return None;
+        }
+        let validated = cache.recall(unchecked, request.now())?;
+        Some(Verdict::Ready(Ok(validated)))
+    }
+}
+
+impl<C: Send + Sync + 'static> JwtIssuers<C> {
+    fn ask(&self, text: &str, now: SystemTime) -> Verdict<C> {
         let table = self.shared.table.load();
         let chosen = || {
             if text.len() > MAX_LENGTH {
@@ -146,13 +198,40 @@ impl<C: Send + Sync + 'static> Validator for JwtIssuers<C> {
             let token = UnverifiedToken::parse(text)?;
             let claims = RawClaims::read(&token.payload()?)?;
             let issuer = claims.iss.ok_or_else(|| TokenError::missing("iss"))?;
-            let validator = table.get(&issuer).ok_or(TokenError::Issuer)?;
-            validator.check_length(text)?;
-            Ok((validator, token))
+            let issuer = table.get(&issuer).ok_or(TokenError::Issuer)?;
+            issuer.validator.check_length(text)?;
+            Ok((issuer, token))
         };
         match chosen() {
-            Ok((validator, token)) => validator.decide(text, &token, request.now()),
+            Ok((issuer, token)) => {
+                let is_there = Arc::clone(&issuer.is_there);
+                match issuer.validator.decide(text, &token, now) {
+                    Verdict::Ready(result) => {
+                        Verdict::Ready(result.map(|validated| validated.with_dependency(is_there)))
+                    }
+                    Verdict::Pending(future) => Verdict::pending(async move {
+                        future
+                            .await
+                            .map(|validated| validated.with_dependency(is_there))
+                    }),
+                }
+            }
             Err(error) => Verdict::Ready(Err(error.into())),
+        }
+    }
+}
+
+impl<C> Issuer<C> {
+    fn gone(&self) {
+        self.is_there.store(false, Ordering::Release);
+    }
+}
+
+impl<C> Clone for Issuer<C> {
+    fn clone(&self) -> Self {
+        Self {
+            validator: self.validator.clone(),
+            is_there: Arc::clone(&self.is_there),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Keys by name and algorithm.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::value::RawValue;
 
@@ -37,6 +38,12 @@ const MAX_UNNAMED: usize = 4;
 /// # Ok::<_, tower_bearer::jwt::KeyError>(())
 /// ```
 pub struct KeySet {
+    /// No other set has it.
+    #[cfg_attr(
+        not(feature = "jwks"),
+        expect(dead_code, reason = "local keys never change")
+    )]
+    generation: u64,
     keys: Box<[Prepared]>,
     skipped: Box<[SkippedKey]>,
 }
@@ -209,6 +216,7 @@ impl KeySet {
             return Err(KeyError::NoUsableKey { skipped: None });
         }
         Ok(Self {
+            generation: next_generation(),
             keys: prepared.into_boxed_slice(),
             skipped: Box::default(),
         })
@@ -282,9 +290,16 @@ impl KeySet {
             });
         }
         Ok(Self {
+            generation: next_generation(),
             keys: prepared.into_boxed_slice(),
             skipped: skipped.into_boxed_slice(),
         })
+    }
+
+    /// Tells it from every other set that was ever made in this process.
+    #[cfg(feature = "jwks")]
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// How many keys there are. An RSA key for several algorithms counts once for each.
@@ -353,6 +368,11 @@ impl fmt::Debug for KeySet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.keys()).finish()
     }
+}
+
+fn next_generation() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 fn add(prepared: &mut Vec<Prepared>, key: Key, backend: CryptoBackend) -> Result<(), KeyError> {

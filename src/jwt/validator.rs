@@ -19,11 +19,13 @@ use super::key_error::KeyError;
 use super::key_set::{KeySet, NoKey};
 use super::layout::ClaimsLayout;
 use super::token::UnverifiedToken;
+use crate::cache::VerdictCache;
 use crate::extract::Credential;
 #[cfg(feature = "jwks")]
 use crate::issuer::RemoteKeys;
 use crate::request::RequestView;
-use crate::validator::{Failure, Validated, Validator, Verdict};
+use crate::revocation::RevocationCheck;
+use crate::validator::{Dependency, Failure, Validated, Validator, Verdict};
 
 /// Validates JSON Web Tokens: signature, issuer, audience, time and kind
 /// ([RFC 7519](https://www.rfc-editor.org/rfc/rfc7519), [RFC 8725](https://www.rfc-editor.org/rfc/rfc8725),
@@ -66,6 +68,7 @@ use crate::validator::{Failure, Validated, Validator, Verdict};
 /// ```
 pub struct JwtValidator<C = AccessToken> {
     inner: Arc<Inner<C>>,
+    cache: Option<VerdictCache<C>>,
 }
 
 pub(crate) struct Inner<C> {
@@ -73,7 +76,8 @@ pub(crate) struct Inner<C> {
     pub(crate) checks: Checks,
     pub(crate) max_length: usize,
     pub(crate) read: ReadClaims<C>,
-    pub(crate) own: Vec<OwnCheck<C>>,
+    pub(crate) own: Arc<[OwnCheck<C>]>,
+    pub(crate) revocations: Option<RevocationCheck>,
 }
 
 /// Makes the principal of claims that have been checked.
@@ -169,10 +173,18 @@ impl JwtValidator {
 }
 
 impl<C> JwtValidator<C> {
-    pub(crate) fn from_inner(inner: Inner<C>) -> Self {
+    pub(crate) fn from_inner(inner: Inner<C>, cache: Option<VerdictCache<C>>) -> Self {
         Self {
             inner: Arc::new(inner),
+            cache,
         }
+    }
+
+    /// The tokens that it remembers. `None` if it was built [without a
+    /// cache](JwtValidatorBuilder::without_cache).
+    #[must_use]
+    pub fn cache(&self) -> Option<&VerdictCache<C>> {
+        self.cache.as_ref()
     }
 
     /// The keys that it fetches, to watch them or to refresh them. `None` if they are not fetched.
@@ -208,10 +220,25 @@ impl<C: Send + Sync + 'static> Validator for JwtValidator<C> {
     type Principal = C;
 
     fn validate(&self, credential: &Credential<'_>, request: &RequestView<'_>) -> Verdict<C> {
-        match self.parse(credential.token()) {
+        let ask = || match self.parse(credential.token()) {
             Ok(token) => self.decide(credential.token(), &token, request.now()),
             Err(error) => Verdict::Ready(Err(error.into())),
+        };
+        match &self.cache {
+            Some(cache) if may_be_a_jwt(credential) => {
+                cache.validate(credential, request.now(), ask)
+            }
+            _ => ask(),
         }
+    }
+
+    fn recall(&self, unchecked: &Credential<'_>, request: &RequestView<'_>) -> Option<Verdict<C>> {
+        let cache = self.cache.as_ref()?;
+        if !may_be_a_jwt(unchecked) {
+            return None;
+        }
+        let validated = cache.recall(unchecked, request.now())?;
+        Some(Verdict::Ready(Ok(validated)))
     }
 }
 
@@ -281,7 +308,7 @@ impl From<TokenError> for Refusal {
     }
 }
 
-impl<C> Inner<C> {
+impl<C: Send + Sync + 'static> Inner<C> {
     fn parse<'t>(&self, token: &'t str) -> Result<UnverifiedToken<'t>, TokenError> {
         self.check_length(token)?;
         UnverifiedToken::parse(token)
@@ -319,16 +346,47 @@ impl<C> Inner<C> {
         }
         // From here on the issuer has said what the claims say (D13, D14).
         let expires_at = self.checks.claims(&claims, typing, now)?;
+        let token = self.revocations.as_ref().map(|_| claims.identity().owned());
         let principal = (self.read)(claims, &payload, &self.checks.layout)?;
-        for check in &self.own {
-            check(&principal).map_err(Refusal::Own)?;
+        let mut validated = Validated::new(principal);
+        if let Some(expires_at) = expires_at {
+            validated = validated.with_expiry(expires_at);
         }
-        let validated = Validated::new(principal);
-        Ok(match expires_at {
-            Some(expires_at) => validated.with_expiry(expires_at),
-            None => validated,
-        })
+        if let (Some(revocations), Some(token)) = (&self.revocations, token) {
+            validated = revocations
+                .guard(validated, token, now)
+                .map_err(Refusal::Own)?;
+        }
+        run(&self.own, validated.principal()).map_err(Refusal::Own)?;
+        if !self.own.is_empty() {
+            let principal = Arc::clone(validated.principal());
+            let own = Arc::clone(&self.own);
+            validated = validated.with_dependency(Arc::new(OwnChecks { own, principal }));
+        }
+        Ok(validated)
     }
+}
+
+/// The checks of the application, for a cache to ask again.
+struct OwnChecks<C> {
+    own: Arc<[OwnCheck<C>]>,
+    principal: Arc<C>,
+}
+
+impl<C: Send + Sync> Dependency for OwnChecks<C> {
+    fn holds(&self, _: SystemTime) -> bool {
+        run(&self.own, &self.principal).is_ok()
+    }
+}
+
+fn run<C>(checks: &[OwnCheck<C>], principal: &C) -> Result<(), Failure> {
+    checks.iter().try_for_each(|check| check(principal))
+}
+
+/// Whether it is worth while to look for it: what begins otherwise is no JWT, so it is not remembered.
+#[inline]
+pub(super) fn may_be_a_jwt(credential: &Credential<'_>) -> bool {
+    matches!(credential.token_bytes(), [b'e' | b'I' | b'C' | b'D', ..])
 }
 
 /// The claims as [`AccessToken`].
@@ -353,6 +411,7 @@ impl<C> Clone for JwtValidator<C> {
     fn clone(&self) -> Self {
         Self {
             inner: Arc::clone(&self.inner),
+            cache: self.cache.clone(),
         }
     }
 }

@@ -53,37 +53,63 @@ where
         credential: &Credential<'_>,
         request: &RequestView<'_>,
     ) -> Verdict<Self::Principal> {
-        match self.validator.validate(credential, request) {
+        self.go_on(self.validator.validate(credential, request), request)
+    }
+
+    fn recall(
+        &self,
+        unchecked: &Credential<'_>,
+        request: &RequestView<'_>,
+    ) -> Option<Verdict<Self::Principal>> {
+        let first = self.validator.recall(unchecked, request)?;
+        Some(self.go_on(first, request))
+    }
+}
+
+impl<V, F, R, M> AndThen<V, F, M>
+where
+    V: Validator,
+    F: Fn(Arc<V::Principal>) -> R + Clone + Send + Sync + 'static,
+    R: IntoVerdict<M>,
+{
+    fn go_on(
+        &self,
+        first: Verdict<V::Principal>,
+        request: &RequestView<'_>,
+    ) -> Verdict<R::Principal> {
+        match first {
             Verdict::Ready(Err(failure)) => Verdict::Ready(Err(failure)),
             // What has ended is not looked up: the layer would refuse it anyway.
             Verdict::Ready(Ok(first)) if first.is_expired(request.now()) => {
                 Verdict::Ready(Err(super::Failure::invalid(super::InvalidReason::Expired)))
             }
             Verdict::Ready(Ok(first)) => {
-                let (principal, ends) = first.into_parts();
+                let (principal, limits) = first.into_parts();
                 match (self.then)(principal).into_verdict() {
                     Verdict::Ready(second) => {
-                        Verdict::Ready(second.map(|second| second.ending_by(ends)))
+                        Verdict::Ready(second.map(|second| second.within(limits)))
                     }
-                    Verdict::Pending(second) => Verdict::pending(async move {
-                        second.await.map(|second| second.ending_by(ends))
-                    }),
+                    Verdict::Pending(second) => {
+                        Verdict::pending(
+                            async move { second.await.map(|second| second.within(limits)) },
+                        )
+                    }
                 }
             }
             Verdict::Pending(first) => {
                 let then = self.then.clone();
                 Verdict::pending(async move {
-                    let (principal, ends) = first.await?.into_parts();
+                    let (principal, limits) = first.await?.into_parts();
                     // The verdict is not `Send` while it is matched on, the future in it is.
                     let second = match then(principal).into_verdict() {
                         Verdict::Ready(second) => {
-                            return second.map(|second| second.ending_by(ends));
+                            return second.map(|second| second.within(limits));
                         }
                         Verdict::Pending(second) => second,
                     };
                     second
                         .await
-                        .map(|second: Validated<R::Principal>| second.ending_by(ends))
+                        .map(|second: Validated<R::Principal>| second.within(limits))
                 })
             }
         }

@@ -44,7 +44,26 @@ where
         credential: &Credential<'_>,
         request: &RequestView<'_>,
     ) -> Verdict<Self::Principal> {
-        match self.validator.validate(credential, request) {
+        self.limit(self.validator.validate(credential, request))
+    }
+
+    fn recall(
+        &self,
+        unchecked: &Credential<'_>,
+        request: &RequestView<'_>,
+    ) -> Option<Verdict<Self::Principal>> {
+        let verdict = self.validator.recall(unchecked, request)?;
+        Some(self.limit(verdict))
+    }
+}
+
+impl<V, F> Expiring<V, F>
+where
+    V: Validator,
+    F: Fn(&V::Principal) -> Option<SystemTime> + Clone + Send + Sync + 'static,
+{
+    fn limit(&self, verdict: Verdict<V::Principal>) -> Verdict<V::Principal> {
+        match verdict {
             Verdict::Ready(result) => {
                 Verdict::Ready(result.map(|validated| limit(validated, &self.expires_at)))
             }

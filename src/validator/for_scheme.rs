@@ -32,4 +32,16 @@ impl<V: Validator> Validator for ForScheme<V> {
             Verdict::Ready(Err(Failure::unrecognized()))
         }
     }
+
+    fn recall(
+        &self,
+        unchecked: &Credential<'_>,
+        request: &RequestView<'_>,
+    ) -> Option<Verdict<Self::Principal>> {
+        if unchecked.scheme() == self.scheme {
+            self.validator.recall(unchecked, request)
+        } else {
+            None
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Authentication: from a credential to a principal.
 
 mod and_then;
+mod dependency;
 mod expiring;
 mod failure;
 mod for_scheme;
@@ -15,6 +16,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 pub use and_then::AndThen;
+pub use dependency::Dependency;
 pub use expiring::Expiring;
 pub use failure::{Failure, FailureKind, InvalidReason};
 pub use for_scheme::ForScheme;
@@ -26,6 +28,7 @@ pub use validator_fn::{IntoVerdict, ValidatorFn, markers, validator_fn};
 
 use crate::extract::{Credential, Scheme};
 use crate::request::RequestView;
+use crate::revocation::{Revocable, RevocationCheck, TokenIdentity};
 
 /// A boxed future that owns all it needs.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -133,6 +136,22 @@ pub trait Validator: Send + Sync {
         request: &RequestView<'_>,
     ) -> Verdict<Self::Principal>;
 
+    /// What was said of exactly this credential before, if it is remembered and still stands. The layer
+    /// asks before it looks at the characters of the token, so that what is known costs no look at all.
+    ///
+    /// `None`, the default, is always right: [`validate`](Self::validate) is asked then. Only a validator
+    /// that compares the whole token with one that it has accepted before has more to say, and one that
+    /// hands a credential on to such a one. It must not say yes to what `validate` would refuse at that
+    /// moment.
+    fn recall(
+        &self,
+        unchecked: &Credential<'_>,
+        request: &RequestView<'_>,
+    ) -> Option<Verdict<Self::Principal>> {
+        let _ = (unchecked, request);
+        None
+    }
+
     /// Asks `other` where this validator does not accept.
     ///
     /// See [`Or`] for what happens when one of them cannot tell.
@@ -233,6 +252,64 @@ pub trait Validator: Send + Sync {
     {
         Expiring::new(self, expires_at)
     }
+
+    /// Asks a store of revocations about each principal: see [`revocation`](crate::revocation).
+    ///
+    /// `identify` says by what the credential of a principal may be taken back. A JWT validator has the check of
+    /// its own, which reads the claims: `JwtValidatorBuilder::revocations`.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # #[cfg(feature = "revocation")] {
+    /// use tower_bearer::revocation::{RevocationList, TokenIdentity};
+    /// use tower_bearer::{Credential, Failure, Validator, validator_fn};
+    ///
+    /// struct Session {
+    ///     id: String,
+    ///     user: String,
+    /// }
+    ///
+    /// # fn find(_: &str) -> Result<Session, Failure> { Err(Failure::unrecognized()) }
+    /// let revoked = RevocationList::new();
+    /// let validator = validator_fn(|credential: Credential<'_>| find(credential.token())).revocable(
+    ///     revoked.clone(),
+    ///     |session: &Session| TokenIdentity::new().with_session(&*session.id).with_subject(&*session.user),
+    /// );
+    /// # let _ = validator; }
+    /// ```
+    fn revocable<F>(
+        self,
+        revocations: impl Into<RevocationCheck>,
+        identify: F,
+    ) -> Revocable<Self, F>
+    where
+        Self: Sized,
+        F: Fn(&Self::Principal) -> TokenIdentity<'_> + Clone + Send + Sync + 'static,
+    {
+        Revocable::new(self, revocations.into(), identify)
+    }
+
+    /// Remembers what this validator says yes to: see [`cache`](crate::cache) for what that means, and for what it
+    /// must not be used.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use tower_bearer::cache::CacheSettings;
+    /// use tower_bearer::{Credential, Failure, Validator, validator_fn};
+    ///
+    /// let validator = validator_fn(|_: Credential<'_>| async { Ok::<_, Failure>("alice") })
+    ///     .cached(CacheSettings::new());
+    /// # let _ = validator;
+    /// ```
+    #[cfg(feature = "cache")]
+    fn cached(self, settings: crate::cache::CacheSettings) -> crate::cache::Cached<Self>
+    where
+        Self: Sized,
+    {
+        crate::cache::Cached::new(self, &settings)
+    }
 }
 
 macro_rules! forward {
@@ -247,6 +324,15 @@ macro_rules! forward {
                 request: &RequestView<'_>,
             ) -> Verdict<Self::Principal> {
                 (**self).validate(credential, request)
+            }
+
+            #[inline]
+            fn recall(
+                &self,
+                unchecked: &Credential<'_>,
+                request: &RequestView<'_>,
+            ) -> Option<Verdict<Self::Principal>> {
+                (**self).recall(unchecked, request)
             }
         }
     )*};

@@ -4,10 +4,19 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::dependency::{Dependencies, Dependency};
+
 /// A principal, and until when the credential that named it is good.
 pub struct Validated<T> {
     principal: Arc<T>,
+    limits: Limits,
+}
+
+/// When a verdict ends.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Limits {
     expires_at: Option<SystemTime>,
+    dependencies: Dependencies,
 }
 
 impl<T> Validated<T> {
@@ -21,7 +30,7 @@ impl<T> Validated<T> {
     pub fn from_shared(principal: Arc<T>) -> Self {
         Self {
             principal,
-            expires_at: None,
+            limits: Limits::default(),
         }
     }
 
@@ -29,7 +38,15 @@ impl<T> Validated<T> {
     /// 401 `invalid_token`. The layer adds no leeway; a validator that grants some adds it here.
     #[must_use]
     pub fn with_expiry(mut self, expires_at: SystemTime) -> Self {
-        self.expires_at = Some(expires_at);
+        self.limits.expires_at = Some(expires_at);
+        self
+    }
+
+    /// Adds something that a cache has to ask before it says the same again. Without a cache it has no
+    /// effect: a validator has looked before it answers.
+    #[must_use]
+    pub fn with_dependency<D: Dependency + 'static>(mut self, dependency: Arc<D>) -> Self {
+        self.limits.dependencies = self.limits.dependencies.and(dependency.into());
         self
     }
 
@@ -42,27 +59,53 @@ impl<T> Validated<T> {
     /// The moment from which the credential is refused, if it ends by itself.
     #[must_use]
     pub fn expires_at(&self) -> Option<SystemTime> {
-        self.expires_at
+        self.limits.expires_at
     }
 
     /// Whether the credential has ended at `now`. At the very moment of its expiry it has
     /// ([RFC 7519 section 4.1.4](https://www.rfc-editor.org/rfc/rfc7519#section-4.1.4)).
     #[must_use]
     pub fn is_expired(&self, now: SystemTime) -> bool {
-        self.expires_at.is_some_and(|expires_at| now >= expires_at)
+        self.expires_at()
+            .is_some_and(|expires_at| now >= expires_at)
     }
 
     /// Ends no later than `ends`.
-    pub(crate) fn ending_by(mut self, ends: Option<SystemTime>) -> Self {
-        self.expires_at = match (self.expires_at, ends) {
-            (Some(own), Some(ends)) => Some(own.min(ends)),
-            (own, ends) => own.or(ends),
+    pub(crate) fn ending_by(self, ends: Option<SystemTime>) -> Self {
+        self.within(Limits {
+            expires_at: ends,
+            dependencies: Dependencies::default(),
+        })
+    }
+
+    /// Ends no later than what it was made of.
+    pub(crate) fn within(mut self, limits: Limits) -> Self {
+        let own = self.limits;
+        self.limits = Limits {
+            expires_at: match (own.expires_at, limits.expires_at) {
+                (Some(own), Some(ends)) => Some(own.min(ends)),
+                (own, ends) => own.or(ends),
+            },
+            dependencies: own.dependencies.and(limits.dependencies),
         };
         self
     }
 
-    pub(crate) fn into_parts(self) -> (Arc<T>, Option<SystemTime>) {
-        (self.principal, self.expires_at)
+    /// Whether all that it rests on is still there.
+    #[cfg(feature = "cache")]
+    #[inline]
+    pub(crate) fn stands(&self, now: SystemTime) -> bool {
+        self.limits.dependencies.hold(now)
+    }
+
+    pub(crate) fn into_parts(self) -> (Arc<T>, Limits) {
+        (self.principal, self.limits)
+    }
+}
+
+impl Limits {
+    pub(crate) fn expires_at(&self) -> Option<SystemTime> {
+        self.expires_at
     }
 }
 
@@ -70,7 +113,7 @@ impl<T> Clone for Validated<T> {
     fn clone(&self) -> Self {
         Self {
             principal: Arc::clone(&self.principal),
-            expires_at: self.expires_at,
+            limits: self.limits.clone(),
         }
     }
 }
@@ -85,7 +128,7 @@ impl<T> fmt::Debug for Validated<T> {
     /// Without the principal, which may hold anything.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Validated")
-            .field("expires_at", &self.expires_at)
+            .field("expires_at", &self.limits.expires_at)
             .finish_non_exhaustive()
     }
 }

@@ -7,9 +7,9 @@ use super::{Inner, JwtValidator, Refusal};
 use crate::issuer::{Current, KeysFuture, Missing, RemoteKeys};
 use crate::jwt::claims::RawClaims;
 use crate::jwt::error::TokenError;
-use crate::jwt::key_set::NoKey;
+use crate::jwt::key_set::{KeySet, NoKey};
 use crate::jwt::token::UnverifiedToken;
-use crate::validator::{Failure, Verdict};
+use crate::validator::{Dependency, Failure, Validated, Verdict};
 
 impl<C: Send + Sync + 'static> JwtValidator<C> {
     pub(super) fn decide_remotely(
@@ -28,13 +28,13 @@ impl<C: Send + Sync + 'static> JwtValidator<C> {
             }
             Current::Wait(fetch) => {
                 return match plausible() {
-                    Ok(()) => self.after(fetch, None, text, now),
+                    Ok(()) => self.after(remote, fetch, None, text, now),
                     Err(error) => Verdict::Ready(Err(error.into())),
                 };
             }
         };
         let refusal = match self.inner.check(token, &keys, now) {
-            Ok(validated) => return Verdict::Ready(Ok(validated)),
+            Ok(validated) => return Verdict::Ready(Ok(resting_on(validated, remote, &keys))),
             Err(refusal) => refusal,
         };
         // E02: nobody is asked about a token that would be refused in any case.
@@ -56,7 +56,9 @@ impl<C: Send + Sync + 'static> JwtValidator<C> {
             // Otherwise a forger could make an outage of each forgery.
             Missing::Unavailable(_) if is_known => Verdict::Ready(Err(refusal.into_failure())),
             Missing::Unavailable(failure) => Verdict::Ready(Err(failure)),
-            Missing::Wait(fetch) => self.after(fetch, is_known.then_some(refusal), text, now),
+            Missing::Wait(fetch) => {
+                self.after(remote, fetch, is_known.then_some(refusal), text, now)
+            }
         }
     }
 
@@ -64,22 +66,45 @@ impl<C: Send + Sync + 'static> JwtValidator<C> {
     /// it cannot be told.
     fn after(
         &self,
+        remote: &RemoteKeys,
         fetch: KeysFuture,
         known: Option<Refusal>,
         text: &str,
         now: SystemTime,
     ) -> Verdict<C> {
         let inner = Arc::clone(&self.inner);
+        let remote = remote.clone();
         let text = zeroize::Zeroizing::new(text.to_owned());
         Verdict::pending(async move {
             let keys = fetch
                 .await
                 .map_err(|failure| known.map_or(failure, Refusal::into_failure))?;
             let token = inner.parse(&text)?;
-            inner
+            let validated = inner
                 .check(&token, &keys, now)
-                .map_err(Refusal::into_failure)
+                .map_err(Refusal::into_failure)?;
+            Ok(resting_on(validated, &remote, &keys))
         })
+    }
+}
+
+/// F05: what is remembered goes with the keys.
+fn resting_on<C>(validated: Validated<C>, remote: &RemoteKeys, keys: &KeySet) -> Validated<C> {
+    validated.with_dependency(Arc::new(SameKeys {
+        remote: remote.clone(),
+        generation: keys.generation(),
+    }))
+}
+
+/// That the keys are those with which a token was checked, and are fresh enough to be used.
+struct SameKeys {
+    remote: RemoteKeys,
+    generation: u64,
+}
+
+impl Dependency for SameKeys {
+    fn holds(&self, now: SystemTime) -> bool {
+        self.remote.still_uses(self.generation, now)
     }
 }
 

@@ -1,0 +1,225 @@
+//! What is kept of credentials, within bounds of count, bytes and time.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{OptionsBuilder, Weighter};
+
+use super::settings::CacheSettings;
+use super::token_key::{Brought, TokenHasher, TokenKey, TokenRef};
+use crate::extract::Credential;
+
+/// What an entry takes besides its token and its value: its places in the tables of the cache, and the
+/// headers of what is allocated for it.
+const OVERHEAD: usize = 256;
+/// How many seconds older than the newest request one may seem before the clock counts as set back.
+const SET_BACK: u64 = 5;
+
+/// Values by credential. Which of them goes when there are too many is decided by `quick_cache`: one that is
+/// asked for again and again stays, whatever passes through besides.
+pub(crate) struct Store<V> {
+    entries: Cache<TokenKey, Arc<Kept<V>>, Weight, Brought>,
+    hasher: TokenHasher,
+    settings: CacheSettings,
+    least_weight: usize,
+    /// An entry of an earlier epoch is gone, though it may still lie about.
+    epoch: AtomicU64,
+    /// How often a single value was removed.
+    removals: AtomicU64,
+    /// The latest time that was seen, in seconds.
+    newest: AtomicU64,
+}
+
+/// A value, and when it was found out.
+pub(crate) struct Kept<V> {
+    value: V,
+    asked: Asked,
+    until: SystemTime,
+    weight: u64,
+}
+
+/// When a value was asked for. Taken before, so that what happens meanwhile is not overlooked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    at: SystemTime,
+    epoch: u64,
+    removals: u64,
+}
+
+#[derive(Clone)]
+struct Weight;
+
+impl<V> Weighter<TokenKey, Arc<Kept<V>>> for Weight {
+    fn weight(&self, _: &TokenKey, kept: &Arc<Kept<V>>) -> u64 {
+        kept.weight
+    }
+}
+
+impl<V> Store<V> {
+    pub(crate) fn new(settings: &CacheSettings) -> Self {
+        let bytes = match settings.max_entries {
+            0 => 0,
+            _ => settings.max_bytes,
+        };
+        let options = OptionsBuilder::new()
+            .estimated_items_capacity(settings.max_entries)
+            .weight_capacity(bytes as u64)
+            .build();
+        let entries = match options {
+            Ok(options) => {
+                Cache::with_options(options, Weight, Brought, DefaultLifecycle::default())
+            }
+            // Only if one of the two were not given. It keeps nothing then.
+            Err(_) => Cache::with(0, 0, Weight, Brought, DefaultLifecycle::default()),
+        };
+        Self {
+            entries,
+            hasher: TokenHasher::new(),
+            settings: *settings,
+            // Counted so, there cannot be more of them than allowed.
+            least_weight: bytes.div_ceil(settings.max_entries.max(1)),
+            epoch: AtomicU64::new(0),
+            removals: AtomicU64::new(0),
+            newest: AtomicU64::new(0),
+        }
+    }
+
+    /// What to look for; nothing if it is too long to be here.
+    #[inline]
+    pub(crate) fn find<'t>(&self, credential: &'t Credential<'_>) -> Option<TokenRef<'t>> {
+        if credential.token_bytes().len() > self.settings.max_token_length {
+            return None;
+        }
+        Some(self.hasher.find(credential))
+    }
+
+    /// The value that is kept, if it may still be used at `now` and `stands`. Otherwise it goes.
+    #[inline]
+    pub(crate) fn get(
+        &self,
+        token: TokenRef<'_>,
+        now: SystemTime,
+        stands: impl FnOnce(&V) -> bool,
+    ) -> Option<Arc<Kept<V>>> {
+        self.notice(now);
+        let kept = self.entries.get(&token)?;
+        let is_usable = kept.asked.epoch == self.epoch.load(Ordering::Acquire)
+            && kept.asked.at <= now
+            && now < kept.until
+            && stands(&kept.value);
+        if is_usable {
+            return Some(kept);
+        }
+        self.entries
+            .remove_if(&token, |there| Arc::ptr_eq(there, &kept));
+        None
+    }
+
+    /// To be called before a value is found out.
+    pub(crate) fn asked(&self, now: SystemTime) -> Asked {
+        Asked {
+            at: now,
+            epoch: self.epoch.load(Ordering::Acquire),
+            removals: self.removals.load(Ordering::SeqCst),
+        }
+    }
+
+    /// Keeps a value that takes so many `bytes`, until its time to live is over, and no longer than until it
+    /// `ends`.
+    pub(crate) fn keep(
+        &self,
+        token: TokenRef<'_>,
+        value: V,
+        bytes: usize,
+        asked: Asked,
+        ends: Option<SystemTime>,
+    ) {
+        // A time that cannot be counted has no end that can be kept.
+        let Some(until) = asked.at.checked_add(self.settings.time_to_live) else {
+            return;
+        };
+        let until = ends.map_or(until, |ends| ends.min(until));
+        if until <= asked.at {
+            return;
+        }
+        let weight = bytes
+            .saturating_add(token.len())
+            .saturating_add(OVERHEAD)
+            .max(self.least_weight);
+        let kept = Arc::new(Kept {
+            value,
+            asked,
+            until,
+            weight: weight as u64,
+        });
+        self.entries.insert(token.to_key(), Arc::clone(&kept));
+        // Whoever removes counts first and removes then, so one of the two sees the other.
+        if self.removals.load(Ordering::SeqCst) != asked.removals {
+            self.entries
+                .remove_if(&token, |there| Arc::ptr_eq(there, &kept));
+        }
+    }
+
+    /// Removes a value, and keeps what is being found out from taking its place. Whether there was one.
+    pub(crate) fn remove(&self, credential: &Credential<'_>) -> bool {
+        self.removals.fetch_add(1, Ordering::SeqCst);
+        let token = self.hasher.find(credential);
+        self.entries.remove(&token).is_some()
+    }
+
+    /// Removes all, what is being found out included.
+    pub(crate) fn clear(&self) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+        self.entries.clear();
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// A clock that is set back would make everything live longer, so nothing survives it.
+    #[inline]
+    fn notice(&self, now: SystemTime) {
+        let now = now
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs());
+        let newest = self.newest.load(Ordering::Relaxed);
+        if now != newest {
+            self.move_on(now, newest);
+        }
+    }
+
+    /// Once a second.
+    #[cold]
+    fn move_on(&self, now: u64, newest: u64) {
+        if now > newest {
+            self.newest.fetch_max(now, Ordering::Relaxed);
+        } else if now.saturating_add(SET_BACK) < newest {
+            // Whoever comes first does it.
+            let first =
+                self.newest
+                    .compare_exchange(newest, now, Ordering::Relaxed, Ordering::Relaxed);
+            if first.is_ok() {
+                self.clear();
+            }
+        }
+    }
+}
+
+impl<V> Kept<V> {
+    pub(crate) fn value(&self) -> &V {
+        &self.value
+    }
+}
+
+impl<V> fmt::Debug for Store<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("entries", &self.len())
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}

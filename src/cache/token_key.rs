@@ -1,0 +1,207 @@
+//! What a kept verdict is found by: the whole credential.
+
+use std::collections::hash_map::RandomState;
+use std::fmt;
+use std::hash::{BuildHasher, Hash, Hasher};
+
+use foldhash::SharedSeed;
+use foldhash::quality::SeedableRandomState;
+use quick_cache::Equivalent;
+use zeroize::Zeroizing;
+
+use crate::extract::{Credential, CredentialSource, Scheme};
+
+/// A credential that is kept: all its bytes, where it stood, and their hash (F01). The bytes are wiped when it goes.
+pub(crate) struct TokenKey {
+    hash: u64,
+    place: Place,
+    token: Zeroizing<Box<[u8]>>,
+}
+
+type Place = (Scheme, CredentialSource);
+
+/// A credential that is looked for.
+#[derive(Clone, Copy)]
+pub(crate) struct TokenRef<'t> {
+    hash: u64,
+    place: Place,
+    token: &'t [u8],
+}
+
+impl TokenRef<'_> {
+    pub(crate) fn len(&self) -> usize {
+        self.token.len()
+    }
+
+    pub(crate) fn to_key(self) -> TokenKey {
+        TokenKey {
+            hash: self.hash,
+            place: self.place,
+            token: Zeroizing::new(self.token.into()),
+        }
+    }
+}
+
+impl TokenKey {
+    pub(crate) fn by_ref(&self) -> TokenRef<'_> {
+        TokenRef {
+            hash: self.hash,
+            place: self.place,
+            token: &self.token,
+        }
+    }
+}
+
+/// The bytes are looked at only if the whole hash is the same, so how long that takes tells a guesser
+/// nothing about them (J01).
+impl Equivalent<TokenKey> for TokenRef<'_> {
+    #[inline]
+    fn equivalent(&self, key: &TokenKey) -> bool {
+        self.hash == key.hash && self.place == key.place && *self.token == **key.token
+    }
+}
+
+impl PartialEq for TokenKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.by_ref().equivalent(other)
+    }
+}
+
+impl Eq for TokenKey {}
+
+impl Hash for TokenKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+impl Hash for TokenRef<'_> {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+impl fmt::Debug for TokenKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenKey([redacted])")
+    }
+}
+
+/// Hashes credentials with a secret of the process: which of them meet in a table, nobody outside can tell.
+///
+/// The hash is a fast one, since nothing rests on it but the time of a search: tokens are compared as a whole.
+pub(crate) struct TokenHasher(SeedableRandomState);
+
+impl TokenHasher {
+    pub(crate) fn new() -> Self {
+        // From the operating system, by way of the standard library.
+        let random = || RandomState::new().hash_one(0_u8);
+        static SHARED: std::sync::OnceLock<SharedSeed> = std::sync::OnceLock::new();
+        let shared = SHARED.get_or_init(|| SharedSeed::from_u64(random()));
+        Self(SeedableRandomState::with_seed(random(), shared))
+    }
+
+    #[inline]
+    pub(crate) fn find<'t>(&self, credential: &'t Credential<'_>) -> TokenRef<'t> {
+        let place = (credential.scheme(), credential.source());
+        let token = credential.token_bytes();
+        let mut hasher = self.0.build_hasher();
+        hasher.write(token);
+        hasher.write_u16(u16::from_be_bytes([place.0 as u8, place.1 as u8]));
+        TokenRef {
+            hash: hasher.finish(),
+            place,
+            token,
+        }
+    }
+}
+
+/// Takes the hash that a key brings along.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Brought;
+
+pub(crate) struct BroughtHasher(u64);
+
+impl BuildHasher for Brought {
+    type Hasher = BroughtHasher;
+
+    #[inline]
+    fn build_hasher(&self) -> BroughtHasher {
+        BroughtHasher(0)
+    }
+}
+
+impl Hasher for BroughtHasher {
+    #[inline]
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    #[inline]
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_credential_is_found_by_all_of_it_and_by_nothing_less() {
+        // F01
+        let hasher = TokenHasher::new();
+        let key = |text: &str| {
+            let credential = Credential::bearer(text).unwrap();
+            hasher.find(&credential).to_key()
+        };
+        let long = "a".repeat(2_000);
+        for token in ["a", "abc", "eyJ.eyJ.sig", &long] {
+            let credential = Credential::bearer(token).unwrap();
+            let own = key(token);
+            assert!(hasher.find(&credential).equivalent(&own));
+            // Each character counts, the length too.
+            for at in 0..token.len() {
+                let mut other = token.to_owned().into_bytes();
+                other[at] = if other[at] == b'b' { b'c' } else { b'b' };
+                let other = key(std::str::from_utf8(&other).unwrap());
+                assert!(!hasher.find(&credential).equivalent(&other), "{token} {at}");
+                assert_ne!(own.hash, other.hash);
+            }
+            assert!(own != key(&format!("{token}a")));
+            // Even if the hashes met.
+            let mut met = key(&format!("{token}a"));
+            met.hash = own.hash;
+            assert!(own != met);
+        }
+    }
+
+    #[test]
+    fn where_it_stood_counts() {
+        let hasher = TokenHasher::new();
+        let all: Vec<_> = Credential::everywhere("abc").collect();
+        for (at, one) in all.iter().enumerate() {
+            for (other_at, other) in all.iter().enumerate() {
+                let is_same = hasher.find(one).equivalent(&hasher.find(other).to_key());
+                assert_eq!(is_same, at == other_at, "{one:?} {other:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn two_tables_hash_differently_and_nothing_is_shown() {
+        // J03
+        let credential = Credential::bearer("abc").unwrap();
+        let keys = [TokenHasher::new(), TokenHasher::new()]
+            .map(|hasher| hasher.find(&credential).to_key());
+        assert_ne!(keys[0].hash, keys[1].hash);
+        assert!(!format!("{:?}", keys[0]).contains("abc"));
+    }
+}

@@ -1,0 +1,183 @@
+//! Verdicts that are used more than once.
+
+use std::fmt;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use futures_util::future::FutureExt as _;
+
+use super::pending::Pending;
+use super::settings::CacheSettings;
+use super::store::Store;
+use super::token_key::TokenRef;
+use crate::extract::Credential;
+use crate::validator::{Failure, Validated, Verdict};
+
+/// The verdicts that a validator remembers: [`Cached::cache`](super::Cached::cache),
+/// `JwtValidator::cache`. Clones share them.
+///
+/// # Example
+///
+/// ```
+/// use tower_bearer::cache::{CacheSettings, VerdictCache};
+/// use tower_bearer::{Credential, Failure, Validator, validator_fn};
+///
+/// let validator = validator_fn(|_: Credential<'_>| Ok::<_, Failure>("alice"))
+///     .cached(CacheSettings::new());
+/// let cache: VerdictCache<&str> = validator.cache().clone();
+///
+/// // The roles of everybody have changed.
+/// cache.clear();
+/// assert!(cache.is_empty());
+/// ```
+pub struct VerdictCache<T> {
+    inner: Arc<Inner<T>>,
+}
+
+struct Inner<T> {
+    store: Store<Validated<T>>,
+    pending: Arc<Pending<T>>,
+    /// What each verdict takes besides its token and what grows with it.
+    fixed_bytes: usize,
+}
+
+/// The panic of a validation that others wait for too.
+#[derive(Debug, thiserror::Error)]
+#[error("the validation panicked")]
+struct Panicked;
+
+impl<T> VerdictCache<T> {
+    pub(crate) fn new(settings: &CacheSettings) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                store: Store::new(settings),
+                pending: Arc::default(),
+                fixed_bytes: size_of::<T>()
+                    .saturating_add(size_of::<Validated<T>>())
+                    .saturating_add(settings.principal_bytes),
+            }),
+        }
+    }
+
+    /// Forgets the verdict about this token, wherever in a request it stood, one that is being found out
+    /// included. Whether there was one.
+    #[expect(clippy::must_use_candidate, reason = "called for its effect")]
+    pub fn remove(&self, token: &str) -> bool {
+        let mut removed = false;
+        for credential in Credential::everywhere(token) {
+            removed |= self.inner.store.remove(&credential);
+        }
+        removed
+    }
+
+    /// Forgets all verdicts, those that are being found out included.
+    pub fn clear(&self) {
+        self.inner.store.clear();
+    }
+
+    /// How many verdicts there are, ended ones included that nobody has asked for since.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.inner.store.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl<T: Send + Sync + 'static> VerdictCache<T> {
+    /// The verdict that is kept, if it still stands. The characters of the token need not have been checked:
+    /// those of a kept one have.
+    #[inline]
+    pub(crate) fn recall(
+        &self,
+        credential: &Credential<'_>,
+        now: SystemTime,
+    ) -> Option<Validated<T>> {
+        let token = self.inner.store.find(credential)?;
+        self.inner.recall(token, now)
+    }
+
+    /// The verdict that is kept, or that of `ask`.
+    pub(crate) fn validate(
+        &self,
+        credential: &Credential<'_>,
+        now: SystemTime,
+        ask: impl FnOnce() -> Verdict<T>,
+    ) -> Verdict<T> {
+        let inner = &self.inner;
+        let Some(token) = inner.store.find(credential) else {
+            return ask();
+        };
+        if let Some(validated) = inner.recall(token, now) {
+            return Verdict::Ready(Ok(validated));
+        }
+        if let Some(outcome) = inner.pending.join(token) {
+            return Verdict::Pending(Box::pin(outcome));
+        }
+        let asked = inner.store.asked(now);
+        match ask() {
+            Verdict::Ready(result) => {
+                if let Ok(validated) = &result {
+                    inner.keep(token, validated, asked);
+                }
+                Verdict::Ready(result)
+            }
+            Verdict::Pending(future) => {
+                let inner = Arc::clone(inner);
+                let key = token.to_key();
+                let work = async move {
+                    let result = AssertUnwindSafe(future)
+                        .catch_unwind()
+                        .await
+                        .unwrap_or_else(|_| Err(Failure::unavailable(Panicked)));
+                    // F08: here it has come to its end.
+                    if let Ok(validated) = &result {
+                        inner.keep(key.by_ref(), validated, asked);
+                    }
+                    result
+                };
+                let outcome = self.inner.pending.join_or_start(token, Box::pin(work));
+                Verdict::Pending(Box::pin(outcome))
+            }
+        }
+    }
+}
+
+impl<T> Inner<T> {
+    #[inline]
+    fn recall(&self, token: TokenRef<'_>, now: SystemTime) -> Option<Validated<T>> {
+        let kept = self
+            .store
+            .get(token, now, |validated| validated.stands(now))?;
+        Some(kept.value().clone())
+    }
+
+    fn keep(&self, token: TokenRef<'_>, validated: &Validated<T>, asked: super::store::Asked) {
+        // What a principal takes is not known. One that was read from its token is about as long.
+        let bytes = token.len().saturating_add(self.fixed_bytes);
+        let ends = validated.expires_at();
+        self.store
+            .keep(token, validated.clone(), bytes, asked, ends);
+    }
+}
+
+impl<T> Clone for VerdictCache<T> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+        }
+    }
+}
+
+impl<T> fmt::Debug for VerdictCache<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerdictCache")
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,353 @@
+//! What has been taken back, in the memory of this process.
+
+use std::collections::hash_map::RandomState;
+use std::error::Error;
+use std::fmt;
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use papaya::HashMap;
+
+use super::{Revocations, TokenIdentity};
+use crate::clock::{Clock, SystemClock};
+
+/// How many entries there may be unless told otherwise.
+const DEFAULT_LIMIT: usize = 1_000_000;
+/// The most that a validator accepts a token after its end: entries live that much longer.
+const GRACE: Duration = Duration::from_secs(300);
+/// So many entries are not worth looking through for old ones.
+const FEW: usize = 1_024;
+
+/// What has been taken back, in the memory of this process. It is gone when the process ends. Clones are cheap
+/// and share it.
+///
+/// Reading takes no lock. An entry is a digest of 128 bits made with a secret of the process, no name. It goes
+/// some time after the moment for which it was asked for: look at how long tokens are issued for.
+///
+/// # Example
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use tower_bearer::revocation::{RevocationList, Revocations, TokenIdentity};
+///
+/// let revoked = RevocationList::new();
+/// let now = SystemTime::now();
+/// revoked.revoke_token(Some("https://login.example.com/"), "6f5b3c", now + Duration::from_secs(900))?;
+///
+/// let token = TokenIdentity::new()
+///     .with_issuer("https://login.example.com/")
+///     .with_token_id("6f5b3c");
+/// assert!(revoked.is_revoked(&token, now).unwrap());
+/// # Ok::<_, tower_bearer::revocation::RevocationListFull>(())
+/// ```
+#[derive(Clone)]
+pub struct RevocationList {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    entries: HashMap<Digest, Entry, Brought>,
+    /// How many there are of each kind, so that nobody looks for what is not there.
+    counts: [AtomicUsize; 4],
+    epoch: AtomicU64,
+    secrets: [RandomState; 2],
+    clock: Box<dyn Clock>,
+    limit: usize,
+    /// Held by whoever adds an entry; never by a request.
+    writer: Mutex<Writer>,
+}
+
+struct Writer {
+    /// With so many entries it is time to look for old ones.
+    sweep_at: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Token,
+    Session,
+    Subject,
+    Issuer,
+}
+
+/// Which token, session and so on, without saying so.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Digest(u64, u64);
+
+#[derive(Clone, Copy)]
+struct Entry {
+    kind: Kind,
+    /// What was issued up to this second.
+    issued_until: u64,
+    /// When the entry may go, in seconds.
+    until: u64,
+}
+
+/// There are as many entries as allowed, and none of them may go yet.
+///
+/// What was to be taken back has **not** been.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the revocation list is full: {limit} entries; raise its limit, or issue tokens for a shorter time"
+)]
+pub struct RevocationListFull {
+    limit: usize,
+}
+
+impl Default for RevocationList {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl RevocationList {
+    /// An empty list for at most 1,000,000 entries.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_limit(DEFAULT_LIMIT)
+    }
+
+    /// An empty list for at most `limit` entries.
+    #[must_use]
+    pub fn with_limit(limit: usize) -> Self {
+        Self::with_clock(limit, SystemClock)
+    }
+
+    /// An empty list for at most `limit` entries, whose old ones go by `clock`.
+    #[must_use]
+    pub fn with_clock(limit: usize, clock: impl Clock + 'static) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                entries: HashMap::with_hasher(Brought),
+                counts: Default::default(),
+                epoch: AtomicU64::new(0),
+                secrets: [RandomState::new(), RandomState::new()],
+                clock: Box::new(clock),
+                limit,
+                writer: Mutex::new(Writer { sweep_at: FEW }),
+            }),
+        }
+    }
+
+    /// Takes back the token with this `jti`, which expires at `until`.
+    ///
+    /// # Errors
+    ///
+    /// [`RevocationListFull`].
+    pub fn revoke_token(
+        &self,
+        issuer: Option<&str>,
+        token_id: &str,
+        until: SystemTime,
+    ) -> Result<(), RevocationListFull> {
+        self.revoke(Kind::Token, issuer, token_id, u64::MAX, until)
+    }
+
+    /// Takes back all tokens with this `sid`. The last of them expires at `until`.
+    ///
+    /// # Errors
+    ///
+    /// [`RevocationListFull`].
+    pub fn revoke_session(
+        &self,
+        issuer: Option<&str>,
+        session: &str,
+        until: SystemTime,
+    ) -> Result<(), RevocationListFull> {
+        self.revoke(Kind::Session, issuer, session, u64::MAX, until)
+    }
+
+    /// Takes back all tokens with this `sub` that were issued up to the second of `issued_until`. The last of them
+    /// expires at `until`.
+    ///
+    /// # Errors
+    ///
+    /// [`RevocationListFull`].
+    pub fn revoke_subject(
+        &self,
+        issuer: Option<&str>,
+        subject: &str,
+        issued_until: SystemTime,
+        until: SystemTime,
+    ) -> Result<(), RevocationListFull> {
+        self.revoke(Kind::Subject, issuer, subject, seconds(issued_until), until)
+    }
+
+    /// Takes back all tokens of this issuer that were issued up to the second of `issued_until`. The last of them
+    /// expires at `until`.
+    ///
+    /// # Errors
+    ///
+    /// [`RevocationListFull`].
+    pub fn revoke_issuer(
+        &self,
+        issuer: Option<&str>,
+        issued_until: SystemTime,
+        until: SystemTime,
+    ) -> Result<(), RevocationListFull> {
+        self.revoke(Kind::Issuer, issuer, "", seconds(issued_until), until)
+    }
+
+    /// How many entries there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.inner.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn revoke(
+        &self,
+        kind: Kind,
+        issuer: Option<&str>,
+        name: &str,
+        issued_until: u64,
+        until: SystemTime,
+    ) -> Result<(), RevocationListFull> {
+        let inner = &*self.inner;
+        let digest = inner.digest(kind, issuer, name);
+        let mut entry = Entry {
+            kind,
+            issued_until,
+            until: seconds(until).saturating_add(GRACE.as_secs()),
+        };
+        let writer = inner.writer.lock();
+        let mut writer = writer.unwrap_or_else(PoisonError::into_inner);
+        let entries = inner.entries.pin();
+        match entries.get(&digest) {
+            // What was taken back stays so.
+            Some(known) => {
+                entry.issued_until = entry.issued_until.max(known.issued_until);
+                entry.until = entry.until.max(known.until);
+            }
+            None => {
+                if inner.len() >= writer.sweep_at.min(inner.limit) {
+                    inner.sweep();
+                    writer.sweep_at = inner.len().saturating_mul(2).max(FEW);
+                }
+                if inner.len() >= inner.limit {
+                    return Err(RevocationListFull { limit: inner.limit });
+                }
+                inner.counts[kind as usize].fetch_add(1, Ordering::Release);
+            }
+        }
+        entries.insert(digest, entry);
+        inner.epoch.fetch_add(1, Ordering::Release);
+        Ok(())
+    }
+}
+
+impl Inner {
+    fn len(&self) -> usize {
+        let count = |count: &AtomicUsize| count.load(Ordering::Acquire);
+        self.counts.iter().map(count).sum()
+    }
+
+    /// Removes what concerns no token any more.
+    fn sweep(&self) {
+        let now = seconds(self.clock.now());
+        self.entries.pin().retain(|_, entry| {
+            let stays = entry.until > now;
+            if !stays {
+                self.counts[entry.kind as usize].fetch_sub(1, Ordering::Release);
+            }
+            stays
+        });
+    }
+
+    fn digest(&self, kind: Kind, issuer: Option<&str>, name: &str) -> Digest {
+        let [first, second] = &self.secrets;
+        let what = (kind as u8, issuer, name);
+        Digest(first.hash_one(what), second.hash_one(what))
+    }
+
+    fn find(&self, kind: Kind, issuer: Option<&str>, name: Option<&str>) -> Option<Entry> {
+        if self.counts[kind as usize].load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        let digest = self.digest(kind, issuer, name?);
+        self.entries.pin().get(&digest).copied()
+    }
+}
+
+impl Revocations for RevocationList {
+    fn is_revoked(
+        &self,
+        token: &TokenIdentity<'_>,
+        _: SystemTime,
+    ) -> Result<bool, Box<dyn Error + Send + Sync>> {
+        let names = [
+            (Kind::Token, token.token_id()),
+            (Kind::Session, token.session()),
+            (Kind::Subject, token.subject()),
+            (Kind::Issuer, Some("")),
+        ];
+        // K06
+        let issued = token.issued_at().map_or(0, seconds);
+        Ok(names.into_iter().any(|(kind, name)| {
+            self.inner
+                .find(kind, token.issuer(), name)
+                .is_some_and(|entry| issued <= entry.issued_until)
+        }))
+    }
+
+    fn epoch(&self) -> Option<u64> {
+        Some(self.inner.epoch.load(Ordering::Acquire))
+    }
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+impl Hash for Digest {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0);
+    }
+}
+
+/// Takes the digest for the hash, which it is.
+#[derive(Clone, Copy, Default)]
+struct Brought;
+
+struct BroughtHasher(u64);
+
+impl BuildHasher for Brought {
+    type Hasher = BroughtHasher;
+
+    fn build_hasher(&self) -> BroughtHasher {
+        BroughtHasher(0)
+    }
+}
+
+impl Hasher for BroughtHasher {
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Debug for RevocationList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RevocationList")
+            .field("len", &self.len())
+            .field("limit", &self.inner.limit)
+            .finish()
+    }
+}

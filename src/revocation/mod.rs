@@ -1,0 +1,121 @@
+//! Taking back what was issued: tokens, sessions, all that a user holds.
+//!
+//! A signed token is good until it expires, whatever happens to its user. Where that is too long, a store of
+//! [`Revocations`] is asked with each request, whether the rest of the verdict is remembered or not:
+//!
+//! ```
+//! # #[cfg(all(feature = "jwt", feature = "revocation"))]
+//! # fn build(keys: tower_bearer::jwt::KeySet) -> Result<(), Box<dyn std::error::Error>> {
+//! use std::time::{Duration, SystemTime};
+//! use tower_bearer::jwt::JwtValidator;
+//! use tower_bearer::revocation::RevocationList;
+//!
+//! let revoked = RevocationList::new();
+//! let validator = JwtValidator::builder(keys)
+//!     .issuer("https://login.example.com/")
+//!     .audience("https://api.example.com")
+//!     .revocations(revoked.clone())
+//!     .build()?;
+//!
+//! // At logout. Tokens are issued for an hour here, so the entry may go then.
+//! let until = SystemTime::now() + Duration::from_secs(3_600);
+//! revoked.revoke_session(Some("https://login.example.com/"), "08a5019c", until)?;
+//! # let _ = validator; Ok(()) }
+//! ```
+//!
+//! A validator of another kind gets the check with [`Validator::revocable`](crate::Validator::revocable).
+//!
+//! # What can be taken back
+//!
+//! | what | how a token says that it belongs to it |
+//! |---|---|
+//! | a token | `jti` |
+//! | a session | `sid` |
+//! | all that was issued to a subject up to a moment | `sub` and `iat` |
+//! | all that an issuer issued up to a moment | `iat` |
+//!
+//! Each goes with `iss`. A token without `iat` counts as issued before any moment. A moment counts with its whole
+//! second, because `iat` mostly has no fraction: who logs in again within the second of a logout does so once
+//! more.
+//!
+//! # When the store cannot tell
+//!
+//! The request is refused with 503, unless
+//! [`insecure_allow_in_outage`](RevocationCheck::insecure_allow_in_outage) sets a time for which it is not.
+
+mod check;
+mod identity;
+#[cfg(feature = "revocation")]
+mod list;
+mod revocable;
+
+use std::error::Error;
+use std::time::SystemTime;
+
+pub use check::RevocationCheck;
+pub use identity::TokenIdentity;
+#[cfg(feature = "revocation")]
+pub use list::{RevocationList, RevocationListFull};
+pub use revocable::Revocable;
+
+/// A store of what has been taken back.
+///
+/// It is asked within a request, so it answers from memory: a store that several machines share keeps a copy
+/// here, follows its changes, and says that it cannot tell once it has lost touch. To ask over the network with each
+/// request, use [`Validator::and_then`](crate::Validator::and_then) instead, which may wait.
+///
+/// # Example
+///
+/// ```
+/// use std::collections::HashSet;
+/// use std::error::Error;
+/// use std::sync::RwLock;
+/// use std::time::SystemTime;
+/// use tower_bearer::revocation::{Revocations, TokenIdentity};
+///
+/// struct Banned(RwLock<HashSet<String>>);
+///
+/// impl Revocations for Banned {
+///     fn is_revoked(
+///         &self,
+///         token: &TokenIdentity<'_>,
+///         _: SystemTime,
+///     ) -> Result<bool, Box<dyn Error + Send + Sync>> {
+///         let banned = self.0.read().map_err(|error| error.to_string())?;
+///         Ok(token.subject().is_some_and(|subject| banned.contains(subject)))
+///     }
+/// }
+/// ```
+pub trait Revocations: Send + Sync {
+    /// Whether the token has been taken back by `now`.
+    ///
+    /// # Errors
+    ///
+    /// Anything, if that cannot be told.
+    fn is_revoked(
+        &self,
+        token: &TokenIdentity<'_>,
+        now: SystemTime,
+    ) -> Result<bool, Box<dyn Error + Send + Sync>>;
+
+    /// A number that is another one after anything has been taken back, so that a verdict that is remembered
+    /// need not be checked again while it stays. The change comes first, the new number after it. `None`, the
+    /// default, if there is no such number, or the store cannot vouch for it at this moment.
+    fn epoch(&self) -> Option<u64> {
+        None
+    }
+}
+
+impl<R: Revocations + ?Sized> Revocations for std::sync::Arc<R> {
+    fn is_revoked(
+        &self,
+        token: &TokenIdentity<'_>,
+        now: SystemTime,
+    ) -> Result<bool, Box<dyn Error + Send + Sync>> {
+        (**self).is_revoked(token, now)
+    }
+
+    fn epoch(&self) -> Option<u64> {
+        (**self).epoch()
+    }
+}
