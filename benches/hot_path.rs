@@ -1,25 +1,29 @@
 //! What a request costs: the bare service, tower-http's layer for one static token, and ours.
 //!
-//! Run with `cargo bench --features axum --bench hot_path`. All figures are of one run; the ratios to
+//! Run with `cargo bench --features aws_lc_rs,axum --bench hot_path`. All figures are of one run; the ratios to
 //! `bare` are what README.md quotes. Each iteration makes its request anew, outside of the measured
 //! time.
 
 #[path = "support/mod.rs"]
 mod support;
+#[path = "../tests/support/tokens.rs"]
+mod tokens;
 
 use std::hint::black_box;
 
 use axum::Router;
 use axum::routing::get;
 use criterion::{Criterion, criterion_group, criterion_main};
-use http::{Extensions, Method, Request, StatusCode};
-use support::{BATCH, Body, TOKEN, User, bare, call, request};
+use http::{Extensions, Request, StatusCode};
+use serde_json::json;
+use support::{BATCH, Body, TOKEN, User, bare, call, request, ten_rules};
+use tokens::{AUDIENCE, ISSUER, Signer, claims, public_pem, with};
 use tower::{Layer, Service};
-use tower_bearer::policy::{Policies, public, scope};
+use tower_bearer::jwt::{JwtValidator, PublicKey};
+use tower_bearer::policy::Policies;
 use tower_bearer::{BearerAuthLayer, OpaqueTokens, TokenDigest};
 use tower_http::validate_request::ValidateRequestHeaderLayer;
 
-/// Ten rules, one of them public.
 fn layer() -> BearerAuthLayer<OpaqueTokens<User>, Policies<User>> {
     let tokens = OpaqueTokens::new();
     tokens.insert(TOKEN, User).unwrap();
@@ -28,17 +32,20 @@ fn layer() -> BearerAuthLayer<OpaqueTokens<User>, Policies<User>> {
             .insert(&format!("another-token-{other}"), User)
             .unwrap();
     }
-    let mut policies = Policies::builder()
-        .at("/health", public())
-        .under("/orders", scope("orders:read"))
-        .under(
-            "/orders",
-            scope("orders:write").on([Method::POST, Method::DELETE]),
-        );
-    for other in 3..10 {
-        policies = policies.under(&format!("/other/{other}"), scope("other"));
-    }
-    BearerAuthLayer::new(tokens).with_policy(policies.build().unwrap())
+    BearerAuthLayer::new(tokens).with_policy(ten_rules())
+}
+
+/// A token that is good for decades, and who remembers it.
+fn remembered() -> (String, JwtValidator) {
+    let signer = Signer::new("RS256").kid("2026-11");
+    let times = json!({"iat": 1_700_000_000, "exp": 4_000_000_000_u64});
+    let key = PublicKey::from_pem(public_pem("rsa")).unwrap();
+    let validator = JwtValidator::builder(key)
+        .issuer(ISSUER)
+        .audience(AUDIENCE)
+        .build()
+        .unwrap();
+    (signer.token(&with(claims(), times)), validator)
 }
 
 fn measure<S>(
@@ -100,6 +107,16 @@ fn hot_path(c: &mut Criterion) {
         service(),
         StatusCode::OK,
         || order(Some(&bearer)),
+    );
+    let (jwt, validator) = remembered();
+    let jwt = format!("Bearer {jwt}");
+    let remembering = BearerAuthLayer::new(validator).with_policy(ten_rules());
+    measure(
+        &mut group,
+        "JWT remembered",
+        remembering.layer(bare()),
+        StatusCode::OK,
+        || order(Some(&jwt)),
     );
     measure(
         &mut group,

@@ -138,6 +138,7 @@ fn jwt(c: &mut Criterion) {
         let validator = JwtValidator::builder(source(alg, "2026-11"))
             .issuer(ISSUER)
             .audience(AUDIENCE)
+            .without_cache()
             .build()
             .unwrap();
         let validate = |credential: &Credential<'_>| {

@@ -1,7 +1,7 @@
 //! What validators and policies see of a request: everything but its body.
 
+use std::cell::Cell;
 use std::fmt;
-use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use http::{Extensions, HeaderMap, Method, Request, Uri};
@@ -19,7 +19,10 @@ pub struct RequestView<'a> {
     headers: &'a HeaderMap,
     extensions: &'a Extensions,
     clock: &'a dyn Clock,
-    now: OnceLock<SystemTime>,
+    now: Cell<Option<SystemTime>>,
+    /// Whether rules are matched against axum's `OriginalUri`, once that has been looked at.
+    #[cfg(feature = "axum")]
+    original: Cell<Option<bool>>,
 }
 
 impl<'a> RequestView<'a> {
@@ -52,12 +55,15 @@ impl<'a> RequestView<'a> {
             headers: request.headers(),
             extensions: request.extensions(),
             clock,
-            now: OnceLock::new(),
+            now: Cell::new(None),
+            #[cfg(feature = "axum")]
+            original: Cell::new(None),
         }
     }
 
     /// The method of the request.
     #[must_use]
+    #[inline]
     pub fn method(&self) -> &'a Method {
         self.method
     }
@@ -65,6 +71,7 @@ impl<'a> RequestView<'a> {
     /// The URI as the layer sees it. Inside `Router::nest` of axum that is the stripped one;
     /// rules are matched against [`path`](Self::path).
     #[must_use]
+    #[inline]
     pub fn uri(&self) -> &'a Uri {
         self.uri
     }
@@ -75,36 +82,52 @@ impl<'a> RequestView<'a> {
     /// the full path: that of axum's `OriginalUri`, if what is left in the URI is its end. A URI that
     /// something else has rewritten is taken as it is.
     #[must_use]
+    #[inline]
     pub fn path(&self) -> &'a str {
         let path = self.uri.path();
         #[cfg(feature = "axum")]
-        if let Some(original) = self.extensions.get::<axum::extract::OriginalUri>() {
-            let original = original.0.path();
-            // `nest("/api", ..)` leaves `/x` of `/api/x`, and `/` of `/api`. axum sets the extension
-            // once for a request and does not know of a rewrite or of a second dispatch.
-            if original.ends_with(path) || path == "/" {
-                return original;
-            }
+        if self.original.get() != Some(false) {
+            return self.full_path(path);
         }
         path
     }
 
+    #[cfg(feature = "axum")]
+    fn full_path(&self, path: &'a str) -> &'a str {
+        let original = self.extensions.get::<axum::extract::OriginalUri>();
+        // `nest("/api", ..)` leaves `/x` of `/api/x`, and `/` of `/api`. axum sets the extension
+        // once for a request and does not know of a rewrite or of a second dispatch.
+        let original = original
+            .map(|original| original.0.path())
+            .filter(|original| original.ends_with(path) || path == "/");
+        self.original.set(Some(original.is_some()));
+        original.unwrap_or(path)
+    }
+
     /// The header fields of the request, the credential among them.
     #[must_use]
+    #[inline]
     pub fn headers(&self) -> &'a HeaderMap {
         self.headers
     }
 
     /// The extensions that outer layers have put into the request.
     #[must_use]
+    #[inline]
     pub fn extensions(&self) -> &'a Extensions {
         self.extensions
     }
 
     /// The time of the layer's clock. Read at most once a request, and only if asked for.
     #[must_use]
+    #[inline]
     pub fn now(&self) -> SystemTime {
-        *self.now.get_or_init(|| self.clock.now())
+        if let Some(now) = self.now.get() {
+            return now;
+        }
+        let now = self.clock.now();
+        self.now.set(Some(now));
+        now
     }
 }
 

@@ -7,10 +7,10 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use criterion::BatchSize;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body_util::Full;
 use tower::Service;
-use tower_bearer::policy::{Claims, scope_list_contains};
+use tower_bearer::policy::{Claims, Policies, public, scope, scope_list_contains};
 
 pub(crate) type Body = Full<Bytes>;
 
@@ -67,4 +67,20 @@ where
         Poll::Ready(response) => response.unwrap(),
         Poll::Pending => unreachable!("nothing in this benchmark waits"),
     }
+}
+
+/// Ten rules, one of them public; three of them mean a path below `/orders`.
+#[allow(dead_code, reason = "not every benchmark has rules")]
+pub(crate) fn ten_rules<T: Claims + ?Sized + 'static>() -> Policies<T> {
+    let mut policies = Policies::builder()
+        .at("/health", public())
+        .under("/orders", scope("orders:read"))
+        .under(
+            "/orders",
+            scope("orders:write").on([Method::POST, Method::DELETE]),
+        );
+    for other in 3..10 {
+        policies = policies.under(&format!("/other/{other}"), scope("other"));
+    }
+    policies.build().unwrap()
 }

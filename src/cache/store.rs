@@ -1,7 +1,6 @@
 //! What is kept of credentials, within bounds of count, bytes and time.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
@@ -21,7 +20,7 @@ const SET_BACK: u64 = 5;
 /// Values by credential. Which of them goes when there are too many is decided by `quick_cache`: one that is
 /// asked for again and again stays, whatever passes through besides.
 pub(crate) struct Store<V> {
-    entries: Cache<TokenKey, Arc<Kept<V>>, Weight, Brought>,
+    entries: Cache<TokenKey, Kept<V>, Weight, Brought>,
     hasher: TokenHasher,
     settings: CacheSettings,
     least_weight: usize,
@@ -31,14 +30,19 @@ pub(crate) struct Store<V> {
     removals: AtomicU64,
     /// The latest time that was seen, in seconds.
     newest: AtomicU64,
+    /// The number of the next entry.
+    next: AtomicU64,
 }
 
 /// A value, and when it was found out.
-pub(crate) struct Kept<V> {
+#[derive(Clone)]
+struct Kept<V> {
     value: V,
     asked: Asked,
     until: SystemTime,
     weight: u64,
+    /// Tells it from another one about the same token.
+    number: u64,
 }
 
 /// When a value was asked for. Taken before, so that what happens meanwhile is not overlooked.
@@ -52,13 +56,13 @@ pub(crate) struct Asked {
 #[derive(Clone)]
 struct Weight;
 
-impl<V> Weighter<TokenKey, Arc<Kept<V>>> for Weight {
-    fn weight(&self, _: &TokenKey, kept: &Arc<Kept<V>>) -> u64 {
+impl<V> Weighter<TokenKey, Kept<V>> for Weight {
+    fn weight(&self, _: &TokenKey, kept: &Kept<V>) -> u64 {
         kept.weight
     }
 }
 
-impl<V> Store<V> {
+impl<V: Clone> Store<V> {
     pub(crate) fn new(settings: &CacheSettings) -> Self {
         let bytes = match settings.max_entries {
             0 => 0,
@@ -84,6 +88,7 @@ impl<V> Store<V> {
             epoch: AtomicU64::new(0),
             removals: AtomicU64::new(0),
             newest: AtomicU64::new(0),
+            next: AtomicU64::new(0),
         }
     }
 
@@ -103,7 +108,7 @@ impl<V> Store<V> {
         token: TokenRef<'_>,
         now: SystemTime,
         stands: impl FnOnce(&V) -> bool,
-    ) -> Option<Arc<Kept<V>>> {
+    ) -> Option<V> {
         self.notice(now);
         let kept = self.entries.get(&token)?;
         let is_usable = kept.asked.epoch == self.epoch.load(Ordering::Acquire)
@@ -111,11 +116,16 @@ impl<V> Store<V> {
             && now < kept.until
             && stands(&kept.value);
         if is_usable {
-            return Some(kept);
+            return Some(kept.value);
         }
-        self.entries
-            .remove_if(&token, |there| Arc::ptr_eq(there, &kept));
+        self.remove_kept(&token, kept.number);
         None
+    }
+
+    #[cold]
+    fn remove_kept(&self, token: &TokenRef<'_>, number: u64) {
+        self.entries
+            .remove_if(token, |there| there.number == number);
     }
 
     /// To be called before a value is found out.
@@ -149,17 +159,18 @@ impl<V> Store<V> {
             .saturating_add(token.len())
             .saturating_add(OVERHEAD)
             .max(self.least_weight);
-        let kept = Arc::new(Kept {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let kept = Kept {
             value,
             asked,
             until,
             weight: weight as u64,
-        });
-        self.entries.insert(token.to_key(), Arc::clone(&kept));
+            number,
+        };
+        self.entries.insert(token.to_key(), kept);
         // Whoever removes counts first and removes then, so one of the two sees the other.
         if self.removals.load(Ordering::SeqCst) != asked.removals {
-            self.entries
-                .remove_if(&token, |there| Arc::ptr_eq(there, &kept));
+            self.remove_kept(&token, number);
         }
     }
 
@@ -209,13 +220,7 @@ impl<V> Store<V> {
     }
 }
 
-impl<V> Kept<V> {
-    pub(crate) fn value(&self) -> &V {
-        &self.value
-    }
-}
-
-impl<V> fmt::Debug for Store<V> {
+impl<V: Clone> fmt::Debug for Store<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Store")
             .field("entries", &self.len())

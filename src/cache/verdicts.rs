@@ -151,10 +151,8 @@ impl<T: Send + Sync + 'static> VerdictCache<T> {
 impl<T> Inner<T> {
     #[inline]
     fn recall(&self, token: TokenRef<'_>, now: SystemTime) -> Option<Validated<T>> {
-        let kept = self
-            .store
-            .get(token, now, |validated| validated.stands(now))?;
-        Some(kept.value().clone())
+        self.store
+            .get(token, now, |validated| validated.stands(now))
     }
 
     fn keep(&self, token: TokenRef<'_>, validated: &Validated<T>, asked: super::store::Asked) {

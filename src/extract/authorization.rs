@@ -41,27 +41,29 @@ pub(super) fn find<'a>(
     offered: impl Fn(Scheme) -> bool,
     max_length: usize,
 ) -> Result<Option<Credential<'a>>, ExtractError> {
-    let mut fields = headers.get_all(AUTHORIZATION).iter();
-    let Some(value) = fields.next() else {
+    let Some(value) = headers.get(AUTHORIZATION) else {
         return Ok(None);
     };
     // A singleton field (RFC 9110 section 11.6.2): which of two lines a proxy or a service behind
-    // us would take is anybody's guess.
-    if fields.next().is_some() {
+    // us would take is anybody's guess. With as many names as fields, each stands once.
+    if headers.len() != headers.keys_len() && headers.get_all(AUTHORIZATION).iter().nth(1).is_some()
+    {
         return Err(ExtractError::Multiple);
     }
     let bytes = value.as_bytes();
     if bytes.len() > max_length {
         return Err(ExtractError::TooLong);
     }
-    let scheme_end = bytes
-        .iter()
-        .position(|byte| matches!(byte, b' ' | b'\t'))
-        .unwrap_or(bytes.len());
-    let scheme = match parse_scheme(&bytes[..scheme_end]) {
-        Some(scheme) if offered(scheme) => scheme,
-        _ if bytes.is_ascii() => return Ok(None),
-        _ => return Err(ExtractError::Malformed),
+    let (scheme, scheme_end) = match bytes {
+        // As nearly everybody writes it.
+        [b'B', b'e', b'a', b'r', b'e', b'r', b' ', ..] => (Some(Scheme::Bearer), 6),
+        _ => read_scheme(bytes),
+    };
+    let Some(scheme) = scheme.filter(|scheme| offered(*scheme)) else {
+        return match bytes.is_ascii() {
+            true => Ok(None),
+            false => Err(ExtractError::Malformed),
+        };
     };
     // 1*SP, then one token68 up to the end of the line.
     let spaces = bytes[scheme_end..]
@@ -80,15 +82,20 @@ pub(super) fn find<'a>(
     )))
 }
 
-/// RFC 9110 section 11.1: a scheme is compared without regard to case.
-fn parse_scheme(bytes: &[u8]) -> Option<Scheme> {
-    if bytes.eq_ignore_ascii_case(b"bearer") {
+/// The scheme, and where it ends. RFC 9110 section 11.1: it is compared without regard to case.
+fn read_scheme(bytes: &[u8]) -> (Option<Scheme>, usize) {
+    let end = bytes
+        .iter()
+        .position(|byte| matches!(byte, b' ' | b'\t'))
+        .unwrap_or(bytes.len());
+    let scheme = if bytes[..end].eq_ignore_ascii_case(b"bearer") {
         Some(Scheme::Bearer)
-    } else if bytes.eq_ignore_ascii_case(b"basic") {
+    } else if bytes[..end].eq_ignore_ascii_case(b"basic") {
         Some(Scheme::Basic)
     } else {
         None
-    }
+    };
+    (scheme, end)
 }
 
 #[cfg(test)]

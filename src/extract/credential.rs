@@ -125,12 +125,14 @@ impl<'a> Credential<'a> {
 
     /// The scheme under which it was presented.
     #[must_use]
+    #[inline]
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }
 
     /// Where in the request it was found.
     #[must_use]
+    #[inline]
     pub fn source(&self) -> CredentialSource {
         self.source
     }
@@ -149,6 +151,7 @@ impl<'a> Credential<'a> {
 
     /// The bytes of [`token`](Self::token).
     #[must_use]
+    #[inline]
     pub fn token_bytes(&self) -> &[u8] {
         let bytes = match &self.value {
             Value::Borrowed(value) => value.as_bytes(),

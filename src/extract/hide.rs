@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderName};
 
 /// Marks a field that stands once as sensitive, or removes it.
+#[inline]
 pub(super) fn hide_field(headers: &mut HeaderMap, name: &HeaderName, remove: bool) {
     if remove {
         headers.remove(name);

@@ -8,6 +8,25 @@ use http::Method;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MethodSet {
     named: Vec<Method>,
+    /// The bits of those that have one.
+    bits: u16,
+}
+
+/// The methods that everybody knows, as bits; 0 for another one.
+#[inline]
+fn bit(method: &Method) -> u16 {
+    match *method {
+        Method::GET => 1,
+        Method::POST => 1 << 1,
+        Method::PUT => 1 << 2,
+        Method::DELETE => 1 << 3,
+        Method::PATCH => 1 << 4,
+        Method::OPTIONS => 1 << 5,
+        Method::TRACE => 1 << 6,
+        Method::HEAD => 1 << 7,
+        Method::CONNECT => 1 << 8,
+        _ => 0,
+    }
 }
 
 impl MethodSet {
@@ -18,7 +37,8 @@ impl MethodSet {
                 named.push(method);
             }
         }
-        Self { named }
+        let bits = named.iter().fold(0, |bits, method| bits | bit(method));
+        Self { named, bits }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -34,20 +54,12 @@ impl MethodSet {
     /// ([RFC 8441](https://www.rfc-editor.org/rfc/rfc8441#section-4)).
     #[inline]
     pub(super) fn applies(&self, method: &Method, opening: bool) -> bool {
-        if self.named.contains(method) {
-            return true;
-        }
-        match *method {
-            Method::HEAD | Method::CONNECT => self.named.contains(&Method::GET),
-            Method::GET
-            | Method::POST
-            | Method::PUT
-            | Method::DELETE
-            | Method::PATCH
-            | Method::OPTIONS
-            | Method::TRACE => false,
+        const GET: u16 = 1;
+        match bit(method) {
             // Nobody names the methods that nobody knows of, but an `any` handler answers them.
-            _ => !opening,
+            0 => !opening || self.named.contains(method),
+            bit if self.bits & bit != 0 => true,
+            _ => matches!(*method, Method::HEAD | Method::CONNECT) && self.bits & GET != 0,
         }
     }
 

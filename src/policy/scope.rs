@@ -150,11 +150,16 @@ pub(super) fn is_scope_token(text: &str) -> bool {
 /// ```
 #[must_use]
 pub fn scope_list_contains(list: &str, scope: &str) -> bool {
-    !scope.is_empty()
-        && list
-            .as_bytes()
-            .split(|byte| *byte == b' ')
-            .any(|granted| granted == scope.as_bytes())
+    let (list, scope) = (list.as_bytes(), scope.as_bytes());
+    if scope.is_empty() {
+        return false;
+    }
+    // Most lists are short, and many hold nothing else.
+    if list.len() <= scope.len() {
+        return list == scope && !scope.contains(&b' ');
+    }
+    list.split(|byte| *byte == b' ')
+        .any(|granted| granted == scope)
 }
 
 #[cfg(test)]
