@@ -40,6 +40,7 @@ pub(crate) fn bare() -> impl Service<
 
 /// So many requests are made in advance, outside of the measured time: few enough to stay in the
 /// cache, as a request does that a server has just read, and enough to hide the cost of the clock.
+#[allow(dead_code, reason = "not every benchmark measures time")]
 pub(crate) const BATCH: BatchSize = BatchSize::NumIterations(16);
 
 /// A request as a server hands it on: a few headers, and the extensions that hyper or axum put there.
