@@ -1,6 +1,7 @@
 //! One `WWW-Authenticate` value, valid by construction.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -119,52 +120,115 @@ impl Challenge {
     /// The challenge as a header value.
     #[must_use]
     pub fn to_header_value(&self) -> HeaderValue {
-        // Every value went through `is_text`, the rest are literals of this file, so the text is
-        // printable ASCII and the conversion cannot fail; a bare scheme is the safe answer if a
-        // later change breaks that.
-        HeaderValue::try_from(self.to_text()).unwrap_or_else(|_| HeaderValue::from_static("Bearer"))
+        to_header_value(self.to_text(0))
     }
 
-    fn to_text(&self) -> String {
+    /// The challenge with more parameters, none of which it has yet, as a header value.
+    pub(crate) fn with(
+        &self,
+        error: Option<&str>,
+        acr_values: &[Arc<str>],
+        scopes: &[Arc<str>],
+        max_age: Option<Duration>,
+    ) -> HeaderValue {
+        let list = |values: &[Arc<str>]| values.iter().map(|value| value.len() + 1).sum::<usize>();
+        let more = error.map_or(0, str::len) + list(acr_values) + list(scopes);
+        let mut text = self.to_text(more + 80);
+        if let Some(error) = error {
+            parameter(&mut text, ", ", "error", |text| push_text(text, error));
+        }
+        for (name, values) in [("acr_values", acr_values), ("scope", scopes)] {
+            let before = text.len();
+            let mut is_empty = true;
+            parameter(&mut text, ", ", name, |text| {
+                push_list(text, values);
+                is_empty = text.ends_with('"');
+            });
+            if is_empty {
+                text.truncate(before);
+            }
+        }
+        if let Some(age) = max_age {
+            let age = age.as_secs().to_string();
+            parameter(&mut text, ", ", "max_age", |text| text.push_str(&age));
+        }
+        to_header_value(text)
+    }
+
+    fn to_text(&self, more: usize) -> String {
         let length = self
             .parameters
             .iter()
             .map(|(name, value)| name.len() + value.len() + 5);
-        let mut text = String::with_capacity(self.scheme.len() + length.sum::<usize>());
+        let mut text = String::with_capacity(self.scheme.len() + length.sum::<usize>() + more);
         text.push_str(self.scheme);
         for (index, (name, value)) in self.parameters.iter().enumerate() {
-            text.push_str(if index == 0 { " " } else { ", " });
-            text.push_str(name);
-            text.push_str("=\"");
-            text.push_str(value);
-            text.push('"');
+            let separator = if index == 0 { " " } else { ", " };
+            parameter(&mut text, separator, name, |text| text.push_str(value));
         }
         text
     }
 
     fn push(mut self, name: &'static str, value: &str) -> Self {
-        let value: String = if value.bytes().all(|byte| is_text(char::from(byte))) {
-            value.to_owned()
-        } else {
-            value.chars().filter(|c| is_text(*c)).collect()
-        };
+        let mut cleaned = String::with_capacity(value.len());
+        push_text(&mut cleaned, value);
         match self.parameters.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, old)) => *old = value,
-            None => self.parameters.push((name, value)),
+            Some((_, old)) => *old = cleaned,
+            None => self.parameters.push((name, cleaned)),
         }
         self
     }
 }
 
+fn to_header_value(text: String) -> HeaderValue {
+    // Every value went through `is_text`, the rest are literals of this file, so the text is
+    // printable ASCII and the conversion cannot fail; a bare scheme is the safe answer if a
+    // later change breaks that.
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("Bearer"))
+}
+
+fn parameter(text: &mut String, separator: &str, name: &str, value: impl FnOnce(&mut String)) {
+    text.push_str(separator);
+    text.push_str(name);
+    text.push_str("=\"");
+    value(text);
+    text.push('"');
+}
+
+/// Adds what a value may contain of this one.
+fn push_text(text: &mut String, value: &str) {
+    if value.bytes().all(|byte| is_text(char::from(byte))) {
+        text.push_str(value);
+    } else {
+        text.extend(value.chars().filter(|c| is_text(*c)));
+    }
+}
+
+/// Adds a list with spaces between its values, of which none is empty.
+fn push_list<V: AsRef<str>>(text: &mut String, values: impl IntoIterator<Item = V>) {
+    let start = text.len();
+    for value in values {
+        let before = text.len();
+        if before > start {
+            text.push(' ');
+        }
+        let at = text.len();
+        text.extend(value.as_ref().chars().filter(|c| *c != ' ' && is_text(*c)));
+        if text.len() == at {
+            text.truncate(before);
+        }
+    }
+}
+
 impl fmt::Display for Challenge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.to_text())
+        f.write_str(&self.to_text(0))
     }
 }
 
 impl fmt::Debug for Challenge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Challenge").field(&self.to_text()).finish()
+        f.debug_tuple("Challenge").field(&self.to_text(0)).finish()
     }
 }
 
@@ -179,20 +243,7 @@ where
     I::Item: AsRef<str>,
 {
     let mut joined = String::new();
-    for value in values {
-        let value: String = value
-            .as_ref()
-            .chars()
-            .filter(|c| *c != ' ' && is_text(*c))
-            .collect();
-        if value.is_empty() {
-            continue;
-        }
-        if !joined.is_empty() {
-            joined.push(' ');
-        }
-        joined.push_str(&value);
-    }
+    push_list(&mut joined, values);
     joined
 }
 
@@ -234,5 +285,36 @@ mod tests {
             Challenge::bearer("").acr_values(["\"\\"]).to_string(),
             r#"Bearer realm="""#
         );
+    }
+
+    #[test]
+    fn parameters_are_the_same_whichever_way_they_are_added() {
+        let shared = |values: &[&str]| {
+            values
+                .iter()
+                .map(|value| Arc::from(*value))
+                .collect::<Vec<_>>()
+        };
+        let lists: [&[&str]; 5] = [&[], &[""], &["a"], &["a b", "", "c\"d", "e"], &["\"", "f"]];
+        for error in [None, Some("invalid_token"), Some("x\"y")] {
+            for acr_values in lists {
+                for scopes in lists {
+                    for max_age in [None, Some(Duration::from_millis(61_500))] {
+                        let base = Challenge::bearer("api");
+                        let mut one_by_one = base.clone();
+                        if let Some(error) = error {
+                            one_by_one = one_by_one.error(error);
+                        }
+                        one_by_one = one_by_one.acr_values(acr_values).scope(scopes);
+                        if let Some(age) = max_age {
+                            one_by_one = one_by_one.max_age(age);
+                        }
+                        let at_once =
+                            base.with(error, &shared(acr_values), &shared(scopes), max_age);
+                        assert_eq!(at_once, one_by_one.to_header_value());
+                    }
+                }
+            }
+        }
     }
 }

@@ -159,10 +159,12 @@ impl Refusals {
         request: &RequestView<'_>,
     ) -> Response<Bytes> {
         let answer = answer(rejection.kind());
-        let mut response = match grpc_content_type(request.headers()) {
-            // gRPC is POST; anything else only claims to be.
-            Some(content_type) if *request.method() == Method::POST => grpc(&answer, content_type),
-            _ => {
+        // gRPC is POST; anything else only claims to be.
+        let grpc_type =
+            grpc_content_type(request.headers()).filter(|_| *request.method() == Method::POST);
+        let mut response = match grpc_type {
+            Some(content_type) => grpc(&answer, content_type),
+            None => {
                 let mut response = self.responder.respond(rejection, request);
                 if *request.method() == Method::HEAD {
                     let body = mem::take(response.body_mut());
@@ -176,16 +178,17 @@ impl Refusals {
                 response
             }
         };
-        let is_grpc = response.headers().contains_key(&GRPC_STATUS);
         let status = response.status();
-        let challenged = response.headers().contains_key(WWW_AUTHENTICATE);
-        if !challenged && (is_grpc || status == answer.status || status == StatusCode::UNAUTHORIZED)
-        {
-            self.challenge(rejection, &answer, status, response.headers_mut());
-        }
         let headers = response.headers_mut();
+        // There are one or two, so to read them is faster than to look for three.
+        let brought = Brought::read(headers);
+        let is_expected =
+            grpc_type.is_some() || status == answer.status || status == StatusCode::UNAUTHORIZED;
+        if !brought.challenge && is_expected {
+            self.challenge(rejection, &answer, status, headers);
+        }
         if let Some(after) = rejection.retry_after()
-            && !headers.contains_key(RETRY_AFTER)
+            && !brought.retry_after
         {
             // Whole seconds, and never "at once".
             let seconds = after
@@ -193,7 +196,7 @@ impl Refusals {
                 .saturating_add(u64::from(after.subsec_nanos() > 0));
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
-        if !headers.contains_key(CACHE_CONTROL) {
+        if !brought.cache_control {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
         response.extensions_mut().insert(rejection.clone());
@@ -235,16 +238,38 @@ impl Offer {
             }
             _ => {}
         }
-        let mut challenge = with_error(self.scheme, &self.challenge, answer.error);
-        if self.scheme != Scheme::Basic {
-            challenge = challenge
-                .acr_values(rejection.acr_values())
-                .scope(rejection.scopes());
-            if let Some(age) = rejection.max_age() {
-                challenge = challenge.max_age(age);
-            }
+        if self.scheme == Scheme::Basic {
+            return self.plain.clone();
         }
-        challenge.to_header_value()
+        self.challenge.with(
+            answer.error,
+            rejection.acr_values(),
+            rejection.scopes(),
+            rejection.max_age(),
+        )
+    }
+}
+
+/// What a responder has set itself.
+struct Brought {
+    challenge: bool,
+    retry_after: bool,
+    cache_control: bool,
+}
+
+impl Brought {
+    fn read(headers: &HeaderMap) -> Self {
+        let mut brought = Self {
+            challenge: false,
+            retry_after: false,
+            cache_control: false,
+        };
+        for name in headers.keys() {
+            brought.challenge |= *name == WWW_AUTHENTICATE;
+            brought.retry_after |= *name == RETRY_AFTER;
+            brought.cache_control |= *name == CACHE_CONTROL;
+        }
+        brought
     }
 }
 
