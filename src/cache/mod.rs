@@ -71,4 +71,6 @@ mod verdicts;
 
 pub use cached::Cached;
 pub use settings::CacheSettings;
+#[cfg(feature = "introspection")]
+pub(crate) use store::Store;
 pub use verdicts::VerdictCache;

@@ -64,13 +64,19 @@ impl<V> Weighter<TokenKey, Kept<V>> for Weight {
 
 impl<V: Clone> Store<V> {
     pub(crate) fn new(settings: &CacheSettings) -> Self {
-        let bytes = match settings.max_entries {
-            0 => 0,
-            _ => settings.max_bytes,
+        // Counted so, there are never more of them than allowed, and there is room for all.
+        let least_weight = match settings.max_bytes.checked_div(settings.max_entries) {
+            Some(share) => share.max(1),
+            None => 0,
         };
+        let bytes = least_weight
+            .saturating_mul(settings.max_entries)
+            .min(settings.max_bytes);
         let options = OptionsBuilder::new()
             .estimated_items_capacity(settings.max_entries)
             .weight_capacity(bytes as u64)
+            // What comes by once has a tenth of the room.
+            .hot_allocation(0.9)
             .build();
         let entries = match options {
             Ok(options) => {
@@ -83,8 +89,7 @@ impl<V: Clone> Store<V> {
             entries,
             hasher: TokenHasher::new(),
             settings: *settings,
-            // Counted so, there cannot be more of them than allowed.
-            least_weight: bytes.div_ceil(settings.max_entries.max(1)),
+            least_weight,
             epoch: AtomicU64::new(0),
             removals: AtomicU64::new(0),
             newest: AtomicU64::new(0),
@@ -99,6 +104,11 @@ impl<V: Clone> Store<V> {
             return None;
         }
         Some(self.hasher.find(credential))
+    }
+
+    #[cfg(feature = "introspection")]
+    pub(crate) fn find_digest<'t>(&self, digest: &'t [u8; 32]) -> TokenRef<'t> {
+        self.hasher.find_digest(digest)
     }
 
     /// The value that is kept, if it may still be used at `now` and `stands`. Otherwise it goes.
@@ -179,6 +189,19 @@ impl<V: Clone> Store<V> {
         self.removals.fetch_add(1, Ordering::SeqCst);
         let token = self.hasher.find(credential);
         self.entries.remove(&token).is_some()
+    }
+
+    /// Removes a value that another place knows better.
+    #[cfg(feature = "introspection")]
+    pub(crate) fn discard(&self, token: TokenRef<'_>) {
+        self.entries.remove(&token);
+    }
+
+    /// Removes what has ended by `now`, and is of no use though nobody has asked for it since.
+    pub(crate) fn remove_ended(&self, now: SystemTime) {
+        let epoch = self.epoch.load(Ordering::Acquire);
+        self.entries
+            .retain(|_, kept| kept.asked.epoch == epoch && now < kept.until);
     }
 
     /// Removes all, what is being found out included.

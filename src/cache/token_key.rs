@@ -105,7 +105,17 @@ impl TokenHasher {
     #[inline]
     pub(crate) fn find<'t>(&self, credential: &'t Credential<'_>) -> TokenRef<'t> {
         let place = (credential.scheme(), credential.source());
-        let token = credential.token_bytes();
+        self.find_bytes(place, credential.token_bytes())
+    }
+
+    /// A digest in place of the token, wherever that stood.
+    #[cfg(feature = "introspection")]
+    pub(crate) fn find_digest<'t>(&self, digest: &'t [u8; 32]) -> TokenRef<'t> {
+        self.find_bytes((Scheme::Bearer, CredentialSource::Authorization), digest)
+    }
+
+    #[inline]
+    fn find_bytes<'t>(&self, place: Place, token: &'t [u8]) -> TokenRef<'t> {
         let mut hasher = self.0.build_hasher();
         hasher.write(token);
         hasher.write_u16(u16::from_be_bytes([place.0 as u8, place.1 as u8]));

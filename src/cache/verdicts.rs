@@ -76,6 +76,13 @@ impl<T> VerdictCache<T> {
         self.inner.store.clear();
     }
 
+    /// Forgets the verdicts that have ended by `now`. They are of no use to anybody, but until somebody asks for
+    /// them or their room is needed they stay in memory, their tokens too: for a timer of your own, where that
+    /// matters. Looks at each of them.
+    pub fn remove_ended(&self, now: SystemTime) {
+        self.inner.store.remove_ended(now);
+    }
+
     /// How many verdicts there are, ended ones included that nobody has asked for since.
     #[must_use]
     pub fn len(&self) -> usize {

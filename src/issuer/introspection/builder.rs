@@ -200,7 +200,7 @@ impl IntrospectionBuilder {
         self
     }
 
-    /// How many good tokens the [cache](Self::cache) keeps, and how many bad ones. The oldest make room.
+    /// How many good tokens the [cache](Self::cache) keeps, and how many bad ones. Those make room that are asked for least.
     /// All answers about good tokens together are never longer than 32 MiB.
     ///
     /// Default: 10,000. From 1 to 1,000,000.

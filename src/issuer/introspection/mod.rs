@@ -236,7 +236,7 @@ impl Inner {
                         .and_then(|exp| exp.checked_add(asker.checks.leeway)),
                     Answer::Inactive | Answer::Unsupported | Answer::Refused(_) => None,
                 };
-                cache.insert(key, answer.clone(), length, asked, ends);
+                cache.insert(&key, answer.clone(), length, asked, ends);
             }
             Ok(answer)
         }
