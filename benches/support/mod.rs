@@ -15,6 +15,7 @@ use tower_bearer::policy::{Claims, Policies, public, scope, scope_list_contains}
 pub(crate) type Body = Full<Bytes>;
 
 /// A token of 256 random bits in base64url, as services hand them out.
+#[allow(dead_code, reason = "not every benchmark has opaque tokens")]
 pub(crate) const TOKEN: &str = "mF2bYt5Qe0rLk9VhXw3NcZ7uPj1sDa6gKo8iTyRnUEA";
 
 pub(crate) struct User;
