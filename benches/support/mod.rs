@@ -1,4 +1,5 @@
-//! What both benchmarks share: the bare service, a principal, and the calls.
+//! What the benchmarks share: the bare service, a principal, rules, and the calls.
+#![allow(dead_code, reason = "no benchmark uses all of it")]
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -15,7 +16,6 @@ use tower_bearer::policy::{Claims, Policies, public, scope, scope_list_contains}
 pub(crate) type Body = Full<Bytes>;
 
 /// A token of 256 random bits in base64url, as services hand them out.
-#[allow(dead_code, reason = "not every benchmark has opaque tokens")]
 pub(crate) const TOKEN: &str = "mF2bYt5Qe0rLk9VhXw3NcZ7uPj1sDa6gKo8iTyRnUEA";
 
 pub(crate) struct User;
@@ -41,7 +41,6 @@ pub(crate) fn bare() -> impl Service<
 
 /// So many requests are made in advance, outside of the measured time: few enough to stay in the
 /// cache, as a request does that a server has just read, and enough to hide the cost of the clock.
-#[allow(dead_code, reason = "not every benchmark measures time")]
 pub(crate) const BATCH: BatchSize = BatchSize::NumIterations(16);
 
 /// A request as a server hands it on: a few headers, and the extensions that hyper or axum put there.
@@ -72,7 +71,6 @@ where
 }
 
 /// Ten rules, one of them public; three of them mean a path below `/orders`.
-#[allow(dead_code, reason = "not every benchmark has rules")]
 pub(crate) fn ten_rules<T: Claims + ?Sized + 'static>() -> Policies<T> {
     let mut policies = Policies::builder()
         .at("/health", public())
