@@ -368,7 +368,8 @@ pub mod _documentation {
     feature = "axum",
     feature = "introspection",
     feature = "oidc",
-    feature = "opaque"
+    feature = "opaque",
+    feature = "revocation"
 ))]
 #[doc = include_str!("../README.md")]
 struct Readme;

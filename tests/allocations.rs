@@ -1,6 +1,9 @@
 //! What a request allocates, counted by an allocator of our own.
 
 mod support;
+#[cfg(feature = "aws_lc_rs")]
+#[path = "support/tokens.rs"]
+mod tokens;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -12,7 +15,7 @@ use http::{Extensions, Method, Request};
 use support::{Body, Greet, User};
 use tower::{Layer as _, Service};
 use tower_bearer::policy::{Policies, public, scope};
-use tower_bearer::{BearerAuth, BearerAuthLayer, OpaqueTokens};
+use tower_bearer::{BearerAuth, BearerAuthLayer, OpaqueTokens, Policy, Validator};
 
 struct Counting;
 
@@ -69,7 +72,11 @@ fn service() -> BearerAuth<Greet, OpaqueTokens<User>, Policies<User>> {
 }
 
 fn request(path: &str) -> Request<Body> {
-    let authorization = format!("Bearer {TOKEN}");
+    request_with(path, TOKEN)
+}
+
+fn request_with(path: &str, token: &str) -> Request<Body> {
+    let authorization = format!("Bearer {token}");
     Request::get(path)
         .header("authorization", authorization)
         .body(Body::default())
@@ -78,7 +85,18 @@ fn request(path: &str) -> Request<Body> {
 
 /// How much more than the bare service the layer allocates.
 fn ours(make: impl Fn() -> Request<Body>, expected: &str) -> usize {
-    let mut service = service();
+    ours_with(service(), make, expected)
+}
+
+fn ours_with<V, P>(
+    mut service: BearerAuth<Greet, V, P>,
+    make: impl Fn() -> Request<Body>,
+    expected: &str,
+) -> usize
+where
+    V: Validator,
+    P: Policy<V::Principal>,
+{
     let mut cx = Context::from_waker(Waker::noop());
     let mut run = |request: Request<Body>| {
         let mut future = pin!(service.call(request));
@@ -135,4 +153,68 @@ fn the_first_entry_of_the_extensions_is_their_own_cost() {
         ),
         1 + map
     );
+}
+
+#[cfg(feature = "aws_lc_rs")]
+mod jwt {
+    use std::time::{Duration, SystemTime};
+
+    use serde_json::json;
+    use tower_bearer::jwt::{JwtValidator, PublicKey};
+
+    use super::tokens::{AUDIENCE, ISSUER, Signer, claims, public_pem, with};
+    use super::*;
+
+    fn token() -> String {
+        let seconds = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        let now = seconds(SystemTime::now());
+        let times = json!({
+            "iat": (now - Duration::from_secs(60)).as_secs(),
+            "exp": (now + Duration::from_secs(3_600)).as_secs(),
+        });
+        Signer::new("RS256").token(&with(claims(), times))
+    }
+
+    #[test]
+    fn a_remembered_token_allocates_the_proof_and_nothing_else() {
+        let key = || PublicKey::from_pem(public_pem("rsa")).unwrap();
+        let builder = || {
+            JwtValidator::builder(key())
+                .issuer(ISSUER)
+                .audience(AUDIENCE)
+        };
+        let token = token();
+        let routed = || {
+            let mut request = request_with("/orders/7", &token);
+            request.extensions_mut().insert(());
+            request
+        };
+        let policies = || {
+            Policies::builder()
+                .under("/orders", scope("orders:read"))
+                .build()
+                .unwrap()
+        };
+        let service = BearerAuthLayer::new(builder().build().unwrap())
+            .with_policy(policies())
+            .layer(Greet);
+        assert_eq!(ours_with(service, routed, "remembered"), 1);
+
+        #[cfg(feature = "revocation")]
+        {
+            let revoked = tower_bearer::revocation::RevocationList::new();
+            let until = SystemTime::now() + Duration::from_secs(3_600);
+            revoked
+                .revoke_token(Some(ISSUER), "another", until)
+                .unwrap();
+            let validator = builder().revocations(revoked).build().unwrap();
+            let service = BearerAuthLayer::new(validator)
+                .with_policy(policies())
+                .layer(Greet);
+            assert_eq!(
+                ours_with(service, routed, "remembered, revocations asked"),
+                1
+            );
+        }
+    }
 }
