@@ -1,6 +1,7 @@
-//! JWTs checked with a public key: signature, issuer, audience, time, kind of token, scopes and roles.
+//! JWTs checked with a public key: signature, issuer, audience, time, kind of token, scopes and roles. What was accepted
+//! is remembered, and a logout works at once all the same.
 //!
-//! Run it with `cargo run --example jwt --features aws_lc_rs,axum`. It makes a key, signs a few tokens
+//! Run it with `cargo run --example jwt --features aws_lc_rs,axum,revocation`. It makes a key, signs a few tokens
 //! with it, and prints curl lines that show what becomes of each. `ADDR` sets where it listens (default
 //! 127.0.0.1:3000).
 
@@ -11,15 +12,17 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use axum::Router;
-use axum::extract::Path;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::response::Json;
-use axum::routing::get;
+use axum::routing::{get, post};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tower_bearer::jwt::{AccessToken, ClaimPath, ClaimsLayout, JwtValidator, PublicKey};
 use tower_bearer::policy::{public, role, scope};
+use tower_bearer::revocation::RevocationList;
 use tower_bearer::{Authenticated, BearerAuthLayer, Policies};
 
 const ISSUER: &str = "https://login.example.com/";
@@ -27,12 +30,14 @@ const AUDIENCE: &str = "https://api.example.com";
 
 /// The routes behind the layer: all that a service has to write.
 fn app(key: PublicKey) -> Result<Router, Box<dyn Error>> {
+    let revoked = RevocationList::new();
     let validator = JwtValidator::builder(key)
         .issuer(ISSUER)
         .audience(AUDIENCE)
         .claims_layout(
             ClaimsLayout::new().with_roles_at([ClaimPath::from(["realm_access", "roles"])]),
         )
+        .revocations(revoked.clone())
         .build()?;
     let policies = Policies::builder()
         .at("/health", public())
@@ -42,6 +47,7 @@ fn app(key: PublicKey) -> Result<Router, Box<dyn Error>> {
     Ok(Router::new()
         .route("/health", get(|| async { "ok\n" }))
         .route("/me", get(me))
+        .route("/logout", post(logout).with_state(revoked))
         .route("/orders/{id}", get(order))
         .route("/admin/users", get(|| async { Json(json!({"users": 2})) }))
         .layer(BearerAuthLayer::new(validator).with_policy(policies)))
@@ -54,6 +60,20 @@ async fn me(token: Authenticated<AccessToken>) -> Json<Value> {
         "scopes": token.scopes().collect::<Vec<_>>(),
         "roles": token.roles().collect::<Vec<_>>(),
     }))
+}
+
+/// Takes the token back with which it was called.
+async fn logout(
+    State(revoked): State<RevocationList>,
+    token: Authenticated<AccessToken>,
+) -> Result<StatusCode, StatusCode> {
+    let (Some(id), Some(until)) = (token.token_id(), token.expires_at()) else {
+        return Err(StatusCode::CONFLICT); // nothing that it could be taken back by
+    };
+    revoked
+        .revoke_token(token.issuer(), id, until)
+        .map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn order(Path(id): Path<String>) -> Json<Value> {
@@ -192,12 +212,16 @@ async fn run() -> Result<(), Box<dyn Error>> {
         ),
         ("/me", "PROOF", "401, not an access token"),
         ("/me", "UNSIGNED", "401, not signed"),
+        ("/logout", "BOB", "204"),
+        ("/me", "BOB", "401, taken back"),
+        ("/me", "ALICE", "200, hers is another"),
     ] {
         let header = match token {
             "" => String::new(),
             token => format!(r#" -H "Authorization: Bearer ${token}""#),
         };
-        println!("curl -i {base}{path}{header}   # {expect}");
+        let method = if path == "/logout" { " -X POST" } else { "" };
+        println!("curl -i{method} {base}{path}{header}   # {expect}");
     }
     axum::serve(listener, app(public)?).await?;
     Ok(())

@@ -115,7 +115,7 @@ fn the_other_examples_do_what_they_print() {
     for (name, lines) in [
         ("hyper", 9),
         ("introspection", 8),
-        ("jwt", 14),
+        ("jwt", 17),
         ("oidc", 5),
         ("async_validator", 11),
         ("custom_responses", 11),
