@@ -154,9 +154,12 @@ pub fn scope_list_contains(list: &str, scope: &str) -> bool {
     if scope.is_empty() {
         return false;
     }
-    // Most lists are short, and many hold nothing else.
+    // Many lists hold nothing else. One with a space in it is no scope.
     if list.len() <= scope.len() {
-        return list == scope && !scope.contains(&b' ');
+        let has_space = scope
+            .iter()
+            .fold(false, |found, byte| found | (*byte == b' '));
+        return list == scope && !has_space;
     }
     list.split(|byte| *byte == b' ')
         .any(|granted| granted == scope)
