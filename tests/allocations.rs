@@ -1,6 +1,9 @@
 //! What a request allocates, counted by an allocator of our own.
 
 mod support;
+#[cfg(feature = "aws_lc_rs")]
+#[path = "support/tokens.rs"]
+mod tokens;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -135,4 +138,57 @@ fn the_first_entry_of_the_extensions_is_their_own_cost() {
         ),
         1 + map
     );
+}
+
+#[cfg(feature = "aws_lc_rs")]
+mod jwt {
+    use serde_json::json;
+    use tower_bearer::clock::ManualClock;
+    use tower_bearer::jwt::{JwtIssuers, JwtValidator, SharedSecret};
+    use tower_bearer::{Credential, RequestView, Validator, Verdict};
+
+    use super::tokens::{AUDIENCE, ISSUER, SECRET, Signer, claims, now, with};
+    use super::{Request, count};
+
+    fn validator() -> JwtValidator {
+        let secret = SharedSecret::hs256(SECRET).unwrap().with_kid("a").unwrap();
+        let builder = JwtValidator::builder(secret);
+        builder.issuer(ISSUER).audience(AUDIENCE).build().unwrap()
+    }
+
+    #[test]
+    fn a_token_that_is_read_allocates_what_is_kept_of_it() {
+        let [ours, unknown] = ["a", "b"].map(|kid| Signer::new("HS256").kid(kid));
+        let issuers = JwtIssuers::new();
+        issuers.insert(validator()).unwrap();
+        let good = ours.token(&claims());
+        let (signed, _) = good.rsplit_once('.').unwrap();
+        let forged = format!("{signed}.{}", "A".repeat(43));
+        let foreign = with(claims(), json!({"iss": "https://other.example"}));
+        for (name, token, is_good, expected) in [
+            // The principal, and its texts.
+            ("good", good.clone(), true, 2),
+            // The error.
+            ("unknown key", unknown.token(&claims()), false, 1),
+            ("foreign", ours.token(&foreign), false, 1),
+            ("forged", forged, false, 1),
+            ("no JWT", "a.b.c".to_owned(), false, 0),
+        ] {
+            let credential = Credential::bearer(&token).unwrap();
+            let request = Request::new(());
+            let clock = ManualClock::new(now());
+            let run = |validator: &dyn Validator<Principal = _>| {
+                let view = RequestView::with_clock(&request, &clock);
+                match validator.validate(&credential, &view) {
+                    Verdict::Ready(answer) => answer,
+                    Verdict::Pending(_) => panic!("the key is at hand"),
+                }
+            };
+            for validator in [&validator() as &dyn Validator<Principal = _>, &issuers] {
+                // What is remembered of a good token is remembered once.
+                assert_eq!(run(validator).is_ok(), is_good, "{name}");
+                assert_eq!(count(|| run(validator)), expected, "{name}");
+            }
+        }
+    }
 }

@@ -7,8 +7,8 @@ use serde::de::DeserializeOwned;
 
 use super::access_token::AccessToken;
 use super::checks::{Checks, MAX_LEEWAY};
+use super::header::media_type;
 use super::layout::ClaimsLayout;
-use super::token::media_type;
 use super::validator::{
     Inner, JwtValidator, KeySource, Keys, OwnCheck, ReadClaims, read_access_token, read_own,
 };

@@ -9,7 +9,8 @@ use arc_swap::ArcSwap;
 use super::access_token::AccessToken;
 use super::claims::RawClaims;
 use super::error::TokenError;
-use super::token::UnverifiedToken;
+use super::room::PayloadRoom;
+use super::token::{Parts, UnverifiedToken};
 use super::validator::JwtValidator;
 use crate::error::ConfigError;
 use crate::extract::Credential;
@@ -134,27 +135,38 @@ impl<C: Send + Sync + 'static> Validator for JwtIssuers<C> {
     type Principal = C;
 
     fn validate(&self, credential: &Credential<'_>, request: &RequestView<'_>) -> Verdict<C> {
-        let text = credential.token();
+        let text = credential.token_bytes();
         let table = self.shared.table.load();
-        let chosen = || {
-            if text.len() > MAX_LENGTH {
-                return Err(TokenError::TooLong {
-                    length: text.len(),
-                    limit: MAX_LENGTH,
-                });
+        let mut room = PayloadRoom::new();
+        match choose(&table, text, &mut room) {
+            Ok((validator, token, claims)) => {
+                validator.decide_about(text, &token, Some(claims), request.now())
             }
-            let token = UnverifiedToken::parse(text)?;
-            let claims = RawClaims::read(&token.payload()?)?;
-            let issuer = claims.iss.ok_or_else(|| TokenError::missing("iss"))?;
-            let validator = table.get(&issuer).ok_or(TokenError::Issuer)?;
-            validator.check_length(text)?;
-            Ok((validator, token))
-        };
-        match chosen() {
-            Ok((validator, token)) => validator.decide(text, &token, request.now()),
             Err(error) => Verdict::Ready(Err(error.into())),
         }
     }
+}
+
+type Chosen<'a, C> = (&'a JwtValidator<C>, UnverifiedToken<'a>, RawClaims<'a>);
+
+fn choose<'a, C: Send + Sync + 'static>(
+    table: &'a Table<C>,
+    text: &'a [u8],
+    room: &'a mut PayloadRoom,
+) -> Result<Chosen<'a, C>, TokenError> {
+    if text.len() > MAX_LENGTH {
+        return Err(TokenError::TooLong {
+            length: text.len(),
+            limit: MAX_LENGTH,
+        });
+    }
+    let token = UnverifiedToken::read(Parts::of(text)?)?;
+    let claims = token.parts.claims(room)?;
+    let issuer = claims.iss.as_deref();
+    let issuer = issuer.ok_or_else(|| TokenError::missing("iss"))?;
+    let validator = table.get(issuer).ok_or(TokenError::Issuer)?;
+    validator.check_length(text)?;
+    Ok((validator, token, claims))
 }
 
 impl<C> Clone for JwtIssuers<C> {

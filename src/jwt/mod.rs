@@ -54,8 +54,10 @@ mod backend;
 mod builder;
 mod by_shape;
 mod checks;
+mod claim_path;
 mod claims;
 mod error;
+mod header;
 mod issuers;
 pub(crate) mod json;
 mod jwk;
@@ -64,7 +66,10 @@ mod key_error;
 mod key_set;
 mod layout;
 mod material;
+mod packed;
+mod room;
 mod secret;
+mod short;
 mod token;
 mod validator;
 
@@ -75,6 +80,7 @@ pub use builder::JwtValidatorBuilder;
 pub use by_shape::ByShape;
 #[cfg(feature = "introspection")]
 pub(crate) use checks::{Checks, MAX_LEEWAY, Typing};
+pub use claim_path::ClaimPath;
 #[cfg(feature = "introspection")]
 pub(crate) use claims::RawClaims;
 pub use error::TokenError;
@@ -82,6 +88,6 @@ pub use issuers::JwtIssuers;
 pub use key::{Key, PublicKey};
 pub use key_error::KeyError;
 pub use key_set::{JwksOptions, KeySet, SkippedKey};
-pub use layout::{ClaimPath, ClaimsLayout};
+pub use layout::ClaimsLayout;
 pub use secret::SharedSecret;
 pub use validator::{JwtValidator, KeySource};
