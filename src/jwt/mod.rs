@@ -51,6 +51,7 @@
 mod access_token;
 mod algorithm;
 mod backend;
+mod base64url;
 mod builder;
 mod by_shape;
 mod checks;

@@ -1,7 +1,6 @@
 //! Where parts of a token are decoded to.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use super::base64url;
 
 /// Room for a decoded part of a token: on the stack, or, for more than `N` bytes, on the heap.
 pub(crate) struct Room<const N: usize> {
@@ -24,19 +23,24 @@ impl<const N: usize> Room<N> {
         }
     }
 
-    /// Strict base64url (C14): no padding, no other alphabet, no white space, no stray bits at the end.
+    /// [Strict base64url](base64url).
     pub(crate) fn decode(&mut self, text: &[u8]) -> Option<&[u8]> {
-        if base64::decoded_len_estimate(text.len()) > N {
-            self.far = URL_SAFE_NO_PAD.decode(text).ok()?;
-            return Some(&self.far);
-        }
-        let length = URL_SAFE_NO_PAD.decode_slice(text, &mut self.near).ok()?;
-        self.near.get(..length)
+        let length = base64url::decoded_length(text.len())?;
+        let bytes = if length <= N {
+            self.near.get_mut(..length)?
+        } else {
+            self.far = vec![0; length];
+            &mut self.far
+        };
+        base64url::decode(text, bytes).then_some(bytes)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
     use super::*;
 
     #[test]
