@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use super::access_token::AccessToken;
 use super::checks::{Checks, MAX_LEEWAY};
 use super::header::media_type;
+use super::known_headers::KnownHeaders;
 use super::layout::ClaimsLayout;
 use super::validator::{
     Inner, JwtValidator, KeySource, Keys, OwnCheck, ReadClaims, read_access_token, read_own,
@@ -376,6 +377,7 @@ impl<C> JwtValidatorBuilder<C> {
         Ok(JwtValidator::from_inner(Inner {
             keys,
             checks,
+            headers: KnownHeaders::default(),
             max_length: self.max_length,
             read: self.read,
             own: self.own,

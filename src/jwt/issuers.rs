@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use super::access_token::AccessToken;
 use super::claims::RawClaims;
 use super::error::TokenError;
+use super::header::Header;
 use super::room::PayloadRoom;
 use super::token::{Parts, UnverifiedToken};
 use super::validator::JwtValidator;
@@ -160,13 +161,20 @@ fn choose<'a, C: Send + Sync + 'static>(
             limit: MAX_LENGTH,
         });
     }
-    let token = UnverifiedToken::read(Parts::of(text)?)?;
-    let claims = token.parts.claims(room)?;
-    let issuer = claims.iss.as_deref();
-    let issuer = issuer.ok_or_else(|| TokenError::missing("iss"))?;
-    let validator = table.get(issuer).ok_or(TokenError::Issuer)?;
-    validator.check_length(text)?;
-    Ok((validator, token, claims))
+    let parts = Parts::of(text)?;
+    let chosen = parts.claims(room).and_then(|claims| {
+        let issuer = claims.iss.as_deref();
+        let issuer = issuer.ok_or_else(|| TokenError::missing("iss"))?;
+        let validator = table.get(issuer).ok_or(TokenError::Issuer)?;
+        validator.check_length(text)?;
+        Ok((validator, claims))
+    });
+    match chosen {
+        Ok((validator, claims)) => Ok((validator, validator.read_header(parts)?, claims)),
+        // The validator knows its headers, so the claims come first. If both are bad, it is the header
+        // that is told.
+        Err(error) => Err(Header::read(parts.header()).err().unwrap_or(error)),
+    }
 }
 
 impl<C> Clone for JwtIssuers<C> {

@@ -65,6 +65,7 @@ mod jwk;
 mod key;
 mod key_error;
 mod key_set;
+mod known_headers;
 mod layout;
 mod material;
 mod packed;

@@ -3,8 +3,10 @@
 use std::fmt;
 
 /// A text that takes no allocation up to `N` bytes, of which there are at most 255.
+#[derive(Clone)]
 pub(crate) struct Short<const N: usize>(Kind<N>);
 
+#[derive(Clone)]
 enum Kind<const N: usize> {
     Inline { length: u8, bytes: [u8; N] },
     Boxed(Box<str>),
@@ -20,6 +22,11 @@ impl<const N: usize> Short<N> {
             }
             Kind::Boxed(text) => text,
         }
+    }
+
+    /// The same, faster to read and with an allocation: for what is kept.
+    pub(crate) fn to_kept(&self) -> Self {
+        Self(Kind::Boxed(self.as_str().into()))
     }
 }
 
@@ -54,6 +61,7 @@ mod tests {
             let text = "\u{eb}".repeat(length / 2) + &"x".repeat(length % 2);
             let short = Short::<8>::from(&*text);
             assert_eq!(short.as_str(), text, "{length}");
+            assert_eq!(short.to_kept().as_str(), text, "{length}");
             assert_eq!(Short::<300>::from(&*text).as_str(), text, "{length}");
         }
     }

@@ -4,6 +4,7 @@
 use super::claims::RawClaims;
 use super::error::TokenError;
 use super::header::Header;
+use super::known_headers::FoundHeader;
 use super::room::{HeaderRoom, PayloadRoom, SignatureRoom};
 
 /// The longest header that is decoded, in characters of base64url.
@@ -40,6 +41,11 @@ impl<'t> Parts<'t> {
             payload,
             signature,
         })
+    }
+
+    /// The header, in base64url.
+    pub(crate) fn header(&self) -> &'t [u8] {
+        self.header
     }
 
     pub(crate) fn signing_input(&self) -> &'t [u8] {
@@ -80,17 +86,12 @@ fn split_at_dot(text: &[u8]) -> Option<(&[u8], &[u8])> {
 /// is not known.
 pub(crate) struct UnverifiedToken<'t> {
     pub(crate) parts: Parts<'t>,
-    header: Header,
+    pub(crate) header: FoundHeader,
 }
 
-impl<'t> UnverifiedToken<'t> {
-    pub(crate) fn read(parts: Parts<'t>) -> Result<Self, TokenError> {
-        let header = Header::read(parts.header)?;
-        Ok(Self { parts, header })
-    }
-
+impl UnverifiedToken<'_> {
     pub(crate) fn header(&self) -> &Header {
-        &self.header
+        self.header.get()
     }
 }
 

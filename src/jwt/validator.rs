@@ -17,6 +17,7 @@ use super::error::TokenError;
 use super::key::Key;
 use super::key_error::KeyError;
 use super::key_set::{KeySet, NoKey};
+use super::known_headers::KnownHeaders;
 use super::layout::ClaimsLayout;
 use super::room::{PayloadRoom, SignatureRoom};
 use super::token::{Parts, UnverifiedToken};
@@ -72,6 +73,7 @@ pub struct JwtValidator<C = AccessToken> {
 pub(crate) struct Inner<C> {
     pub(crate) keys: Keys,
     pub(crate) checks: Checks,
+    pub(crate) headers: KnownHeaders,
     pub(crate) max_length: usize,
     pub(crate) read: ReadClaims<C>,
     pub(crate) own: Vec<OwnCheck<C>>,
@@ -222,6 +224,14 @@ impl<C: Send + Sync + 'static> JwtValidator<C> {
         self.inner.parse(token)
     }
 
+    /// The same for a token that has been taken apart.
+    pub(crate) fn read_header<'t>(
+        &self,
+        parts: Parts<'t>,
+    ) -> Result<UnverifiedToken<'t>, TokenError> {
+        self.inner.read_header(parts)
+    }
+
     pub(crate) fn check_length(&self, token: &[u8]) -> Result<(), TokenError> {
         self.inner.check_length(token)
     }
@@ -297,7 +307,7 @@ impl From<TokenError> for Refusal {
 impl<C> Inner<C> {
     fn parse<'t>(&self, token: &'t [u8]) -> Result<UnverifiedToken<'t>, TokenError> {
         self.check_length(token)?;
-        UnverifiedToken::read(Parts::of(token)?)
+        self.read_header(Parts::of(token)?)
     }
 
     fn check_length(&self, token: &[u8]) -> Result<(), TokenError> {
@@ -308,6 +318,11 @@ impl<C> Inner<C> {
             });
         }
         Ok(())
+    }
+
+    fn read_header<'t>(&self, parts: Parts<'t>) -> Result<UnverifiedToken<'t>, TokenError> {
+        let header = self.headers.find_or_read(parts.header())?;
+        Ok(UnverifiedToken { parts, header })
     }
 
     /// The whole decision, for these keys at this time. The claims are read unless they have been.
@@ -337,6 +352,7 @@ impl<C> Inner<C> {
         if !candidates.verify(token.parts.signing_input(), signature) {
             return Err(Refusal::Signature);
         }
+        self.headers.remember(token.parts.header(), &token.header);
         // From here on the issuer has said what the claims say (D13, D14).
         let expires_at = self.checks.claims(&claims, typing, now)?;
         let principal = (self.read)(claims, &self.checks.layout)?;
@@ -388,3 +404,6 @@ impl<C> fmt::Debug for JwtValidator<C> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, any(feature = "aws_lc_rs", feature = "rust_crypto")))]
+mod tests;
