@@ -160,9 +160,11 @@ mod jwt {
     use std::time::{Duration, SystemTime};
 
     use serde_json::json;
-    use tower_bearer::jwt::{JwtValidator, PublicKey};
+    use tower_bearer::clock::ManualClock;
+    use tower_bearer::jwt::{JwtIssuers, JwtValidator, PublicKey, SharedSecret};
+    use tower_bearer::{Credential, RequestView, Verdict};
 
-    use super::tokens::{AUDIENCE, ISSUER, Signer, claims, public_pem, with};
+    use super::tokens::{AUDIENCE, ISSUER, SECRET, Signer, claims, now, public_pem, with};
     use super::*;
 
     fn token() -> String {
@@ -215,6 +217,53 @@ mod jwt {
                 ours_with(service, routed, "remembered, revocations asked"),
                 1
             );
+        }
+    }
+
+    fn validator() -> JwtValidator {
+        let secret = SharedSecret::hs256(SECRET).unwrap().with_kid("a").unwrap();
+        let builder = JwtValidator::builder(secret);
+        builder
+            .issuer(ISSUER)
+            .audience(AUDIENCE)
+            .without_cache()
+            .build()
+            .unwrap()
+    }
+
+    #[test]
+    fn a_token_that_is_read_allocates_what_is_kept_of_it() {
+        let [ours, unknown] = ["a", "b"].map(|kid| Signer::new("HS256").kid(kid));
+        let issuers = JwtIssuers::with_cache(10, None);
+        issuers.insert(validator()).unwrap();
+        let good = ours.token(&claims());
+        let (signed, _) = good.rsplit_once('.').unwrap();
+        let forged = format!("{signed}.{}", "A".repeat(43));
+        let foreign = with(claims(), json!({"iss": "https://other.example"}));
+        for (name, token, is_good, expected) in [
+            // The principal, and its texts.
+            ("good", good.clone(), true, 2),
+            // The error.
+            ("unknown key", unknown.token(&claims()), false, 1),
+            ("foreign", ours.token(&foreign), false, 1),
+            ("forged", forged, false, 1),
+            ("no JWT", "a.b.c".to_owned(), false, 0),
+        ] {
+            let credential = Credential::bearer(&token).unwrap();
+            let request = Request::new(());
+            let clock = ManualClock::new(now());
+            let run = |validator: &dyn Validator<Principal = _>| {
+                let view = RequestView::with_clock(&request, &clock);
+                match validator.validate(&credential, &view) {
+                    Verdict::Ready(answer) => answer,
+                    Verdict::Pending(_) => panic!("the key is at hand"),
+                }
+            };
+            for validator in [&validator() as &dyn Validator<Principal = _>, &issuers] {
+                // What is remembered of a good token is remembered once.
+                assert_eq!(run(validator).is_ok(), is_good, "{name}");
+                assert_eq!(count(|| run(validator)), expected, "{name}");
+            }
         }
     }
 }

@@ -1,14 +1,18 @@
 //! The claims of an access token, verified.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::sync::LazyLock;
 use std::time::SystemTime;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::claims::{RawClaims, Scopes};
+use super::claim_path::Scopes;
+use super::claims::{NumericDate, RawClaims, Texts, Times, is_word, words};
 use super::error::TokenError;
 use super::layout::ClaimsLayout;
+use super::packed::{List, Packer, Span};
 use crate::policy::Claims;
 
 /// A verified access token: what its claims say
@@ -30,143 +34,244 @@ use crate::policy::Claims;
 /// # let _ = greet;
 /// ```
 pub struct AccessToken {
-    scopes: Box<[Scopes]>,
-    roles: Box<[Box<str>]>,
-    groups: Box<[Box<str>]>,
-    entitlements: Box<[Box<str>]>,
-    tenant: Option<Box<str>>,
-    client: Option<Box<str>>,
-    claims: RawClaims,
+    /// All its texts, but for those in other claims.
+    text: Box<str>,
+    issuer: Span,
+    subject: Span,
+    token_id: Span,
+    client: Span,
+    /// If it is one text.
+    audience: Span,
+    /// If they are one text, with spaces between them.
+    scope: Span,
+    times: Times,
+    more: Option<Box<More>>,
 }
+
+/// What many tokens do not have: lists, and claims that are not registered or that are rare.
+#[derive(Default)]
+struct More {
+    lists: Box<[Span]>,
+    audience: List,
+    scopes: List,
+    roles: List,
+    groups: List,
+    entitlements: List,
+    amr: List,
+    tenant: Span,
+    acr: Span,
+    auth_time: Option<NumericDate>,
+    cnf: Option<Value>,
+    rest: Map<String, Value>,
+}
+
+static NO_CLAIMS: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
 
 impl AccessToken {
     /// Only for claims that have been checked.
     pub(crate) fn from_checked(
-        mut claims: RawClaims,
+        mut claims: RawClaims<'_>,
         layout: &ClaimsLayout,
     ) -> Result<Self, TokenError> {
+        let (scope, scopes) = match layout.scopes(&claims)? {
+            Scopes::Text(text) => (Some(text), Cow::default()),
+            Scopes::List(list) => (None, list),
+        };
+        let roles = layout.roles(&claims)?;
+        let groups = layout.groups(&claims)?;
+        let entitlements = layout.entitlements(&claims)?;
+        let tenant = layout.tenant(&claims)?;
+        let client = layout.client(&claims)?;
+        let (audience, audiences) = match &claims.aud {
+            Some(Texts::One(text)) => (Some(&**text), &[][..]),
+            Some(Texts::List(list)) => (None, &list[..]),
+            None => (None, &[][..]),
+        };
+        let amr = claims.amr.as_ref().map_or(&[][..], Texts::as_slice);
+
+        let iss = claims.iss.as_deref();
+        let sub = claims.sub.as_deref();
+        let jti = claims.jti.as_deref();
+        let acr = claims.acr.as_deref();
+        let mut bytes = 0;
+        for text in [iss, sub, jti, client, audience, scope, tenant, acr] {
+            bytes += text.map_or(0, str::len);
+        }
+        let lists = [audiences, &*scopes, &roles, &groups, &entitlements, amr];
+        let mut listed = 0;
+        for list in lists {
+            listed += list.len();
+            bytes += list.iter().map(|text| text.len()).sum::<usize>();
+        }
+        let mut packer = Packer::new(bytes, listed);
+        let issuer = packer.text(iss);
+        let subject = packer.text(sub);
+        let token_id = packer.text(jti);
+        let client = packer.text(client);
+        let audience = packer.text(audience);
+        let scope = packer.text(scope);
+        let is_more = listed > 0
+            || tenant.is_some()
+            || acr.is_some()
+            || claims.auth_time.is_some()
+            || claims.cnf.is_some()
+            || !claims.rest.is_empty();
+        let more = is_more.then(|| More {
+            audience: packer.list(audiences),
+            scopes: packer.list(&scopes),
+            roles: packer.list(&roles),
+            groups: packer.list(&groups),
+            entitlements: packer.list(&entitlements),
+            amr: packer.list(amr),
+            tenant: packer.text(tenant),
+            acr: packer.text(acr),
+            auth_time: claims.auth_time,
+            ..More::default()
+        });
+        let (text, lists) = packer.finish();
+        let with_the_rest = |more| {
+            Box::new(More {
+                lists,
+                cnf: claims.cnf.take(),
+                rest: std::mem::take(&mut claims.rest),
+                ..more
+            })
+        };
         Ok(Self {
-            scopes: layout.scopes(&mut claims)?.into_boxed_slice(),
-            roles: layout.roles(&claims)?.into_boxed_slice(),
-            groups: layout.groups(&claims)?.into_boxed_slice(),
-            entitlements: layout.entitlements(&claims)?.into_boxed_slice(),
-            tenant: layout.tenant(&claims)?,
-            client: layout.client(&claims)?.map(Box::from),
-            claims,
+            text,
+            issuer,
+            subject,
+            token_id,
+            client,
+            audience,
+            scope,
+            times: claims.times,
+            more: more.map(with_the_rest),
         })
+    }
+
+    fn text(&self, span: Span) -> Option<&str> {
+        span.of(&self.text)
+    }
+
+    fn list(&self, list: fn(&More) -> List) -> impl Iterator<Item = &str> {
+        let more = self.more.as_deref();
+        let spans = more.map_or(&[][..], |more| list(more).of(&more.lists));
+        spans.iter().filter_map(|span| self.text(*span))
     }
 
     /// `iss`: who issued it. `None` only where the validator was told to accept any issuer, or where an
     /// authorization server that was asked does not say.
     #[must_use]
     pub fn issuer(&self) -> Option<&str> {
-        self.claims.iss.as_deref()
+        self.text(self.issuer)
     }
 
     /// `sub`: for whom it was issued: the user, or the client itself.
     #[must_use]
     pub fn subject(&self) -> Option<&str> {
-        self.claims.sub.as_deref()
+        self.text(self.subject)
     }
 
     /// `aud`: for which services it was issued.
     pub fn audience(&self) -> impl Iterator<Item = &str> {
-        let texts = self.claims.aud.as_ref().map_or(&[][..], |aud| &aud.0);
-        texts.iter().map(|text| &**text)
+        let one = self.text(self.audience).into_iter();
+        one.chain(self.list(|more| more.audience))
     }
 
     /// `exp`: when it ends. [`Authenticated::expires_at`](crate::Authenticated::expires_at) is later by the
     /// leeway; behind an `Authenticated`, this one is `token.principal().expires_at()`.
     #[must_use]
     pub fn expires_at(&self) -> Option<SystemTime> {
-        self.claims.exp.map(|date| date.time())
+        self.times.exp.map(|date| date.time())
     }
 
     /// `iat`: when it was issued.
     #[must_use]
     pub fn issued_at(&self) -> Option<SystemTime> {
-        self.claims.iat.map(|date| date.time())
+        self.times.iat.map(|date| date.time())
     }
 
     /// `nbf`: from when on it is valid.
     #[must_use]
     pub fn not_before(&self) -> Option<SystemTime> {
-        self.claims.nbf.map(|date| date.time())
+        self.times.nbf.map(|date| date.time())
     }
 
     /// `jti`: its own identifier, unique for its issuer.
     #[must_use]
     pub fn token_id(&self) -> Option<&str> {
-        self.claims.jti.as_deref()
+        self.text(self.token_id)
     }
 
     /// To which client it was given: `client_id`, or where the [`ClaimsLayout`] says.
     #[must_use]
     pub fn client_id(&self) -> Option<&str> {
-        self.client.as_deref()
+        self.text(self.client)
     }
 
     /// The scopes that were granted.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
-        self.scopes.iter().flat_map(Scopes::iter)
+        words(self.text(self.scope).unwrap_or_default())
+            .chain(self.list(|more| more.scopes).filter(|scope| is_word(scope)))
     }
 
     /// The roles.
     pub fn roles(&self) -> impl Iterator<Item = &str> {
-        self.roles.iter().map(|role| &**role)
+        self.list(|more| more.roles)
     }
 
     /// The groups.
     pub fn groups(&self) -> impl Iterator<Item = &str> {
-        self.groups.iter().map(|group| &**group)
+        self.list(|more| more.groups)
     }
 
     /// The entitlements.
     pub fn entitlements(&self) -> impl Iterator<Item = &str> {
-        self.entitlements.iter().map(|entitlement| &**entitlement)
+        self.list(|more| more.entitlements)
     }
 
     /// The tenant, if the [`ClaimsLayout`] says where it stands.
     #[must_use]
     pub fn tenant(&self) -> Option<&str> {
-        self.tenant.as_deref()
+        self.text(self.more.as_ref()?.tenant)
     }
 
     /// `acr`: how the user was authenticated.
     #[must_use]
     pub fn acr(&self) -> Option<&str> {
-        self.claims.acr.as_deref()
+        self.text(self.more.as_ref()?.acr)
     }
 
     /// `amr`: by which methods the user was authenticated.
     pub fn amr(&self) -> impl Iterator<Item = &str> {
-        let texts = self.claims.amr.as_ref().map_or(&[][..], |amr| &amr.0);
-        texts.iter().map(|text| &**text)
+        self.list(|more| more.amr)
     }
 
     /// `auth_time`: when the user was last authenticated.
     #[must_use]
     pub fn auth_time(&self) -> Option<SystemTime> {
-        self.claims.auth_time.map(|date| date.time())
+        self.more.as_ref()?.auth_time.map(|date| date.time())
     }
 
     /// `cnf`: to which key the token is bound. There is one only if the validator was told to ignore it.
     #[must_use]
     pub fn confirmation(&self) -> Option<&Value> {
-        self.claims.cnf.as_ref()
+        self.more.as_ref()?.cnf.as_ref()
     }
 
     /// A claim by its name: any but `iss`, `sub`, `aud`, `exp`, `nbf`, `iat`, `jti`, `client_id`, `scope`,
     /// `scp`, `acr`, `amr`, `auth_time` and `cnf`, which have methods of their own.
     #[must_use]
     pub fn claim(&self, name: &str) -> Option<&Value> {
-        self.claims.rest.get(name)
+        self.more.as_ref()?.rest.get(name)
     }
 
     /// All the claims that [`claim`](Self::claim) finds.
     #[must_use]
     pub fn other_claims(&self) -> &Map<String, Value> {
-        &self.claims.rest
+        let more = self.more.as_ref();
+        more.map_or(&NO_CLAIMS, |more| &more.rest)
     }
 
     /// A claim that [`claim`](Self::claim) finds, as a type of the application. `None` if there is none of
@@ -201,9 +306,8 @@ impl AccessToken {
 
 #[cfg(feature = "introspection")]
 impl AccessToken {
-    /// The claims as they were read, without those that the layout has taken.
-    pub(crate) fn raw(&self) -> &RawClaims {
-        &self.claims
+    pub(crate) fn times(&self) -> &Times {
+        &self.times
     }
 }
 
@@ -213,11 +317,16 @@ impl Claims for AccessToken {
     }
 
     fn has_scope(&self, scope: &str) -> bool {
-        self.scopes.iter().any(|scopes| scopes.contains(scope))
+        let text = self.text(self.scope).unwrap_or_default();
+        crate::policy::scope_list_contains(text, scope)
+            || !scope.is_empty()
+                && self
+                    .list(|more| more.scopes)
+                    .any(|granted| granted == scope)
     }
 
     fn has_role(&self, role: &str) -> bool {
-        self.roles.iter().any(|known| **known == *role)
+        self.roles().any(|known| known == role)
     }
 
     fn has_tenant(&self, tenant: &str) -> bool {

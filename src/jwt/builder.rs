@@ -7,8 +7,9 @@ use serde::de::DeserializeOwned;
 
 use super::access_token::AccessToken;
 use super::checks::{Checks, MAX_LEEWAY};
+use super::header::media_type;
+use super::known_headers::KnownHeaders;
 use super::layout::ClaimsLayout;
-use super::token::media_type;
 use super::validator::{
     Inner, JwtValidator, KeySource, Keys, OwnCheck, ReadClaims, read_access_token, read_own,
 };
@@ -404,6 +405,7 @@ impl<C> JwtValidatorBuilder<C> {
         let inner = Inner {
             keys,
             checks,
+            headers: KnownHeaders::default(),
             max_length: self.max_length,
             read: self.read,
             own: self.own.into(),

@@ -59,7 +59,7 @@ where
         credential: &Credential<'_>,
         request: &RequestView<'_>,
     ) -> Verdict<Self::Principal> {
-        if looks_like_a_jwt(credential.token()) {
+        if looks_like_a_jwt(credential.token_bytes()) {
             self.jwt.validate(credential, request)
         } else {
             self.opaque.validate(credential, request)
@@ -71,7 +71,7 @@ where
         unchecked: &Credential<'_>,
         request: &RequestView<'_>,
     ) -> Option<Verdict<Self::Principal>> {
-        if looks_like_a_jwt(unchecked.token()) {
+        if looks_like_a_jwt(unchecked.token_bytes()) {
             self.jwt.recall(unchecked, request)
         } else {
             self.opaque.recall(unchecked, request)

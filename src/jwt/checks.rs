@@ -4,10 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use super::claims::RawClaims;
+use super::claims::{RawClaims, Times};
 use super::error::TokenError;
+use super::header::media_type;
 use super::layout::ClaimsLayout;
-use super::token::media_type;
 
 /// The most that a clock may be off (D05).
 pub(crate) const MAX_LEEWAY: Duration = Duration::from_secs(300);
@@ -65,7 +65,9 @@ impl Checks {
     /// RFC 8725 section 3.11, RFC 9068 section 4.
     pub(crate) fn token_type(&self, typ: Option<&str>) -> Result<Typing, TokenError> {
         let is = |accepted: &str| {
-            typ.is_some_and(|typ| media_type(typ).eq_ignore_ascii_case(media_type(accepted)))
+            typ.is_some_and(|typ| {
+                typ == accepted || media_type(typ).eq_ignore_ascii_case(media_type(accepted))
+            })
         };
         let listed = self.types.iter().any(|accepted| is(accepted));
         if is("at+jwt") {
@@ -88,11 +90,11 @@ impl Checks {
     }
 
     /// D02, D03: exact.
-    pub(crate) fn issuer(&self, claims: &RawClaims) -> Result<(), TokenError> {
+    pub(crate) fn issuer(&self, claims: &RawClaims<'_>) -> Result<(), TokenError> {
         match (&self.issuer, &claims.iss) {
             (None, _) => Ok(()),
             (Some(_), None) => Err(TokenError::missing("iss")),
-            (Some(expected), Some(iss)) if expected == iss => Ok(()),
+            (Some(expected), Some(iss)) if **expected == **iss => Ok(()),
             (Some(_), Some(_)) => Err(TokenError::Issuer),
         }
     }
@@ -100,18 +102,18 @@ impl Checks {
     /// Everything else, and until when the token is good: `exp` and the leeway.
     pub(crate) fn claims(
         &self,
-        claims: &RawClaims,
+        claims: &RawClaims<'_>,
         typing: Typing,
         now: SystemTime,
     ) -> Result<Option<SystemTime>, TokenError> {
         self.purpose(claims, typing)?;
-        let expires_at = self.time(claims, now)?;
+        let expires_at = self.time(&claims.times, now)?;
         self.contents(claims)?;
         Ok(expires_at)
     }
 
     /// For what the token is, and for whom.
-    pub(crate) fn purpose(&self, claims: &RawClaims, typing: Typing) -> Result<(), TokenError> {
+    pub(crate) fn purpose(&self, claims: &RawClaims<'_>, typing: Typing) -> Result<(), TokenError> {
         self.kind(claims, typing)?;
         if claims.cnf.is_some() && !self.ignore_confirmation {
             return Err(TokenError::SenderConstrained);
@@ -120,11 +122,11 @@ impl Checks {
     }
 
     /// What has to be said besides.
-    pub(crate) fn contents(&self, claims: &RawClaims) -> Result<(), TokenError> {
+    pub(crate) fn contents(&self, claims: &RawClaims<'_>) -> Result<(), TokenError> {
         if claims.sub.as_ref().is_some_and(|sub| sub.is_empty()) {
             return Err(TokenError::claim("sub"));
         }
-        if self.subject.is_some() && self.subject != claims.sub {
+        if self.subject.is_some() && self.subject.as_deref() != claims.sub.as_deref() {
             return Err(TokenError::Subject);
         }
         // RFC 9068 section 2.2
@@ -145,7 +147,7 @@ impl Checks {
     }
 
     /// Tells tokens of other kinds by what only they have.
-    fn kind(&self, claims: &RawClaims, typing: Typing) -> Result<(), TokenError> {
+    fn kind(&self, claims: &RawClaims<'_>, typing: Typing) -> Result<(), TokenError> {
         let found = |found| Err(TokenError::TokenType { found });
         let text = |name: &str| claims.rest.get(name).and_then(Value::as_str);
         let marked = self.layout.mark.as_ref().map(|mark| mark.is_on(claims));
@@ -186,13 +188,13 @@ impl Checks {
     }
 
     /// RFC 9068 section 4, RFC 8725 section 3.9.
-    fn audience(&self, claims: &RawClaims) -> Result<(), TokenError> {
+    fn audience(&self, claims: &RawClaims<'_>) -> Result<(), TokenError> {
         if self.audiences.is_empty() {
             return Ok(());
         }
         let is_ours = |audience: &str| self.audiences.iter().any(|own| **own == *audience);
         match &claims.aud {
-            Some(aud) if aud.0.iter().any(|audience| is_ours(audience)) => Ok(()),
+            Some(aud) if aud.as_slice().iter().any(|audience| is_ours(audience)) => Ok(()),
             Some(_) => Err(TokenError::Audience),
             None if self.layout.audience_is_client => match self.layout.client(claims)? {
                 Some(client) if is_ours(client) => Ok(()),
@@ -206,11 +208,11 @@ impl Checks {
     /// RFC 7519 sections 4.1.4 to 4.1.6.
     pub(crate) fn time(
         &self,
-        claims: &RawClaims,
+        times: &Times,
         now: SystemTime,
     ) -> Result<Option<SystemTime>, TokenError> {
         let later = |time: SystemTime| time.checked_add(self.leeway).unwrap_or(time);
-        let expires_at = match claims.exp {
+        let expires_at = match times.exp {
             Some(exp) => Some(later(exp.time())),
             None if self.expiry_required => return Err(TokenError::missing("exp")),
             None => None,
@@ -219,7 +221,7 @@ impl Checks {
             return Err(TokenError::Expired);
         }
         let latest = later(now);
-        if [claims.nbf, claims.iat]
+        if [times.nbf, times.iat]
             .into_iter()
             .flatten()
             .any(|date| date.time() > latest)
@@ -227,8 +229,8 @@ impl Checks {
             return Err(TokenError::NotYetValid);
         }
         if let Some(max_lifetime) = self.max_lifetime {
-            let iat = claims.iat.ok_or(TokenError::missing("iat"))?;
-            let exp = claims.exp.ok_or(TokenError::missing("exp"))?;
+            let iat = times.iat.ok_or(TokenError::missing("iat"))?;
+            let exp = times.exp.ok_or(TokenError::missing("exp"))?;
             if exp.0.saturating_sub(iat.0) > max_lifetime {
                 return Err(TokenError::Lifetime);
             }

@@ -1,6 +1,5 @@
 //! The claims of a token, read once and strictly. Whether they are to be believed is not known here.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
@@ -15,22 +14,22 @@ use crate::revocation::TokenIdentity;
 /// milliseconds.
 const LAST_SECOND: u64 = 253_402_300_799;
 
-/// Claims as they were read. Each registered one has its type; a wrong type is not the same as none
-/// (D01).
+/// Claims as they were read, borrowed from their text. Each registered one has its type; a wrong type is
+/// not the same as none (D01).
 #[derive(Debug, Default)]
-pub(crate) struct RawClaims {
-    pub(crate) iss: Option<Box<str>>,
-    pub(crate) sub: Option<Box<str>>,
-    pub(crate) aud: Option<Texts>,
-    pub(crate) exp: Option<NumericDate>,
-    pub(crate) nbf: Option<NumericDate>,
-    pub(crate) iat: Option<NumericDate>,
-    pub(crate) jti: Option<Box<str>>,
-    pub(crate) client_id: Option<Box<str>>,
-    pub(crate) scope: Option<Scopes>,
-    pub(crate) scp: Option<Scopes>,
-    pub(crate) acr: Option<Box<str>>,
-    pub(crate) amr: Option<Texts>,
+pub(crate) struct RawClaims<'p> {
+    /// What they were read from.
+    pub(crate) text: &'p str,
+    pub(crate) iss: Option<Text<'p>>,
+    pub(crate) sub: Option<Text<'p>>,
+    pub(crate) aud: Option<Texts<'p>>,
+    pub(crate) times: Times,
+    pub(crate) jti: Option<Text<'p>>,
+    pub(crate) client_id: Option<Text<'p>>,
+    pub(crate) scope: Option<Texts<'p>>,
+    pub(crate) scp: Option<Texts<'p>>,
+    pub(crate) acr: Option<Text<'p>>,
+    pub(crate) amr: Option<Texts<'p>>,
     pub(crate) auth_time: Option<NumericDate>,
     /// Whatever its value is: bound is bound (H02).
     pub(crate) cnf: Option<Value>,
@@ -38,11 +37,21 @@ pub(crate) struct RawClaims {
     pub(crate) rest: Map<String, Value>,
 }
 
-impl RawClaims {
+/// From when until when a token is good, as it says itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Times {
+    pub(crate) exp: Option<NumericDate>,
+    pub(crate) nbf: Option<NumericDate>,
+    pub(crate) iat: Option<NumericDate>,
+}
+
+impl<'p> RawClaims<'p> {
     /// Reads one JSON object that names no member twice.
-    pub(crate) fn read(text: &[u8]) -> Result<Self, TokenError> {
-        let text = std::str::from_utf8(text).map_err(|_| TokenError::Claims)?;
-        let mut claims = Self::default();
+    pub(crate) fn read(text: &'p str) -> Result<Self, TokenError> {
+        let mut claims = Self {
+            text,
+            ..Self::default()
+        };
         let mut at = None;
         let mut reader = serde_json::Deserializer::from_str(text);
         let visitor = ClaimsVisitor {
@@ -70,28 +79,28 @@ impl RawClaims {
             .with_token_id(self.jti.as_deref())
             .with_subject(self.sub.as_deref())
             .with_session(self.rest.get("sid").and_then(Value::as_str))
-            .with_issued_at(self.iat.map(NumericDate::time))
+            .with_issued_at(self.times.iat.map(NumericDate::time))
     }
 
     /// Whether there is a claim of this name, in whatever field. An empty text or list is none (D08).
     pub(crate) fn has(&self, name: &str) -> bool {
-        let text = |text: &Option<Box<str>>| text.as_ref().is_some_and(|text| !text.is_empty());
-        let scopes = |scopes: &Option<Scopes>| {
-            scopes
-                .as_ref()
-                .is_some_and(|all| all.iter().next().is_some())
+        let text = |text: &Option<Text<'_>>| text.as_ref().is_some_and(|text| !text.is_empty());
+        let scopes = |scopes: &Option<Texts<'_>>| match scopes {
+            Some(Texts::One(text)) => words(text).next().is_some(),
+            Some(Texts::List(list)) => list.iter().any(|text| is_word(text)),
+            None => false,
         };
-        let texts = |texts: &Option<Texts>| {
-            let all = texts.as_ref().map_or(&[][..], |texts| &texts.0);
+        let texts = |texts: &Option<Texts<'_>>| {
+            let all = texts.as_ref().map_or(&[][..], Texts::as_slice);
             all.iter().any(|text| !text.is_empty())
         };
         match name {
             "iss" => text(&self.iss),
             "sub" => text(&self.sub),
             "aud" => texts(&self.aud),
-            "exp" => self.exp.is_some(),
-            "nbf" => self.nbf.is_some(),
-            "iat" => self.iat.is_some(),
+            "exp" => self.times.exp.is_some(),
+            "nbf" => self.times.nbf.is_some(),
+            "iat" => self.times.iat.is_some(),
             "jti" => text(&self.jti),
             "client_id" => text(&self.client_id),
             "scope" => scopes(&self.scope),
@@ -110,13 +119,13 @@ impl RawClaims {
     }
 }
 
-struct ClaimsVisitor<'c> {
-    claims: &'c mut RawClaims,
+struct ClaimsVisitor<'c, 'p> {
+    claims: &'c mut RawClaims<'p>,
     /// The registered claim being read, for the error.
     at: &'c mut Option<&'static str>,
 }
 
-impl<'de> Visitor<'de> for ClaimsVisitor<'_> {
+impl<'de> Visitor<'de> for ClaimsVisitor<'_, 'de> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -127,14 +136,14 @@ impl<'de> Visitor<'de> for ClaimsVisitor<'_> {
         let claims = self.claims;
         while let Some(Text(name)) = map.next_key::<Text<'de>>()? {
             macro_rules! registered {
-                ($($claim:literal => $field:ident,)*) => {
+                ($($claim:literal => $($field:ident).+,)*) => {
                     match &*name {
                         $($claim => {
                             *self.at = Some($claim);
-                            if claims.$field.is_some() {
+                            if claims.$($field).+.is_some() {
                                 return Err(de::Error::custom("a claim is named twice"));
                             }
-                            claims.$field = Some(map.next_value()?);
+                            claims.$($field).+ = Some(map.next_value()?);
                             *self.at = None;
                         })*
                         "cnf" => {
@@ -154,9 +163,9 @@ impl<'de> Visitor<'de> for ClaimsVisitor<'_> {
                 "iss" => iss,
                 "sub" => sub,
                 "aud" => aud,
-                "exp" => exp,
-                "nbf" => nbf,
-                "iat" => iat,
+                "exp" => times.exp,
+                "nbf" => times.nbf,
+                "iat" => times.iat,
                 "jti" => jti,
                 "client_id" => client_id,
                 "scope" => scope,
@@ -227,80 +236,67 @@ impl<'de> Deserialize<'de> for NumericDate {
     }
 }
 
-/// One text, or a list of texts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Texts(pub(crate) Box<[Box<str>]>);
-
-impl<'de> Deserialize<'de> for Texts {
-    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
-        Ok(match Scopes::deserialize(reader)? {
-            Scopes::List(list) => Self(list),
-            Scopes::Text(text) => Self(Box::new([text])),
-        })
-    }
+/// One text, or a list of texts. Scopes are either a text with spaces between them ([RFC 8693 section
+/// 4.2](https://www.rfc-editor.org/rfc/rfc8693#section-4.2)) or a list.
+#[derive(Clone, Debug)]
+pub(crate) enum Texts<'p> {
+    One(Text<'p>),
+    List(Vec<Text<'p>>),
 }
 
-/// Scopes, as a text with spaces between them ([RFC 8693 section
-/// 4.2](https://www.rfc-editor.org/rfc/rfc8693#section-4.2)) or as a list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Scopes {
-    Text(Box<str>),
-    List(Box<[Box<str>]>),
-}
-
-impl Scopes {
-    /// Whether `scope` is among them, as a whole. What a list has between its commas is never split,
-    /// so a text with a space in a list is no scope at all (D10).
-    pub(crate) fn contains(&self, scope: &str) -> bool {
+impl<'p> Texts<'p> {
+    pub(crate) fn as_slice(&self) -> &[Text<'p>] {
         match self {
-            Self::Text(text) => crate::policy::scope_list_contains(text, scope),
-            Self::List(list) => !scope.is_empty() && list.iter().any(|granted| **granted == *scope),
+            Self::One(text) => std::slice::from_ref(text),
+            Self::List(list) => list,
         }
     }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
-        let (text, list) = match self {
-            Self::Text(text) => (&**text, &[][..]),
-            Self::List(list) => ("", &list[..]),
-        };
-        text.split(' ')
-            .chain(list.iter().map(|scope| &**scope))
-            .filter(|scope| !scope.is_empty() && !scope.contains(' '))
-    }
 }
 
-impl<'de> Deserialize<'de> for Scopes {
+impl<'de> Deserialize<'de> for Texts<'de> {
     fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
-        struct ScopesVisitor;
-        impl<'de> Visitor<'de> for ScopesVisitor {
-            type Value = Scopes;
+        struct TextsVisitor;
+        impl<'de> Visitor<'de> for TextsVisitor {
+            type Value = Texts<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a text or a list of texts")
             }
 
-            fn visit_str<E>(self, text: &str) -> Result<Scopes, E> {
-                Ok(Scopes::Text(text.into()))
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Texts<'de>, E> {
+                Ok(Texts::One(text.into()))
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Scopes, A::Error> {
+            fn visit_str<E>(self, text: &str) -> Result<Texts<'de>, E> {
+                Ok(Texts::One(text.to_owned().into()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Texts<'de>, A::Error> {
                 let mut list = Vec::new();
-                while let Some(Text(text)) = items.next_element::<Text<'de>>()? {
-                    list.push(match text {
-                        Cow::Borrowed(text) => text.into(),
-                        Cow::Owned(text) => text.into_boxed_str(),
-                    });
+                while let Some(text) = items.next_element()? {
+                    list.push(text);
                 }
-                Ok(Scopes::List(list.into_boxed_slice()))
+                Ok(Texts::List(list))
             }
         }
-        reader.deserialize_any(ScopesVisitor)
+        reader.deserialize_any(TextsVisitor)
     }
+}
+
+/// The scopes of one text.
+pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(' ').filter(|word| !word.is_empty())
+}
+
+/// Whether an item of a list is a scope. What a list has between its commas is never split, so a text
+/// with a space is no scope at all (D10).
+pub(crate) fn is_word(item: &str) -> bool {
+    !item.is_empty() && !item.contains(' ')
 }
 
 /// Reads a claim of the application as a list: a list of texts, a list of objects with a `value` (the
 /// SCIM shape of RFC 9068 section 2.2.3.1), or one text.
-pub(crate) fn texts(value: &Value) -> Option<Vec<Box<str>>> {
+pub(crate) fn texts(value: &Value) -> Option<Vec<Text<'_>>> {
     match value {
         Value::String(text) => Some(vec![text.as_str().into()]),
         Value::Array(items) => items

@@ -127,7 +127,7 @@ impl TokenError {
 impl From<TokenError> for Failure {
     fn from(error: TokenError) -> Self {
         match error.reason() {
-            Some(reason) => Failure::invalid(reason).with_source(error),
+            Some(reason) => Failure::invalid(reason).with_own_source(error),
             None => Failure::unrecognized(),
         }
     }

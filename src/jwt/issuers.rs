@@ -4,14 +4,15 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 
 use super::access_token::AccessToken;
 use super::claims::RawClaims;
 use super::error::TokenError;
-use super::token::UnverifiedToken;
+use super::header::Header;
+use super::room::PayloadRoom;
+use super::token::{Parts, UnverifiedToken};
 use super::validator::{JwtValidator, may_be_a_jwt};
 use crate::cache::{CacheSettings, VerdictCache};
 use crate::error::ConfigError;
@@ -167,10 +168,11 @@ impl<C: Send + Sync + 'static> Validator for JwtIssuers<C> {
     type Principal = C;
 
     fn validate(&self, credential: &Credential<'_>, request: &RequestView<'_>) -> Verdict<C> {
-        let now = request.now();
-        let ask = || self.ask(credential.token(), now);
+        let ask = || self.ask(credential.token_bytes(), request);
         match &self.shared.cache {
-            Some(cache) if may_be_a_jwt(credential) => cache.validate(credential, now, ask),
+            Some(cache) if may_be_a_jwt(credential) => {
+                cache.validate(credential, request.now(), ask)
+            }
             _ => ask(),
         }
     }
@@ -186,38 +188,55 @@ impl<C: Send + Sync + 'static> Validator for JwtIssuers<C> {
 }
 
 impl<C: Send + Sync + 'static> JwtIssuers<C> {
-    fn ask(&self, text: &str, now: SystemTime) -> Verdict<C> {
+    fn ask(&self, text: &[u8], request: &RequestView<'_>) -> Verdict<C> {
         let table = self.shared.table.load();
-        let chosen = || {
-            if text.len() > MAX_LENGTH {
-                return Err(TokenError::TooLong {
-                    length: text.len(),
-                    limit: MAX_LENGTH,
-                });
-            }
-            let token = UnverifiedToken::parse(text)?;
-            let claims = RawClaims::read(&token.payload()?)?;
-            let issuer = claims.iss.ok_or_else(|| TokenError::missing("iss"))?;
-            let issuer = table.get(&issuer).ok_or(TokenError::Issuer)?;
-            issuer.validator.check_length(text)?;
-            Ok((issuer, token))
+        let mut room = PayloadRoom::new();
+        let (issuer, token, claims) = match choose(&table, text, &mut room) {
+            Ok(chosen) => chosen,
+            Err(error) => return Verdict::Ready(Err(error.into())),
         };
-        match chosen() {
-            Ok((issuer, token)) => {
-                let is_there = Arc::clone(&issuer.is_there);
-                match issuer.validator.decide(text, &token, now) {
-                    Verdict::Ready(result) => {
-                        Verdict::Ready(result.map(|validated| validated.with_dependency(is_there)))
-                    }
-                    Verdict::Pending(future) => Verdict::pending(async move {
-                        future
-                            .await
-                            .map(|validated| validated.with_dependency(is_there))
-                    }),
-                }
+        let verdict = issuer
+            .validator
+            .decide_about(text, &token, Some(claims), request.now());
+        let is_there = Arc::clone(&issuer.is_there);
+        match verdict {
+            Verdict::Ready(result) => {
+                Verdict::Ready(result.map(|validated| validated.with_dependency(is_there)))
             }
-            Err(error) => Verdict::Ready(Err(error.into())),
+            Verdict::Pending(future) => Verdict::pending(async move {
+                let validated = future.await?;
+                Ok(validated.with_dependency(is_there))
+            }),
         }
+    }
+}
+
+type Chosen<'a, C> = (&'a Issuer<C>, UnverifiedToken<'a>, RawClaims<'a>);
+
+fn choose<'a, C: Send + Sync + 'static>(
+    table: &'a Table<C>,
+    text: &'a [u8],
+    room: &'a mut PayloadRoom,
+) -> Result<Chosen<'a, C>, TokenError> {
+    if text.len() > MAX_LENGTH {
+        return Err(TokenError::TooLong {
+            length: text.len(),
+            limit: MAX_LENGTH,
+        });
+    }
+    let parts = Parts::of(text)?;
+    let chosen = parts.claims(room).and_then(|claims| {
+        let issuer = claims.iss.as_deref();
+        let issuer = issuer.ok_or_else(|| TokenError::missing("iss"))?;
+        let issuer = table.get(issuer).ok_or(TokenError::Issuer)?;
+        issuer.validator.check_length(text)?;
+        Ok((issuer, claims))
+    });
+    match chosen {
+        Ok((issuer, claims)) => Ok((issuer, issuer.validator.read_header(parts)?, claims)),
+        // The validator knows its headers, so the claims come first. If both are bad, it is the header
+        // that is told.
+        Err(error) => Err(Header::read(parts.header()).err().unwrap_or(error)),
     }
 }
 

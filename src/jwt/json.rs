@@ -2,7 +2,9 @@
 //! ([RFC 7519 section 4](https://www.rfc-editor.org/rfc/rfc7519#section-4)), and which nests and
 //! branches within limits.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::ops::Deref;
 
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
@@ -139,8 +141,29 @@ pub(crate) fn insert<E: de::Error>(
     Ok(())
 }
 
-/// A text that may be borrowed from the input.
-pub(crate) struct Text<'de>(pub(crate) std::borrow::Cow<'de, str>);
+/// A text that may be borrowed from the input: it is, unless it has escapes.
+#[derive(Clone, Debug)]
+pub(crate) struct Text<'de>(pub(crate) Cow<'de, str>);
+
+impl Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'t> From<&'t str> for Text<'t> {
+    fn from(text: &'t str) -> Self {
+        Self(Cow::Borrowed(text))
+    }
+}
+
+impl From<String> for Text<'_> {
+    fn from(text: String) -> Self {
+        Self(Cow::Owned(text))
+    }
+}
 
 impl<'de> de::Deserialize<'de> for Text<'de> {
     fn deserialize<D: de::Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
@@ -153,11 +176,11 @@ impl<'de> de::Deserialize<'de> for Text<'de> {
             }
 
             fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
-                Ok(Text(text.into()))
+                Ok(text.into())
             }
 
             fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
-                Ok(Text(text.to_owned().into()))
+                Ok(text.to_owned().into())
             }
         }
         reader.deserialize_str(Borrow)

@@ -1,121 +1,9 @@
 //! Where a provider puts roles, scopes and tenants.
 
-use serde_json::Value;
-
-use super::claims::{RawClaims, Scopes, texts};
+use super::claim_path::{ClaimPath, Scopes};
+use super::claims::RawClaims;
 use super::error::TokenError;
-
-/// Where a value stands among the claims: the name of a claim, or names of members below each other.
-///
-/// A dot is part of a name and means nothing, because names such as `https://example.com/roles` have
-/// dots.
-///
-/// # Example
-///
-/// ```
-/// use tower_bearer::jwt::ClaimPath;
-///
-/// let flat = ClaimPath::from("https://example.com/roles");
-/// let nested = ClaimPath::from(["realm_access", "roles"]);
-/// # let _ = (flat, nested);
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClaimPath(Box<[Box<str>]>);
-
-impl From<&str> for ClaimPath {
-    fn from(name: &str) -> Self {
-        Self(Box::new([name.into()]))
-    }
-}
-
-impl<const N: usize> From<[&str; N]> for ClaimPath {
-    fn from(names: [&str; N]) -> Self {
-        Self(names.into_iter().map(Box::from).collect())
-    }
-}
-
-impl<S: Into<String>> FromIterator<S> for ClaimPath {
-    /// Of names that come from a configuration. No name is a path that nothing stands at.
-    fn from_iter<I: IntoIterator<Item = S>>(names: I) -> Self {
-        Self(
-            names
-                .into_iter()
-                .map(|name| name.into().into_boxed_str())
-                .collect(),
-        )
-    }
-}
-
-/// Claims that are no lists of texts to take roles from, and that are read elsewhere.
-const REGISTERED: [&str; 10] = [
-    "iss",
-    "sub",
-    "aud",
-    "exp",
-    "nbf",
-    "iat",
-    "jti",
-    "acr",
-    "auth_time",
-    "cnf",
-];
-
-impl ClaimPath {
-    /// Whether nothing that a layout looks for can ever stand there.
-    fn is_in_vain(&self, also: &[&str]) -> bool {
-        match &*self.0 {
-            [] => true,
-            [first, ..] => REGISTERED.iter().chain(also).any(|name| **first == **name),
-        }
-    }
-
-    fn error(&self) -> TokenError {
-        TokenError::claim(&self.0.join("."))
-    }
-
-    fn text<'c>(&self, claims: &'c RawClaims) -> Result<Option<&'c str>, TokenError> {
-        let registered = match &*self.0 {
-            [name] => match &**name {
-                "iss" => Some(&claims.iss),
-                "sub" => Some(&claims.sub),
-                "jti" => Some(&claims.jti),
-                "client_id" => Some(&claims.client_id),
-                "acr" => Some(&claims.acr),
-                _ => None,
-            },
-            _ => None,
-        };
-        if let Some(registered) = registered {
-            return Ok(registered.as_deref());
-        }
-        match claims.value_at(&self.0) {
-            None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(self.error()),
-        }
-    }
-
-    fn list(&self, claims: &RawClaims) -> Result<Vec<Box<str>>, TokenError> {
-        claims.value_at(&self.0).map_or(Ok(Vec::new()), |value| {
-            texts(value).ok_or_else(|| self.error())
-        })
-    }
-
-    fn scopes(&self, claims: &RawClaims) -> Result<Option<Scopes>, TokenError> {
-        match &*self.0 {
-            [name] if **name == *"scope" => return Ok(claims.scope.clone()),
-            [name] if **name == *"scp" => return Ok(claims.scp.clone()),
-            _ => {}
-        }
-        match claims.value_at(&self.0) {
-            None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(Scopes::Text(text.as_str().into()))),
-            Some(value) => texts(value)
-                .map(|list| Some(Scopes::List(list.into_boxed_slice())))
-                .ok_or_else(|| self.error()),
-        }
-    }
-}
+use super::json::Text;
 
 /// Where [`AccessToken`](super::AccessToken) finds scopes, roles, groups, entitlements, the tenant and the
 /// client.
@@ -178,7 +66,7 @@ impl Mark {
         ))
     }
 
-    pub(crate) fn is_on(&self, claims: &RawClaims) -> bool {
+    pub(crate) fn is_on(&self, claims: &RawClaims<'_>) -> bool {
         match self {
             Self::Value(name, value) => claims.rest.get(*name).is_some_and(|found| found == value),
             Self::OneOf(names) => names.iter().any(|name| claims.has(name)),
@@ -395,42 +283,54 @@ impl ClaimsLayout {
         self
     }
 
-    pub(crate) fn scopes(&self, claims: &mut RawClaims) -> Result<Vec<Scopes>, TokenError> {
-        match &self.scopes {
+    pub(crate) fn scopes<'c>(&self, claims: &'c RawClaims<'_>) -> Result<Scopes<'c>, TokenError> {
+        let Some(paths) = &self.scopes else {
             // D11: the one or the other, never both.
-            None => Ok(claims
-                .scope
-                .take()
-                .or(claims.scp.take())
-                .into_iter()
-                .collect()),
-            Some(paths) => paths
-                .iter()
-                .filter_map(|path| path.scopes(claims).transpose())
-                .collect(),
+            let scopes = claims.scope.as_ref().or(claims.scp.as_ref());
+            return Ok(scopes.map_or(Scopes::none(), Scopes::from));
+        };
+        let mut all = None;
+        for path in paths {
+            all = match (all, path.scopes(claims)?) {
+                (Some(all), Some(more)) => Some(Scopes::and(all, more)),
+                (all, more) => all.or(more),
+            };
         }
+        Ok(all.unwrap_or(Scopes::none()))
     }
 
-    pub(crate) fn roles(&self, claims: &RawClaims) -> Result<Vec<Box<str>>, TokenError> {
+    pub(crate) fn roles<'c>(&self, claims: &'c RawClaims<'_>) -> Result<Vec<Text<'c>>, TokenError> {
         lists(&self.roles, claims)
     }
 
-    pub(crate) fn groups(&self, claims: &RawClaims) -> Result<Vec<Box<str>>, TokenError> {
+    pub(crate) fn groups<'c>(
+        &self,
+        claims: &'c RawClaims<'_>,
+    ) -> Result<Vec<Text<'c>>, TokenError> {
         lists(&self.groups, claims)
     }
 
-    pub(crate) fn entitlements(&self, claims: &RawClaims) -> Result<Vec<Box<str>>, TokenError> {
+    pub(crate) fn entitlements<'c>(
+        &self,
+        claims: &'c RawClaims<'_>,
+    ) -> Result<Vec<Text<'c>>, TokenError> {
         lists(&self.entitlements, claims)
     }
 
-    pub(crate) fn tenant(&self, claims: &RawClaims) -> Result<Option<Box<str>>, TokenError> {
+    pub(crate) fn tenant<'c>(
+        &self,
+        claims: &'c RawClaims<'_>,
+    ) -> Result<Option<&'c str>, TokenError> {
         match &self.tenant {
-            Some(path) => Ok(path.text(claims)?.map(Box::from)),
+            Some(path) => path.text(claims),
             None => Ok(None),
         }
     }
 
-    pub(crate) fn client<'c>(&self, claims: &'c RawClaims) -> Result<Option<&'c str>, TokenError> {
+    pub(crate) fn client<'c>(
+        &self,
+        claims: &'c RawClaims<'_>,
+    ) -> Result<Option<&'c str>, TokenError> {
         for path in &self.client {
             if let Some(client) = path.text(claims)? {
                 return Ok(Some(client));
@@ -444,7 +344,7 @@ fn collect<P: Into<ClaimPath>>(paths: impl IntoIterator<Item = P>) -> Box<[Claim
     paths.into_iter().map(Into::into).collect()
 }
 
-fn lists(paths: &[ClaimPath], claims: &RawClaims) -> Result<Vec<Box<str>>, TokenError> {
+fn lists<'c>(paths: &[ClaimPath], claims: &'c RawClaims<'_>) -> Result<Vec<Text<'c>>, TokenError> {
     let mut all = Vec::new();
     if claims.rest.is_empty() {
         return Ok(all);

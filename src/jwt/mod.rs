@@ -51,20 +51,27 @@
 mod access_token;
 mod algorithm;
 mod backend;
+mod base64url;
 mod builder;
 mod by_shape;
 mod checks;
+mod claim_path;
 mod claims;
 mod error;
+mod header;
 mod issuers;
 pub(crate) mod json;
 mod jwk;
 mod key;
 mod key_error;
 mod key_set;
+mod known_headers;
 mod layout;
 mod material;
+mod packed;
+mod room;
 mod secret;
+mod short;
 mod token;
 mod validator;
 
@@ -75,6 +82,7 @@ pub use builder::JwtValidatorBuilder;
 pub use by_shape::ByShape;
 #[cfg(feature = "introspection")]
 pub(crate) use checks::{Checks, MAX_LEEWAY, Typing};
+pub use claim_path::ClaimPath;
 #[cfg(feature = "introspection")]
 pub(crate) use claims::RawClaims;
 pub use error::TokenError;
@@ -82,6 +90,6 @@ pub use issuers::JwtIssuers;
 pub use key::{Key, PublicKey};
 pub use key_error::KeyError;
 pub use key_set::{JwksOptions, KeySet, SkippedKey};
-pub use layout::{ClaimPath, ClaimsLayout};
+pub use layout::ClaimsLayout;
 pub use secret::SharedSecret;
 pub use validator::{JwtValidator, KeySource};

@@ -17,8 +17,10 @@ use super::error::TokenError;
 use super::key::Key;
 use super::key_error::KeyError;
 use super::key_set::{KeySet, NoKey};
+use super::known_headers::KnownHeaders;
 use super::layout::ClaimsLayout;
-use super::token::UnverifiedToken;
+use super::room::{PayloadRoom, SignatureRoom};
+use super::token::{Parts, UnverifiedToken};
 use crate::cache::VerdictCache;
 use crate::extract::Credential;
 #[cfg(feature = "jwks")]
@@ -74,6 +76,7 @@ pub struct JwtValidator<C = AccessToken> {
 pub(crate) struct Inner<C> {
     pub(crate) keys: Keys,
     pub(crate) checks: Checks,
+    pub(crate) headers: KnownHeaders,
     pub(crate) max_length: usize,
     pub(crate) read: ReadClaims<C>,
     pub(crate) own: Arc<[OwnCheck<C>]>,
@@ -81,7 +84,7 @@ pub(crate) struct Inner<C> {
 }
 
 /// Makes the principal of claims that have been checked.
-pub(crate) type ReadClaims<C> = fn(RawClaims, &[u8], &ClaimsLayout) -> Result<C, TokenError>;
+pub(crate) type ReadClaims<C> = fn(RawClaims<'_>, &ClaimsLayout) -> Result<C, TokenError>;
 /// A check of the application.
 pub(crate) type OwnCheck<C> = Box<dyn Fn(&C) -> Result<(), Failure> + Send + Sync>;
 
@@ -220,8 +223,9 @@ impl<C: Send + Sync + 'static> Validator for JwtValidator<C> {
     type Principal = C;
 
     fn validate(&self, credential: &Credential<'_>, request: &RequestView<'_>) -> Verdict<C> {
-        let ask = || match self.parse(credential.token()) {
-            Ok(token) => self.decide(credential.token(), &token, request.now()),
+        let text = credential.token_bytes();
+        let ask = || match self.parse(text) {
+            Ok(token) => self.decide(text, &token, request.now()),
             Err(error) => Verdict::Ready(Err(error.into())),
         };
         match &self.cache {
@@ -243,30 +247,49 @@ impl<C: Send + Sync + 'static> Validator for JwtValidator<C> {
 }
 
 impl<C: Send + Sync + 'static> JwtValidator<C> {
-    pub(crate) fn parse<'t>(&self, token: &'t str) -> Result<UnverifiedToken<'t>, TokenError> {
+    pub(crate) fn parse<'t>(&self, token: &'t [u8]) -> Result<UnverifiedToken<'t>, TokenError> {
         self.inner.parse(token)
     }
 
-    pub(crate) fn check_length(&self, token: &str) -> Result<(), TokenError> {
+    /// The same for a token that has been taken apart.
+    pub(crate) fn read_header<'t>(
+        &self,
+        parts: Parts<'t>,
+    ) -> Result<UnverifiedToken<'t>, TokenError> {
+        self.inner.read_header(parts)
+    }
+
+    pub(crate) fn check_length(&self, token: &[u8]) -> Result<(), TokenError> {
         self.inner.check_length(token)
     }
 
     /// Decides with the keys at hand, or asks for time to get them.
     pub(crate) fn decide(
         &self,
-        text: &str,
+        text: &[u8],
         token: &UnverifiedToken<'_>,
+        now: SystemTime,
+    ) -> Verdict<C> {
+        self.decide_about(text, token, None, now)
+    }
+
+    /// The same where the claims may have been read already.
+    pub(crate) fn decide_about(
+        &self,
+        text: &[u8],
+        token: &UnverifiedToken<'_>,
+        claims: Option<RawClaims<'_>>,
         now: SystemTime,
     ) -> Verdict<C> {
         let _ = text;
         match &self.inner.keys {
             Keys::Local(keys) => Verdict::Ready(
                 self.inner
-                    .check(token, keys, now)
+                    .check(token, claims, keys, now)
                     .map_err(Refusal::into_failure),
             ),
             #[cfg(feature = "jwks")]
-            Keys::Remote(remote) => self.decide_remotely(remote, text, token, now),
+            Keys::Remote(remote) => self.decide_remotely(remote, text, token, claims, now),
         }
     }
 }
@@ -309,12 +332,12 @@ impl From<TokenError> for Refusal {
 }
 
 impl<C: Send + Sync + 'static> Inner<C> {
-    fn parse<'t>(&self, token: &'t str) -> Result<UnverifiedToken<'t>, TokenError> {
+    fn parse<'t>(&self, token: &'t [u8]) -> Result<UnverifiedToken<'t>, TokenError> {
         self.check_length(token)?;
-        UnverifiedToken::parse(token)
+        self.read_header(Parts::of(token)?)
     }
 
-    fn check_length(&self, token: &str) -> Result<(), TokenError> {
+    fn check_length(&self, token: &[u8]) -> Result<(), TokenError> {
         if token.len() > self.max_length {
             return Err(TokenError::TooLong {
                 length: token.len(),
@@ -324,30 +347,43 @@ impl<C: Send + Sync + 'static> Inner<C> {
         Ok(())
     }
 
-    /// The whole decision, for these keys at this time.
+    fn read_header<'t>(&self, parts: Parts<'t>) -> Result<UnverifiedToken<'t>, TokenError> {
+        let header = self.headers.find_or_read(parts.header())?;
+        Ok(UnverifiedToken { parts, header })
+    }
+
+    /// The whole decision, for these keys at this time. The claims are read unless they have been.
     fn check(
         &self,
         token: &UnverifiedToken<'_>,
+        claims: Option<RawClaims<'_>>,
         keys: &KeySet,
         now: SystemTime,
     ) -> Result<Validated<C>, Refusal> {
         let header = token.header();
-        let typing = self.checks.token_type(header.typ.as_deref())?;
+        let typing = self.checks.token_type(header.typ())?;
         // C01, C02: the algorithm is the key's; the header only has to agree.
         let algorithm = header.algorithm.ok_or(TokenError::Algorithm)?;
-        let candidates = keys
-            .find(algorithm, header.kid.as_deref())
-            .map_err(Refusal::Key)?;
-        let payload = token.payload()?;
-        let claims = RawClaims::read(&payload)?;
+        let candidates = keys.find(algorithm, header.kid()).map_err(Refusal::Key)?;
+        let mut room;
+        let claims = match claims {
+            Some(claims) => claims,
+            None => {
+                room = PayloadRoom::new();
+                token.parts.claims(&mut room)?
+            }
+        };
         self.checks.issuer(&claims)?;
-        if !candidates.verify(token.signing_input(), &token.signature()?) {
+        let mut room = SignatureRoom::new();
+        let signature = token.parts.signature(&mut room)?;
+        if !candidates.verify(token.parts.signing_input(), signature) {
             return Err(Refusal::Signature);
         }
+        self.headers.remember(token.parts.header(), &token.header);
         // From here on the issuer has said what the claims say (D13, D14).
         let expires_at = self.checks.claims(&claims, typing, now)?;
         let token = self.revocations.as_ref().map(|_| claims.identity().owned());
-        let principal = (self.read)(claims, &payload, &self.checks.layout)?;
+        let principal = (self.read)(claims, &self.checks.layout)?;
         let mut validated = Validated::new(principal);
         if let Some(expires_at) = expires_at {
             validated = validated.with_expiry(expires_at);
@@ -391,20 +427,22 @@ pub(super) fn may_be_a_jwt(credential: &Credential<'_>) -> bool {
 
 /// The claims as [`AccessToken`].
 pub(crate) fn read_access_token(
-    claims: RawClaims,
-    _: &[u8],
+    claims: RawClaims<'_>,
     layout: &ClaimsLayout,
 ) -> Result<AccessToken, TokenError> {
     AccessToken::from_checked(claims, layout)
 }
 
 /// The claims as a type of the application.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "has the form of `ReadClaims`"
+)]
 pub(crate) fn read_own<C: DeserializeOwned>(
-    _: RawClaims,
-    payload: &[u8],
+    claims: RawClaims<'_>,
     _: &ClaimsLayout,
 ) -> Result<C, TokenError> {
-    serde_json::from_slice(payload).map_err(|_| TokenError::Deserialize)
+    serde_json::from_str(claims.text).map_err(|_| TokenError::Deserialize)
 }
 
 impl<C> Clone for JwtValidator<C> {
@@ -425,3 +463,6 @@ impl<C> fmt::Debug for JwtValidator<C> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, any(feature = "aws_lc_rs", feature = "rust_crypto")))]
+mod tests;

@@ -175,6 +175,13 @@ impl Failure {
         self
     }
 
+    /// The same for an error that is not in a box yet.
+    #[cfg(feature = "jwt")]
+    pub(crate) fn with_own_source(mut self, error: impl Error + Send + Sync + 'static) -> Self {
+        self.source = Some(Arc::new(error));
+        self
+    }
+
     /// What kind of failure it is.
     #[must_use]
     pub fn kind(&self) -> FailureKind {

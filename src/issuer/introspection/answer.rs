@@ -113,8 +113,7 @@ fn document(body: &[u8], checks: &Checks) -> Result<Answer, Trouble> {
         return content("expected `token_type` to be a string");
     }
     let text = Value::Object(object).to_string();
-    let mut claims =
-        RawClaims::read(text.as_bytes()).map_err(|error| Trouble::Content(error.to_string()))?;
+    let mut claims = RawClaims::read(&text).map_err(|error| Trouble::Content(error.to_string()))?;
     // It says nothing any more, and a cache would keep it.
     claims.rest.remove("active");
     Ok(match check(claims, checks) {
@@ -124,7 +123,7 @@ fn document(body: &[u8], checks: &Checks) -> Result<Answer, Trouble> {
 }
 
 /// E12: the token is good, but is it for this service, and for this use?
-fn check(claims: RawClaims, checks: &Checks) -> Result<AccessToken, TokenError> {
+fn check(claims: RawClaims<'_>, checks: &Checks) -> Result<AccessToken, TokenError> {
     kind(&claims, checks)?;
     // RFC 7662 makes it optional, and it is the server of this issuer that was asked.
     if claims.iss.is_some() {
@@ -136,7 +135,7 @@ fn check(claims: RawClaims, checks: &Checks) -> Result<AccessToken, TokenError> 
 }
 
 /// Endpoints answer for refresh tokens as well, and some for ID tokens.
-fn kind(claims: &RawClaims, checks: &Checks) -> Result<(), TokenError> {
+fn kind(claims: &RawClaims<'_>, checks: &Checks) -> Result<(), TokenError> {
     let is = |name: &str, values: &[&str]| {
         let text = claims.rest.get(name).and_then(Value::as_str);
         text.map(|text| values.iter().any(|value| text.eq_ignore_ascii_case(value)))

@@ -192,7 +192,7 @@ impl Inner {
             Answer::Unsupported => return Err(Failure::unrecognized()),
             Answer::Refused(error) => return Err(error.clone().into()),
         };
-        let expires_at = self.asker.checks.time(token.raw(), now)?;
+        let expires_at = self.asker.checks.time(token.times(), now)?;
         for check in &self.own {
             check(token)?;
         }

@@ -8,6 +8,7 @@ use crate::issuer::{Current, KeysFuture, Missing, RemoteKeys};
 use crate::jwt::claims::RawClaims;
 use crate::jwt::error::TokenError;
 use crate::jwt::key_set::{KeySet, NoKey};
+use crate::jwt::room::{PayloadRoom, SignatureRoom};
 use crate::jwt::token::UnverifiedToken;
 use crate::validator::{Dependency, Failure, Validated, Verdict};
 
@@ -15,8 +16,9 @@ impl<C: Send + Sync + 'static> JwtValidator<C> {
     pub(super) fn decide_remotely(
         &self,
         remote: &RemoteKeys,
-        text: &str,
+        text: &[u8],
         token: &UnverifiedToken<'_>,
+        claims: Option<RawClaims<'_>>,
         now: SystemTime,
     ) -> Verdict<C> {
         let plausible = || self.inner.plausible(token, now);
@@ -33,7 +35,7 @@ impl<C: Send + Sync + 'static> JwtValidator<C> {
                 };
             }
         };
-        let refusal = match self.inner.check(token, &keys, now) {
+        let refusal = match self.inner.check(token, claims, &keys, now) {
             Ok(validated) => return Verdict::Ready(Ok(resting_on(validated, remote, &keys))),
             Err(refusal) => refusal,
         };
@@ -49,7 +51,7 @@ impl<C: Send + Sync + 'static> JwtValidator<C> {
         let is_known = matches!(refusal, Refusal::Signature | Refusal::Key(NoKey::Algorithm));
         let missing = match is_known {
             true => remote.suspicious(now),
-            false => remote.missing(token.header().kid.as_deref(), now),
+            false => remote.missing(token.header().kid(), now),
         };
         match missing {
             Missing::Final => Verdict::Ready(Err(refusal.into_failure())),
@@ -69,19 +71,19 @@ impl<C: Send + Sync + 'static> JwtValidator<C> {
         remote: &RemoteKeys,
         fetch: KeysFuture,
         known: Option<Refusal>,
-        text: &str,
+        text: &[u8],
         now: SystemTime,
     ) -> Verdict<C> {
         let inner = Arc::clone(&self.inner);
         let remote = remote.clone();
-        let text = zeroize::Zeroizing::new(text.to_owned());
+        let text = zeroize::Zeroizing::new(text.to_vec());
         Verdict::pending(async move {
             let keys = fetch
                 .await
                 .map_err(|failure| known.map_or(failure, Refusal::into_failure))?;
             let token = inner.parse(&text)?;
             let validated = inner
-                .check(&token, &keys, now)
+                .check(&token, None, &keys, now)
                 .map_err(Refusal::into_failure)?;
             Ok(resting_on(validated, &remote, &keys))
         })
@@ -112,14 +114,15 @@ impl<C> Inner<C> {
     /// Whether a token could be good if only its key were known.
     fn plausible(&self, token: &UnverifiedToken<'_>, now: SystemTime) -> Result<(), TokenError> {
         let header = token.header();
-        let typing = self.checks.token_type(header.typ.as_deref())?;
+        let typing = self.checks.token_type(header.typ())?;
         match header.algorithm {
             Some(algorithm) if !algorithm.is_symmetric() => {}
             _ => return Err(TokenError::Algorithm),
         }
-        let claims = RawClaims::read(&token.payload()?)?;
+        let mut room = PayloadRoom::new();
+        let claims = token.parts.claims(&mut room)?;
         self.checks.issuer(&claims)?;
-        token.signature()?;
+        token.parts.signature(&mut SignatureRoom::new())?;
         self.checks.claims(&claims, typing, now).map(|_| ())
     }
 }
