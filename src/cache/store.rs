@@ -2,14 +2,14 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{OptionsBuilder, Weighter};
 
 use super::settings::CacheSettings;
-use super::token_key::{Brought, TokenHasher, TokenKey, TokenRef};
+use super::token_key::{Brought, Place, TokenHasher, TokenKey, TokenRef};
 use crate::extract::Credential;
 
 /// What an entry takes besides its token and its value: its places in the tables of the cache, and the
@@ -39,6 +39,8 @@ pub(crate) struct Kept<V> {
     asked: Asked,
     until: SystemTime,
     weight: u64,
+    /// Whether nothing was removed while it was found out. Until that is known nobody gets it.
+    settled: AtomicBool,
 }
 
 /// When a value was asked for. Taken before, so that what happens meanwhile is not overlooked.
@@ -47,6 +49,12 @@ pub(crate) struct Asked {
     at: SystemTime,
     epoch: u64,
     removals: u64,
+}
+
+impl Asked {
+    pub(crate) fn at(&self) -> SystemTime {
+        self.at
+    }
 }
 
 #[derive(Clone)]
@@ -90,10 +98,17 @@ impl<V> Store<V> {
     /// What to look for; nothing if it is too long to be here.
     #[inline]
     pub(crate) fn find<'t>(&self, credential: &'t Credential<'_>) -> Option<TokenRef<'t>> {
-        if credential.token_bytes().len() > self.settings.max_token_length {
+        let place = (credential.scheme(), credential.source());
+        self.find_at(place, credential.token_bytes())
+    }
+
+    /// The same for a token that is in no request.
+    #[inline]
+    pub(crate) fn find_at<'t>(&self, place: Place, token: &'t [u8]) -> Option<TokenRef<'t>> {
+        if token.len() > self.settings.max_token_length {
             return None;
         }
-        Some(self.hasher.find(credential))
+        Some(self.hasher.find(place, token))
     }
 
     /// The value that is kept, if it may still be used at `now` and `stands`. Otherwise it goes.
@@ -106,10 +121,11 @@ impl<V> Store<V> {
     ) -> Option<Arc<Kept<V>>> {
         self.notice(now);
         let kept = self.entries.get(&token)?;
-        let is_usable = kept.asked.epoch == self.epoch.load(Ordering::Acquire)
-            && kept.asked.at <= now
-            && now < kept.until
-            && stands(&kept.value);
+        if !kept.settled.load(Ordering::Acquire) {
+            return None;
+        }
+        let is_usable =
+            self.is_current(&kept.asked, now) && now < kept.until && stands(&kept.value);
         if is_usable {
             return Some(kept);
         }
@@ -127,6 +143,27 @@ impl<V> Store<V> {
         }
     }
 
+    /// Whether somebody who comes at `now` may have a value that was asked for then.
+    #[inline]
+    pub(crate) fn is_current(&self, asked: &Asked, now: SystemTime) -> bool {
+        asked.epoch == self.epoch.load(Ordering::Acquire) && asked.at <= now
+    }
+
+    /// The same for a value that is still being found out.
+    pub(crate) fn may_be_awaited(&self, asked: &Asked, now: SystemTime) -> bool {
+        self.is_current(asked, now) && self.until(asked).is_some_and(|until| now < until)
+    }
+
+    /// Whether a single value was removed since then.
+    pub(crate) fn has_removed_since(&self, asked: &Asked) -> bool {
+        self.removals.load(Ordering::SeqCst) != asked.removals
+    }
+
+    /// When the time to live is over. A time that cannot be counted has no end that can be kept.
+    fn until(&self, asked: &Asked) -> Option<SystemTime> {
+        asked.at.checked_add(self.settings.time_to_live)
+    }
+
     /// Keeps a value that takes so many `bytes`, until its time to live is over, and no longer than until it
     /// `ends`.
     pub(crate) fn keep(
@@ -137,12 +174,11 @@ impl<V> Store<V> {
         asked: Asked,
         ends: Option<SystemTime>,
     ) {
-        // A time that cannot be counted has no end that can be kept.
-        let Some(until) = asked.at.checked_add(self.settings.time_to_live) else {
+        let Some(until) = self.until(&asked) else {
             return;
         };
         let until = ends.map_or(until, |ends| ends.min(until));
-        if until <= asked.at {
+        if until <= asked.at || !self.is_current(&asked, asked.at) {
             return;
         }
         let weight = bytes
@@ -154,19 +190,21 @@ impl<V> Store<V> {
             asked,
             until,
             weight: weight as u64,
+            settled: AtomicBool::new(false),
         });
         self.entries.insert(token.to_key(), Arc::clone(&kept));
         // Whoever removes counts first and removes then, so one of the two sees the other.
-        if self.removals.load(Ordering::SeqCst) != asked.removals {
+        if self.has_removed_since(&asked) {
             self.entries
                 .remove_if(&token, |there| Arc::ptr_eq(there, &kept));
+        } else {
+            kept.settled.store(true, Ordering::Release);
         }
     }
 
     /// Removes a value, and keeps what is being found out from taking its place. Whether there was one.
-    pub(crate) fn remove(&self, credential: &Credential<'_>) -> bool {
+    pub(crate) fn remove(&self, token: TokenRef<'_>) -> bool {
         self.removals.fetch_add(1, Ordering::SeqCst);
-        let token = self.hasher.find(credential);
         self.entries.remove(&token).is_some()
     }
 
