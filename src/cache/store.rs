@@ -15,6 +15,9 @@ use crate::extract::Credential;
 /// What an entry takes besides its token and its value: its places in the tables of the cache, and the
 /// headers of what is allocated for it.
 const OVERHEAD: usize = 256;
+/// What an entry takes that is no unusual one. The table is divided for so many: each part has room for 32 of them,
+/// so also for the longest tokens, and the hashes of those that had to go are remembered for half as many.
+const USUAL: usize = 2 * 1024;
 /// How many seconds older than the newest request one may seem before the clock counts as set back.
 const SET_BACK: u64 = 5;
 
@@ -68,13 +71,21 @@ impl<V> Weighter<TokenKey, Arc<Kept<V>>> for Weight {
 
 impl<V> Store<V> {
     pub(crate) fn new(settings: &CacheSettings) -> Self {
-        let bytes = match settings.max_entries {
-            0 => 0,
-            _ => settings.max_bytes,
+        // Sums of weights have to be numbers too.
+        let bytes = settings.max_bytes.min(usize::MAX / 4);
+        // Each takes at least its part, so there cannot be more of them than allowed.
+        let (bytes, least_weight) = match bytes.checked_div(settings.max_entries) {
+            Some(part) if part > OVERHEAD => (part * settings.max_entries, part),
+            Some(_) => (bytes, OVERHEAD),
+            None => (0, 0),
         };
+        let usual = USUAL.saturating_add(settings.principal_bytes);
+        // Of the room, 3 % are kept for what has come by once; a single entry needs it all.
+        let hot = if settings.max_entries == 1 { 1.0 } else { 0.97 };
         let options = OptionsBuilder::new()
-            .estimated_items_capacity(settings.max_entries)
+            .estimated_items_capacity(settings.max_entries.min(bytes / usual))
             .weight_capacity(bytes as u64)
+            .hot_allocation(hot)
             .build();
         let entries = match options {
             Ok(options) => {
@@ -87,8 +98,7 @@ impl<V> Store<V> {
             entries,
             hasher: TokenHasher::new(),
             settings: *settings,
-            // Counted so, there cannot be more of them than allowed.
-            least_weight: bytes.div_ceil(settings.max_entries.max(1)),
+            least_weight,
             epoch: AtomicU64::new(0),
             removals: AtomicU64::new(0),
             newest: AtomicU64::new(0),
@@ -261,3 +271,6 @@ impl<V> fmt::Debug for Store<V> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;
