@@ -36,7 +36,9 @@
 //!
 //! Requests that come with the same credential while it is being validated wait for that validation. It is
 //! driven by whoever waits, goes on as long as one of them is left, and is given up with the last; nothing is
-//! kept then.
+//! kept then. Who comes after the verdict was [removed](VerdictCache::remove), or when the time to live is over,
+//! waits for another one. If something that the verdict rests on goes in between, those who joined get 503, since
+//! nobody has looked at it for them.
 //!
 //! # Example
 //!

@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use futures_util::future::{FutureExt as _, Shared, WeakShared};
 
+use super::store::{Asked, Store};
 use super::token_key::{Brought, TokenKey, TokenRef};
 use crate::validator::{BoxFuture, Failure, Validated};
 
@@ -33,7 +35,27 @@ struct State<T> {
 
 struct Flight<T> {
     number: u64,
+    asked: Asked,
     outcome: WeakShared<BoxFuture<Outcome<T>>>,
+}
+
+/// What there is to wait for.
+pub(super) enum Awaited<T> {
+    /// One's own validation.
+    Own(SharedOutcome<T>),
+    /// That of somebody who came before.
+    Other(SharedOutcome<T>),
+}
+
+impl<T> Flight<T> {
+    /// For somebody who comes at `now`. A validation that is handed out is the caller's to drop, so none is here:
+    /// to drop the last one takes the lock.
+    fn join<V>(&self, store: &Store<V>, now: SystemTime) -> Option<SharedOutcome<T>> {
+        match store.may_be_awaited(&self.asked, now) {
+            true => self.outcome.upgrade(),
+            false => None,
+        }
+    }
 }
 
 impl<T> Default for Pending<T> {
@@ -49,22 +71,29 @@ impl<T> Default for Pending<T> {
 }
 
 impl<T: Send + Sync + 'static> Pending<T> {
-    /// The validation of this token that is under way.
+    /// The validation of this token that is under way, if somebody who comes at `now` may have what it says.
     #[inline]
-    pub(super) fn join(&self, token: TokenRef<'_>) -> Option<SharedOutcome<T>> {
+    pub(super) fn join<V>(
+        &self,
+        token: TokenRef<'_>,
+        store: &Store<V>,
+        now: SystemTime,
+    ) -> Option<SharedOutcome<T>> {
         if self.count.load(Ordering::Acquire) == 0 {
             return None;
         }
         let key = token.to_key();
-        self.lock().flights.get(&key)?.outcome.upgrade()
+        self.lock().flights.get(&key)?.join(store, now)
     }
 
-    /// The validation of this token that is under way, or `work`, which others may join from now on.
-    pub(super) fn join_or_start(
+    /// The same, or else `work`, which others may join from now on.
+    pub(super) fn join_or_start<V>(
         self: &Arc<Self>,
         token: TokenRef<'_>,
+        store: &Store<V>,
+        asked: Asked,
         work: BoxFuture<Outcome<T>>,
-    ) -> SharedOutcome<T> {
+    ) -> Awaited<T> {
         let mut landing = Landing {
             pending: Arc::clone(self),
             key: token.to_key(),
@@ -72,13 +101,14 @@ impl<T: Send + Sync + 'static> Pending<T> {
         };
         let mut state = self.lock();
         let there = state.flights.get(&landing.key);
-        if let Some(other) = there.and_then(|flight| flight.outcome.upgrade()) {
+        if let Some(other) = there.and_then(|flight| flight.join(store, asked.at())) {
             drop(state);
-            return other;
+            return Awaited::Other(other);
         }
-        if state.flights.len() >= MAX_SHARED {
+        // Whoever removes counts first and comes here then, so one of the two sees the other.
+        if state.flights.len() >= MAX_SHARED || store.has_removed_since(&asked) {
             drop(state);
-            return work.shared();
+            return Awaited::Own(work.shared());
         }
         state.number += 1;
         let number = state.number;
@@ -90,10 +120,25 @@ impl<T: Send + Sync + 'static> Pending<T> {
         });
         let shared = work.shared();
         if let Some(outcome) = shared.downgrade() {
-            state.flights.insert(key, Flight { number, outcome });
+            let flight = Flight {
+                number,
+                asked,
+                outcome,
+            };
+            state.flights.insert(key, flight);
             self.count.store(state.flights.len(), Ordering::Release);
         }
-        shared
+        Awaited::Own(shared)
+    }
+}
+
+impl<T> Pending<T> {
+    /// Lets nobody join the validation of this token any more. Those who have wait on.
+    pub(super) fn forget(&self, token: TokenRef<'_>) {
+        let key = token.to_key();
+        let mut state = self.lock();
+        state.flights.remove(&key);
+        self.count.store(state.flights.len(), Ordering::Release);
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {

@@ -1,26 +1,32 @@
 //! What is kept of credentials, within bounds of count, bytes and time.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{OptionsBuilder, Weighter};
 
 use super::settings::CacheSettings;
-use super::token_key::{Brought, TokenHasher, TokenKey, TokenRef};
+use super::token_key::{Brought, Place, TokenHasher, TokenKey, TokenRef};
 use crate::extract::Credential;
+#[cfg(feature = "introspection")]
+use crate::extract::{CredentialSource, Scheme};
 
 /// What an entry takes besides its token and its value: its places in the tables of the cache, and the
 /// headers of what is allocated for it.
 const OVERHEAD: usize = 256;
+/// What an entry takes that is no unusual one. The table is divided for so many: each part has room for 32 of them,
+/// so also for the longest tokens, and the hashes of those that had to go are remembered for half as many.
+const USUAL: usize = 2 * 1024;
 /// How many seconds older than the newest request one may seem before the clock counts as set back.
 const SET_BACK: u64 = 5;
 
 /// Values by credential. Which of them goes when there are too many is decided by `quick_cache`: one that is
 /// asked for again and again stays, whatever passes through besides.
 pub(crate) struct Store<V> {
-    entries: Cache<TokenKey, Kept<V>, Weight, Brought>,
+    entries: Cache<TokenKey, Arc<Kept<V>>, Weight, Brought>,
     hasher: TokenHasher,
     settings: CacheSettings,
     least_weight: usize,
@@ -30,19 +36,16 @@ pub(crate) struct Store<V> {
     removals: AtomicU64,
     /// The latest time that was seen, in seconds.
     newest: AtomicU64,
-    /// The number of the next entry.
-    next: AtomicU64,
 }
 
 /// A value, and when it was found out.
-#[derive(Clone)]
-struct Kept<V> {
+pub(crate) struct Kept<V> {
     value: V,
     asked: Asked,
     until: SystemTime,
     weight: u64,
-    /// Tells it from another one about the same token.
-    number: u64,
+    /// Whether nothing was removed while it was found out. Until that is known nobody gets it.
+    settled: AtomicBool,
 }
 
 /// When a value was asked for. Taken before, so that what happens meanwhile is not overlooked.
@@ -53,30 +56,38 @@ pub(crate) struct Asked {
     removals: u64,
 }
 
+impl Asked {
+    pub(crate) fn at(&self) -> SystemTime {
+        self.at
+    }
+}
+
 #[derive(Clone)]
 struct Weight;
 
-impl<V> Weighter<TokenKey, Kept<V>> for Weight {
-    fn weight(&self, _: &TokenKey, kept: &Kept<V>) -> u64 {
+impl<V> Weighter<TokenKey, Arc<Kept<V>>> for Weight {
+    fn weight(&self, _: &TokenKey, kept: &Arc<Kept<V>>) -> u64 {
         kept.weight
     }
 }
 
-impl<V: Clone> Store<V> {
+impl<V> Store<V> {
     pub(crate) fn new(settings: &CacheSettings) -> Self {
-        // Counted so, there are never more of them than allowed, and there is room for all.
-        let least_weight = match settings.max_bytes.checked_div(settings.max_entries) {
-            Some(share) => share.max(1),
-            None => 0,
+        // Sums of weights have to be numbers too.
+        let bytes = settings.max_bytes.min(usize::MAX / 4);
+        // Each takes at least its part, so there cannot be more of them than allowed.
+        let (bytes, least_weight) = match bytes.checked_div(settings.max_entries) {
+            Some(part) if part > OVERHEAD => (part * settings.max_entries, part),
+            Some(_) => (bytes, OVERHEAD),
+            None => (0, 0),
         };
-        let bytes = least_weight
-            .saturating_mul(settings.max_entries)
-            .min(settings.max_bytes);
+        let usual = USUAL.saturating_add(settings.principal_bytes);
+        // Of the room, 3 % are kept for what has come by once; a single entry needs it all.
+        let hot = if settings.max_entries == 1 { 1.0 } else { 0.97 };
         let options = OptionsBuilder::new()
-            .estimated_items_capacity(settings.max_entries)
+            .estimated_items_capacity(settings.max_entries.min(bytes / usual))
             .weight_capacity(bytes as u64)
-            // What comes by once has a tenth of the room.
-            .hot_allocation(0.9)
+            .hot_allocation(hot)
             .build();
         let entries = match options {
             Ok(options) => {
@@ -93,22 +104,30 @@ impl<V: Clone> Store<V> {
             epoch: AtomicU64::new(0),
             removals: AtomicU64::new(0),
             newest: AtomicU64::new(0),
-            next: AtomicU64::new(0),
         }
     }
 
     /// What to look for; nothing if it is too long to be here.
     #[inline]
     pub(crate) fn find<'t>(&self, credential: &'t Credential<'_>) -> Option<TokenRef<'t>> {
-        if credential.token_bytes().len() > self.settings.max_token_length {
-            return None;
-        }
-        Some(self.hasher.find(credential))
+        let place = (credential.scheme(), credential.source());
+        self.find_at(place, credential.token_bytes())
     }
 
+    /// The same for a token that is in no request.
+    #[inline]
+    pub(crate) fn find_at<'t>(&self, place: Place, token: &'t [u8]) -> Option<TokenRef<'t>> {
+        if token.len() > self.settings.max_token_length {
+            return None;
+        }
+        Some(self.hasher.find(place, token))
+    }
+
+    /// A digest in place of the token, wherever that stood.
     #[cfg(feature = "introspection")]
     pub(crate) fn find_digest<'t>(&self, digest: &'t [u8; 32]) -> TokenRef<'t> {
-        self.hasher.find_digest(digest)
+        let place = (Scheme::Bearer, CredentialSource::Authorization);
+        self.hasher.find(place, digest)
     }
 
     /// The value that is kept, if it may still be used at `now` and `stands`. Otherwise it goes.
@@ -118,24 +137,20 @@ impl<V: Clone> Store<V> {
         token: TokenRef<'_>,
         now: SystemTime,
         stands: impl FnOnce(&V) -> bool,
-    ) -> Option<V> {
+    ) -> Option<Arc<Kept<V>>> {
         self.notice(now);
         let kept = self.entries.get(&token)?;
-        let is_usable = kept.asked.epoch == self.epoch.load(Ordering::Acquire)
-            && kept.asked.at <= now
-            && now < kept.until
-            && stands(&kept.value);
-        if is_usable {
-            return Some(kept.value);
+        if !kept.settled.load(Ordering::Acquire) {
+            return None;
         }
-        self.remove_kept(&token, kept.number);
-        None
-    }
-
-    #[cold]
-    fn remove_kept(&self, token: &TokenRef<'_>, number: u64) {
+        let is_usable =
+            self.is_current(&kept.asked, now) && now < kept.until && stands(&kept.value);
+        if is_usable {
+            return Some(kept);
+        }
         self.entries
-            .remove_if(token, |there| there.number == number);
+            .remove_if(&token, |there| Arc::ptr_eq(there, &kept));
+        None
     }
 
     /// To be called before a value is found out.
@@ -145,6 +160,27 @@ impl<V: Clone> Store<V> {
             epoch: self.epoch.load(Ordering::Acquire),
             removals: self.removals.load(Ordering::SeqCst),
         }
+    }
+
+    /// Whether somebody who comes at `now` may have a value that was asked for then.
+    #[inline]
+    pub(crate) fn is_current(&self, asked: &Asked, now: SystemTime) -> bool {
+        asked.epoch == self.epoch.load(Ordering::Acquire) && asked.at <= now
+    }
+
+    /// The same for a value that is still being found out.
+    pub(crate) fn may_be_awaited(&self, asked: &Asked, now: SystemTime) -> bool {
+        self.is_current(asked, now) && self.until(asked).is_some_and(|until| now < until)
+    }
+
+    /// Whether a single value was removed since then.
+    pub(crate) fn has_removed_since(&self, asked: &Asked) -> bool {
+        self.removals.load(Ordering::SeqCst) != asked.removals
+    }
+
+    /// When the time to live is over. A time that cannot be counted has no end that can be kept.
+    fn until(&self, asked: &Asked) -> Option<SystemTime> {
+        asked.at.checked_add(self.settings.time_to_live)
     }
 
     /// Keeps a value that takes so many `bytes`, until its time to live is over, and no longer than until it
@@ -157,37 +193,37 @@ impl<V: Clone> Store<V> {
         asked: Asked,
         ends: Option<SystemTime>,
     ) {
-        // A time that cannot be counted has no end that can be kept.
-        let Some(until) = asked.at.checked_add(self.settings.time_to_live) else {
+        let Some(until) = self.until(&asked) else {
             return;
         };
         let until = ends.map_or(until, |ends| ends.min(until));
-        if until <= asked.at {
+        if until <= asked.at || !self.is_current(&asked, asked.at) {
             return;
         }
         let weight = bytes
             .saturating_add(token.len())
             .saturating_add(OVERHEAD)
             .max(self.least_weight);
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let kept = Kept {
+        let kept = Arc::new(Kept {
             value,
             asked,
             until,
             weight: weight as u64,
-            number,
-        };
-        self.entries.insert(token.to_key(), kept);
+            settled: AtomicBool::new(false),
+        });
+        self.entries.insert(token.to_key(), Arc::clone(&kept));
         // Whoever removes counts first and removes then, so one of the two sees the other.
-        if self.removals.load(Ordering::SeqCst) != asked.removals {
-            self.remove_kept(&token, number);
+        if self.has_removed_since(&asked) {
+            self.entries
+                .remove_if(&token, |there| Arc::ptr_eq(there, &kept));
+        } else {
+            kept.settled.store(true, Ordering::Release);
         }
     }
 
     /// Removes a value, and keeps what is being found out from taking its place. Whether there was one.
-    pub(crate) fn remove(&self, credential: &Credential<'_>) -> bool {
+    pub(crate) fn remove(&self, token: TokenRef<'_>) -> bool {
         self.removals.fetch_add(1, Ordering::SeqCst);
-        let token = self.hasher.find(credential);
         self.entries.remove(&token).is_some()
     }
 
@@ -243,7 +279,13 @@ impl<V: Clone> Store<V> {
     }
 }
 
-impl<V: Clone> fmt::Debug for Store<V> {
+impl<V> Kept<V> {
+    pub(crate) fn value(&self) -> &V {
+        &self.value
+    }
+}
+
+impl<V> fmt::Debug for Store<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Store")
             .field("entries", &self.len())
@@ -251,3 +293,6 @@ impl<V: Clone> fmt::Debug for Store<V> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

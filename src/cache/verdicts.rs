@@ -3,14 +3,14 @@
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use futures_util::future::FutureExt as _;
 
-use super::pending::Pending;
+use super::pending::{Awaited, Pending, SharedOutcome};
 use super::settings::CacheSettings;
 use super::store::Store;
-use super::token_key::TokenRef;
+use super::token_key::{PLACES, TokenRef};
 use crate::extract::Credential;
 use crate::validator::{Failure, Validated, Verdict};
 
@@ -47,6 +47,11 @@ struct Inner<T> {
 #[error("the validation panicked")]
 struct Panicked;
 
+/// What a validation found out no longer holds.
+#[derive(Debug, thiserror::Error)]
+#[error("what the verdict rests on has changed while it was waited for")]
+struct Overtaken;
+
 impl<T> VerdictCache<T> {
     pub(crate) fn new(settings: &CacheSettings) -> Self {
         Self {
@@ -65,8 +70,11 @@ impl<T> VerdictCache<T> {
     #[expect(clippy::must_use_candidate, reason = "called for its effect")]
     pub fn remove(&self, token: &str) -> bool {
         let mut removed = false;
-        for credential in Credential::everywhere(token) {
-            removed |= self.inner.store.remove(&credential);
+        for place in PLACES {
+            if let Some(token) = self.inner.store.find_at(place, token.as_bytes()) {
+                removed |= self.inner.store.remove(token);
+                self.inner.pending.forget(token);
+            }
         }
         removed
     }
@@ -123,8 +131,8 @@ impl<T: Send + Sync + 'static> VerdictCache<T> {
         if let Some(validated) = inner.recall(token, now) {
             return Verdict::Ready(Ok(validated));
         }
-        if let Some(outcome) = inner.pending.join(token) {
-            return Verdict::Pending(Box::pin(outcome));
+        if let Some(outcome) = inner.pending.join(token, &inner.store, now) {
+            return Verdict::pending(joined(outcome, now));
         }
         let asked = inner.store.asked(now);
         match ask() {
@@ -148,18 +156,37 @@ impl<T: Send + Sync + 'static> VerdictCache<T> {
                     }
                     result
                 };
-                let outcome = self.inner.pending.join_or_start(token, Box::pin(work));
-                Verdict::Pending(Box::pin(outcome))
+                let Inner { store, pending, .. } = &*self.inner;
+                match pending.join_or_start(token, store, asked, Box::pin(work)) {
+                    Awaited::Own(outcome) => Verdict::Pending(Box::pin(outcome)),
+                    Awaited::Other(outcome) => Verdict::pending(joined(outcome, now)),
+                }
             }
         }
+    }
+}
+
+/// What somebody else's validation says to one who came at `now`, after it had begun.
+async fn joined<T: Send + Sync + 'static>(
+    outcome: SharedOutcome<T>,
+    now: SystemTime,
+) -> Result<Validated<T>, Failure> {
+    match outcome.await {
+        // F05: what it rests on may have gone before this request came, and the request cannot be looked at again.
+        Ok(validated) if !validated.stands(now) => {
+            Err(Failure::unavailable(Overtaken).with_retry_after(Duration::ZERO))
+        }
+        result => result,
     }
 }
 
 impl<T> Inner<T> {
     #[inline]
     fn recall(&self, token: TokenRef<'_>, now: SystemTime) -> Option<Validated<T>> {
-        self.store
-            .get(token, now, |validated| validated.stands(now))
+        let kept = self
+            .store
+            .get(token, now, |validated| validated.stands(now))?;
+        Some(kept.value().clone())
     }
 
     fn keep(&self, token: TokenRef<'_>, validated: &Validated<T>, asked: super::store::Asked) {

@@ -177,32 +177,6 @@ impl<'a> Credential<'a> {
     }
 }
 
-#[cfg(feature = "cache")]
-impl Credential<'static> {
-    /// This token as any source might bring it.
-    pub(crate) fn everywhere(token: &str) -> impl Iterator<Item = Self> {
-        let value = HeaderValue::from_str(token).ok().map(|mut value| {
-            value.set_sensitive(true);
-            value
-        });
-        value.into_iter().flat_map(|value| {
-            [
-                (Scheme::ApiKey, CredentialSource::ApiKeyHeader),
-                (Scheme::Basic, CredentialSource::Authorization),
-                (Scheme::Bearer, CredentialSource::Authorization),
-                (Scheme::Bearer, CredentialSource::WebSocketProtocol),
-                (Scheme::Cookie, CredentialSource::Cookie),
-            ]
-            .map(|(scheme, source)| Self {
-                scheme,
-                source,
-                range: 0..value.len(),
-                value: Value::Owned(value.clone()),
-            })
-        })
-    }
-}
-
 impl Credential<'static> {
     /// A bearer credential as the `Authorization` header would bring it, for testing validators.
     ///

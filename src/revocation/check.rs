@@ -121,10 +121,12 @@ impl RevocationCheck {
 
     fn is_allowed(&self, now: SystemTime) -> bool {
         self.outage.as_ref().is_some_and(|outage| {
+            let told = Duration::from_secs(outage.told.load(Ordering::Relaxed));
             // In a time before it nobody knows how long ago that was.
-            seconds(now)
-                .checked_sub(outage.told.load(Ordering::Relaxed))
-                .is_some_and(|since| since <= outage.allowed.as_secs())
+            SystemTime::UNIX_EPOCH
+                .checked_add(told)
+                .and_then(|told| now.duration_since(told).ok())
+                .is_some_and(|since| since <= outage.allowed)
         })
     }
 }

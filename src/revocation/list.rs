@@ -215,7 +215,7 @@ impl RevocationList {
         let mut entry = Entry {
             kind,
             issued_until,
-            until: seconds(until).saturating_add(GRACE.as_secs()),
+            until: next_second(until).saturating_add(GRACE.as_secs()),
         };
         let writer = inner.writer.lock();
         let mut writer = writer.unwrap_or_else(PoisonError::into_inner);
@@ -305,6 +305,15 @@ impl Revocations for RevocationList {
 fn seconds(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())
+}
+
+/// The first full second that is not before `time`: an entry stays rather too long.
+fn next_second(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| {
+            let has_fraction = since.subsec_nanos() > 0;
+            since.as_secs().saturating_add(u64::from(has_fraction))
+        })
 }
 
 impl Hash for Digest {

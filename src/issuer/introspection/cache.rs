@@ -117,7 +117,7 @@ impl Area {
         // A clock that is set back does not make it live longer.
         let is_fresh = |entry: &Entry| entry.really.elapsed() < self.lifetime;
         let entry = self.entries.get(token, now, is_fresh)?;
-        Some(entry.answer)
+        Some(entry.value().answer.clone())
     }
 
     fn insert(

@@ -1,0 +1,453 @@
+//! JWTs that are remembered.
+
+use serde_json::{Value, json};
+use tower_bearer::Rejection;
+use tower_bearer::jwt::{
+    AccessToken, JwtIssuers, JwtValidator, JwtValidatorBuilder, PublicKey, SharedSecret,
+};
+
+use super::*;
+use crate::tokens::{AUDIENCE, ISSUER, NOW, SECRET, Signer, claims, now, public_pem, with};
+
+/// Claims that end after the time to live of the cache.
+fn token(changes: Value) -> String {
+    Signer::new("HS256").token(&with(claims(), changes))
+}
+
+fn builder() -> JwtValidatorBuilder {
+    JwtValidator::builder(SharedSecret::hs256(SECRET).unwrap())
+        .issuer(ISSUER)
+        .audience(AUDIENCE)
+        .leeway(Duration::ZERO)
+}
+
+fn clock() -> ManualClock {
+    ManualClock::new(now())
+}
+
+async fn accepted<V: Validator>(validator: &V, token: &str, clock: &ManualClock) -> bool {
+    judge(validator, token, clock).await.is_ok()
+}
+
+#[tokio::test]
+async fn a_token_is_remembered_unless_it_is_not_wanted() {
+    let clock = clock();
+    let remembered = builder().build().unwrap();
+    let token = token(json!({}));
+    assert!(accepted(&remembered, &token, &clock).await);
+    assert!(recalls(&remembered, &token, &clock));
+    assert!(recalls(&remembered.clone(), &token, &clock));
+    let cache = remembered.cache().unwrap();
+    assert_eq!(cache.len(), 1);
+    assert!(cache.remove(&token));
+    assert!(!recalls(&remembered, &token, &clock));
+
+    let settings = CacheSettings::new().with_time_to_live(SECOND);
+    let shortly = builder().cache(settings).build().unwrap();
+    assert!(accepted(&shortly, &token, &clock).await);
+    assert!(recalls(&shortly, &token, &clock));
+    clock.advance(SECOND);
+    assert!(!recalls(&shortly, &token, &clock));
+
+    let never = builder().without_cache().build().unwrap();
+    assert!(accepted(&never, &token, &clock).await);
+    assert!(!recalls(&never, &token, &clock));
+    assert!(never.cache().is_none());
+}
+
+#[tokio::test]
+async fn a_token_is_good_in_its_time_only_remembered_or_not() {
+    // F04
+    let signed = |changes| token(with(json!({"iat": null}), changes));
+    for (name, token, times) in [
+        (
+            "exp",
+            signed(json!({"exp": NOW + 100})),
+            &[(0, true), (99, true), (100, false), (0, true), (101, false)][..],
+        ),
+        (
+            "nbf",
+            signed(json!({"nbf": NOW + 100})),
+            &[
+                (0, false),
+                (99, false),
+                (100, true),
+                (99, false),
+                (101, true),
+                (0, false),
+            ],
+        ),
+        (
+            "iat",
+            signed(json!({"iat": NOW + 100})),
+            &[(0, false), (100, true), (99, false), (200, true)],
+        ),
+        (
+            "all of them",
+            signed(json!({"nbf": NOW + 10, "iat": NOW + 20, "exp": NOW + 30})),
+            &[
+                (19, false),
+                (20, true),
+                (29, true),
+                (19, false),
+                (29, true),
+                (30, false),
+            ],
+        ),
+    ] {
+        for leeway in [Duration::ZERO, MINUTE] {
+            let (remembered, clock) = (builder().leeway(leeway).build().unwrap(), clock());
+            let anew = builder().leeway(leeway).without_cache().build().unwrap();
+            for (seconds, expected) in times {
+                clock.set(now() + *seconds * SECOND);
+                let is_good = accepted(&remembered, &token, &clock).await;
+                if leeway.is_zero() {
+                    assert_eq!(is_good, *expected, "{name} {seconds}");
+                }
+                assert_eq!(
+                    accepted(&anew, &token, &clock).await,
+                    is_good,
+                    "{name} {seconds}"
+                );
+                assert_eq!(recalls(&remembered, &token, &clock), is_good, "{name}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_is_bound_to_its_sender_is_refused_each_time() {
+    // F04, H01
+    let clock = clock();
+    let validator = builder().build().unwrap();
+    let bound = token(json!({"cnf": {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}}));
+    for _ in 0..3 {
+        let refused = judge(&validator, &bound, &clock).await.unwrap_err();
+        let reason = InvalidReason::SenderConstrained;
+        assert_eq!(refused, FailureKind::Invalid(reason));
+        assert!(!recalls(&validator, &bound, &clock));
+    }
+    assert!(validator.cache().unwrap().is_empty());
+    // One that ignores it has a memory of its own.
+    let ignoring = builder().insecure_ignore_sender_constraint();
+    let ignoring = ignoring.build().unwrap();
+    assert!(accepted(&ignoring, &bound, &clock).await);
+    assert!(recalls(&ignoring, &bound, &clock));
+    assert!(!accepted(&validator, &bound, &clock).await);
+}
+
+#[tokio::test]
+async fn validators_with_other_settings_share_nothing() {
+    // F02
+    let clock = clock();
+    let ours = token(json!({}));
+    let shared = token(json!({"aud": [AUDIENCE, "https://other.example"]}));
+    let keys = || SharedSecret::hs256(SECRET).unwrap();
+    let validators = [
+        builder().build().unwrap(),
+        JwtValidator::builder(keys())
+            .issuer(ISSUER)
+            .audience("https://other.example")
+            .build()
+            .unwrap(),
+        JwtValidator::builder(keys())
+            .issuer("https://other-issuer.example")
+            .audience(AUDIENCE)
+            .build()
+            .unwrap(),
+        builder().require("tenant").build().unwrap(),
+        builder().subject("bob").build().unwrap(),
+    ];
+    for _ in 0..3 {
+        for (token, expected) in [
+            (&ours, [true, false, false, false, false]),
+            (&shared, [true, true, false, false, false]),
+        ] {
+            for (validator, expected) in validators.iter().zip(expected) {
+                assert_eq!(accepted(validator, token, &clock).await, expected);
+                assert_eq!(recalls(validator, token, &clock), expected);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_jwt_or_is_refused_is_not_remembered() {
+    // E10
+    let clock = clock();
+    let validator = builder().build().unwrap();
+    let good = token(json!({}));
+    let (head, signature) = good.rsplit_once('.').unwrap();
+    let forged = format!("{head}.{}", signature.chars().rev().collect::<String>());
+    for bad in [
+        "abc",
+        "eyJhbGciOiJub25lIn0.e30.c2ln",
+        &forged,
+        &good[..good.len() - 1],
+        &format!("{good}A"),
+        &format!("{good}="),
+        &format!("{good}.{good}"),
+        head,
+        &token(json!({"exp": NOW})),
+        &token(json!({"aud": "https://other.example"})),
+        &token(json!({"iss": "https://other.example"})),
+        &token(json!({"exp": null})),
+    ] {
+        assert!(accepted(&validator, &good, &clock).await);
+        for _ in 0..2 {
+            assert!(!accepted(&validator, bad, &clock).await, "{bad}");
+            assert!(!recalls(&validator, bad, &clock), "{bad}");
+        }
+        assert_eq!(validator.cache().unwrap().len(), 1, "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn a_header_that_begins_with_white_space_may_be_remembered_too() {
+    let clock = clock();
+    let validator = builder().build().unwrap();
+    let signer = Signer::new("HS256");
+    for header in [
+        "{\"alg\":\"HS256\"}",
+        " {\"alg\":\"HS256\"}",
+        "\n{\"alg\":\"HS256\"}",
+        "\t{\"alg\":\"HS256\"}",
+        "\r\n{\"alg\":\"HS256\"}",
+    ] {
+        let token = signer.token_of(header, &claims().to_string());
+        let is_good = accepted(&validator, &token, &clock).await;
+        assert_eq!(recalls(&validator, &token, &clock), is_good, "{header:?}");
+        assert!(is_good, "{header:?}");
+    }
+}
+
+#[tokio::test]
+async fn checks_of_the_application_run_on_each_hit() {
+    // F03, F05
+    let clock = clock();
+    let (runs, is_active) = (
+        Arc::new(AtomicUsize::new(0)),
+        Arc::new(AtomicBool::new(true)),
+    );
+    let (counted, active) = (Arc::clone(&runs), Arc::clone(&is_active));
+    let validator = builder()
+        .check(move |token: &AccessToken| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            assert_eq!(token.token_id(), Some("t-1"));
+            Ok(())
+        })
+        .check(move |_| match active.load(Ordering::SeqCst) {
+            true => Ok(()),
+            false => Err(Failure::throttled(7 * SECOND)),
+        })
+        .build()
+        .unwrap();
+    let token = token(json!({}));
+    for round in 1..=5 {
+        assert!(accepted(&validator, &token, &clock).await);
+        assert_eq!(runs.load(Ordering::SeqCst), round);
+        assert_eq!(validator.cache().unwrap().len(), 1);
+    }
+    is_active.store(false, Ordering::SeqCst);
+    let refused = judge(&validator, &token, &clock).await;
+    assert_eq!(refused.unwrap_err(), FailureKind::Throttled);
+    assert!(validator.cache().unwrap().is_empty());
+    is_active.store(true, Ordering::SeqCst);
+    assert!(accepted(&validator, &token, &clock).await);
+
+    // The same for claims of a type of one's own.
+    #[derive(serde::Deserialize)]
+    struct Session {
+        sub: String,
+    }
+    let banned = Arc::new(Mutex::new(String::new()));
+    let list = Arc::clone(&banned);
+    let validator = builder()
+        .claims::<Session>()
+        .check(move |session| match session.sub == *list.lock().unwrap() {
+            true => Err(refusal(InvalidReason::Revoked)),
+            false => Ok(()),
+        })
+        .build()
+        .unwrap();
+    for (name, expected) in [("", true), ("bob", true), ("alice", false), ("bob", true)] {
+        *banned.lock().unwrap() = name.to_owned();
+        for _ in 0..2 {
+            assert_eq!(
+                accepted(&validator, &token, &clock).await,
+                expected,
+                "{name}"
+            );
+            assert_eq!(recalls(&validator, &token, &clock), expected, "{name}");
+        }
+    }
+}
+
+const OTHER: &str = "https://other-issuer.example";
+
+fn of(issuer: &str) -> JwtValidator {
+    JwtValidator::builder(SharedSecret::hs256(SECRET).unwrap())
+        .issuer(issuer)
+        .audience(AUDIENCE)
+        .build()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn the_tokens_of_an_issuer_go_with_it_and_others_stay() {
+    // F05
+    let clock = clock();
+    let issuers = JwtIssuers::new();
+    let other_key = || {
+        JwtValidator::builder(PublicKey::from_pem(public_pem("ed25519")).unwrap())
+            .issuer(ISSUER)
+            .audience(AUDIENCE)
+            .build()
+            .unwrap()
+    };
+    let other_audience = || {
+        JwtValidator::builder(SharedSecret::hs256(SECRET).unwrap())
+            .issuer(ISSUER)
+            .audience("https://elsewhere.example")
+            .build()
+            .unwrap()
+    };
+    type Change<'c> = (&'static str, Box<dyn Fn() + 'c>, bool);
+    let changes: [Change<'_>; 5] = [
+        (
+            "removed",
+            Box::new(|| assert!(issuers.remove(ISSUER))),
+            false,
+        ),
+        (
+            "another key",
+            Box::new(|| issuers.insert(other_key()).unwrap()),
+            false,
+        ),
+        (
+            "another audience",
+            Box::new(|| issuers.insert(other_audience()).unwrap()),
+            false,
+        ),
+        (
+            "the same again",
+            Box::new(|| issuers.insert(of(ISSUER)).unwrap()),
+            true,
+        ),
+        (
+            "removed, and there again",
+            Box::new(|| {
+                assert!(issuers.remove(ISSUER));
+                issuers.insert(of(ISSUER)).unwrap();
+            }),
+            true,
+        ),
+    ];
+    let (one, other) = (token(json!({})), token(json!({"iss": OTHER})));
+    for (name, change, expected) in changes {
+        issuers.insert(of(ISSUER)).unwrap();
+        issuers.insert(of(OTHER)).unwrap();
+        for token in [&one, &other] {
+            assert!(accepted(&issuers, token, &clock).await, "{name}");
+            assert!(recalls(&issuers, token, &clock), "{name}");
+        }
+        change();
+        assert!(!recalls(&issuers, &one, &clock), "{name}");
+        assert!(recalls(&issuers.clone(), &other, &clock), "{name}");
+        assert_eq!(accepted(&issuers, &one, &clock).await, expected, "{name}");
+        assert_eq!(recalls(&issuers, &one, &clock), expected, "{name}");
+    }
+    // What is not there does not concern anybody.
+    assert!(!issuers.remove("https://nobody.example"));
+    assert!(recalls(&issuers, &one, &clock));
+    let cache = issuers.cache().unwrap();
+    assert!(cache.remove(&one));
+    assert!(!recalls(&issuers, &one, &clock));
+}
+
+#[tokio::test]
+async fn a_change_that_fails_changes_nothing() {
+    let clock = clock();
+    let issuers = JwtIssuers::with_limit(1);
+    issuers.insert(of(ISSUER)).unwrap();
+    let token = token(json!({}));
+    assert!(accepted(&issuers, &token, &clock).await);
+    issuers.insert(of(OTHER)).unwrap_err();
+    let any_issuer = JwtValidator::builder(SharedSecret::hs256(SECRET).unwrap())
+        .insecure_any_issuer()
+        .audience(AUDIENCE)
+        .build()
+        .unwrap();
+    issuers.insert(any_issuer).unwrap_err();
+    assert!(recalls(&issuers, &token, &clock));
+}
+
+#[tokio::test]
+async fn several_issuers_use_one_memory_and_not_those_of_their_validators() {
+    // F02
+    let clock = clock();
+    let single = of(ISSUER);
+    let token = token(json!({}));
+    for (issuers, remembers) in [
+        (JwtIssuers::new(), true),
+        (JwtIssuers::with_cache(10, Some(CacheSettings::new())), true),
+        (JwtIssuers::with_cache(10, None), false),
+    ] {
+        issuers.insert(single.clone()).unwrap();
+        assert!(accepted(&issuers, &token, &clock).await);
+        assert_eq!(recalls(&issuers, &token, &clock), remembers);
+        assert_eq!(issuers.cache().is_some(), remembers);
+        assert!(single.cache().unwrap().is_empty());
+    }
+    // Nor does one that remembers it help another.
+    assert!(accepted(&single, &token, &clock).await);
+    let issuers = JwtIssuers::<AccessToken>::new();
+    assert!(!accepted(&issuers, &token, &clock).await);
+}
+
+#[tokio::test]
+async fn a_layer_says_the_same_whether_a_token_is_remembered_or_not() {
+    // F07
+    let clock = clock();
+    let layer = |validator: JwtValidator| {
+        BearerAuthLayer::new(validator)
+            .with_policy(tower_bearer::policy::scope("orders:read"))
+            .with_clock(clock.clone())
+            .layer(tower::service_fn(|request: Request<Body>| async move {
+                let token = request
+                    .extensions()
+                    .get::<tower_bearer::Authenticated<AccessToken>>()
+                    .unwrap();
+                let text = format!(
+                    "{:?} {:?} {:?} {:?} {:?}",
+                    token.subject(),
+                    token.token_id(),
+                    token.expires_at(),
+                    token.claim("department"),
+                    token.scopes().collect::<Vec<_>>(),
+                );
+                Ok::<_, std::convert::Infallible>(http::Response::new(Body::from(text)))
+            }))
+    };
+    let remembered = layer(builder().build().unwrap());
+    let anew = layer(builder().without_cache().build().unwrap());
+    for token in [
+        token(json!({"department": {"name": "sales"}})),
+        token(json!({"scope": "orders:write"})),
+        token(json!({"exp": NOW})),
+        "abc".to_owned(),
+    ] {
+        let expected = send(anew.clone(), request(&token)).await;
+        for _ in 0..3 {
+            let answer = send(remembered.clone(), request(&token)).await;
+            assert_eq!(answer.status(), expected.status());
+            assert_eq!(answer.body, expected.body);
+            assert_eq!(answer.challenges(), expected.challenges());
+            let kind = |answer: &Answer| {
+                let rejection = answer.response.extensions().get::<Rejection>();
+                rejection.map(Rejection::kind)
+            };
+            assert_eq!(kind(&answer), kind(&expected));
+        }
+    }
+}

@@ -1,0 +1,504 @@
+//! What is kept, for how long, and what never is.
+
+use tower_bearer::policy::{Denial, PolicyContext, policy_fn, scope};
+use tower_bearer::validator_fn;
+
+use super::*;
+
+#[tokio::test]
+async fn a_validator_is_asked_once_about_a_token() {
+    let (source, clock) = (Source::yes(), clock());
+    let service = service(source.remembered(), &clock);
+    for _ in 0..100 {
+        let answer = ask(&service, "abc").await;
+        assert_eq!((answer.status(), &*answer.body), (200, "alice"));
+    }
+    assert_eq!(source.calls(), 1);
+    for _ in 0..100 {
+        assert_eq!(status(&service, "abd").await, 200);
+    }
+    assert_eq!(source.calls(), 2);
+}
+
+#[tokio::test]
+async fn a_token_is_remembered_whole() {
+    // F01
+    let source = Source::new(|token| match token.len() {
+        300 => Ok(alice()).into(),
+        _ => Err(refusal(InvalidReason::Unknown)).into(),
+    });
+    let clock = clock();
+    let service = service(source.remembered(), &clock);
+    let good = "a".repeat(300);
+    assert_eq!(status(&service, &good).await, 200);
+    // Whatever it has in common with it.
+    for bad in [&good[..299], &good[1..], &"a".repeat(301), "a"] {
+        assert_eq!(status(&service, bad).await, 401, "{bad}");
+    }
+    let mut calls = 5;
+    assert_eq!(source.calls(), calls);
+    for at in [0, 1, 20, 150, 298, 299] {
+        let mut other = good.clone();
+        other.replace_range(at..=at, "b");
+        assert_eq!(status(&service, &other).await, 200);
+        calls += 1;
+        assert_eq!(source.calls(), calls, "{at}");
+    }
+    assert_eq!(status(&service, &good).await, 200);
+    assert_eq!(source.calls(), calls);
+}
+
+#[tokio::test]
+async fn policies_are_applied_to_each_request() {
+    // F03
+    let (source, clock) = (Source::yes(), clock());
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    let layer = BearerAuthLayer::new(source.remembered()).with_clock(clock.clone());
+    let counting = layer.clone().with_policy(policy_fn(
+        move |_: &PolicyContext<'_, User>| -> Result<(), Denial> {
+            match counted.fetch_add(1, Ordering::SeqCst) % 2 {
+                0 => Ok(()),
+                _ => Err(Denial::forbidden()),
+            }
+        },
+    ));
+    for number in 0..10 {
+        let answer = send(counting.layer(Greet), request("abc")).await;
+        assert_eq!(answer.status(), [200, 403][number % 2]);
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 10);
+    // Another policy before the same validator.
+    for (needs, expected) in [("orders:read", 200), ("orders:write", 403)] {
+        let other = layer.clone().with_policy(scope(needs)).layer(Greet);
+        let answer = send(other, request("abc")).await;
+        assert_eq!(answer.status(), expected, "{needs}");
+    }
+    assert_eq!(source.calls(), 1);
+}
+
+#[tokio::test]
+async fn a_credential_ends_in_its_moment_remembered_or_not() {
+    // F04
+    let clock = clock();
+    let ends = start() + MINUTE;
+    let source = Source::new(move |_| Ok(alice().with_expiry(ends)).into());
+    let validator = source.remembered();
+    let service = service(validator.clone(), &clock);
+    for (before, expected) in [
+        (MINUTE, 200),
+        (SECOND, 200),
+        (Duration::from_nanos(1), 200),
+        (Duration::ZERO, 401),
+    ] {
+        clock.set(ends - before);
+        assert_eq!(status(&service, "abc").await, expected, "{before:?}");
+    }
+    // What has ended is asked about again, and not kept then.
+    assert_eq!((source.calls(), validator.cache().len()), (2, 0));
+    for calls in 3..6 {
+        assert_eq!(status(&service, "abc").await, 401);
+        assert_eq!((source.calls(), validator.cache().len()), (calls, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_verdict_lives_as_long_as_said() {
+    for time_to_live in [SECOND, 10 * SECOND, TIME_TO_LIVE] {
+        let (source, clock) = (Source::yes(), clock());
+        let settings = CacheSettings::new().with_time_to_live(time_to_live);
+        let service = service(source.clone().cached(settings), &clock);
+        for round in 0..3 {
+            for since in [
+                Duration::ZERO,
+                time_to_live / 2,
+                time_to_live - Duration::from_nanos(1),
+            ] {
+                clock.set(start() + time_to_live * round + since);
+                assert_eq!(status(&service, "abc").await, 200);
+                // Being used does not lengthen its life.
+                let calls = usize::try_from(round).unwrap() + 1;
+                assert_eq!(source.calls(), calls, "{time_to_live:?} {since:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_makes_nothing_good() {
+    // F04: what was not yet good then is not, though it was found to be good later.
+    let clock = clock();
+    for back in [Duration::from_nanos(1), SECOND, 5 * SECOND, MINUTE] {
+        let begins = start();
+        let source = NotBefore {
+            begins,
+            calls: Arc::default(),
+        };
+        clock.set(begins);
+        let service = service(source.clone().cached(CacheSettings::new()), &clock);
+        assert_eq!(status(&service, "abc").await, 200);
+        clock.set(begins - back);
+        assert_eq!(status(&service, "abc").await, 401, "{back:?}");
+        clock.set(begins);
+        assert_eq!(status(&service, "abc").await, 200, "{back:?}");
+        assert_eq!(source.calls.load(Ordering::SeqCst), 3, "{back:?}");
+    }
+}
+
+/// Says yes from a moment on.
+#[derive(Clone)]
+struct NotBefore {
+    begins: std::time::SystemTime,
+    calls: Arc<AtomicUsize>,
+}
+
+impl Validator for NotBefore {
+    type Principal = User;
+
+    fn validate(&self, _: &Credential<'_>, request: &RequestView<'_>) -> Verdict<User> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        match request.now() >= self.begins {
+            true => Ok(alice()).into(),
+            false => Err(refusal(InvalidReason::NotYetValid)).into(),
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_refused_is_found_out_each_time() {
+    // E10
+    let clock = clock();
+    let failures: [(fn() -> Failure, u16); 5] = [
+        (|| refusal(InvalidReason::Unknown), 401),
+        (|| refusal(InvalidReason::Malformed), 400),
+        (Failure::unrecognized, 401),
+        (|| Failure::unavailable("down"), 503),
+        (|| Failure::throttled(SECOND), 429),
+    ];
+    for (failure, expected) in failures {
+        for waits in [false, true] {
+            let source = Source::new(move |_| match waits {
+                true => Verdict::pending(async move { Err(failure()) }),
+                false => Err(failure()).into(),
+            });
+            let validator = source.remembered();
+            let service = service(validator.clone(), &clock);
+            for round in 1..=3 {
+                assert_eq!(status(&service, "abc").await, expected);
+                assert_eq!(source.calls(), round);
+                assert!(validator.cache().is_empty());
+            }
+            // As soon as it is good, it is.
+            *source.0.answer.lock().unwrap() = Box::new(|_| Ok(alice()).into());
+            assert_eq!(status(&service, "abc").await, 200);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_validator_and_its_clones_share_what_others_do_not() {
+    // F02
+    let clock = clock();
+    let source = Source::new(|token| match token {
+        "one" => Ok(named("one")).into(),
+        _ => Ok(named("other")).into(),
+    });
+    let (one, other) = (source.remembered(), source.remembered());
+    for (validator, calls) in [(&one, 1), (&one, 1), (&other, 2), (&one.clone(), 2)] {
+        assert!(judge(validator, "one", &clock).await.is_ok());
+        assert_eq!(source.calls(), calls);
+    }
+    one.cache().clear();
+    assert!(!recalls(&one.clone(), "one", &clock));
+    assert!(recalls(&other, "one", &clock));
+}
+
+#[tokio::test]
+async fn a_verdict_goes_with_what_it_rests_on() {
+    // F05
+    let clock = clock();
+    let (tenant, session) = (
+        Arc::new(AtomicBool::new(true)),
+        Arc::new(AtomicBool::new(true)),
+    );
+    let rests_on = (Arc::clone(&tenant), Arc::clone(&session));
+    let source = Source::new(move |_| {
+        let (tenant, session) = &rests_on;
+        match tenant.load(Ordering::SeqCst) && session.load(Ordering::SeqCst) {
+            true => Ok(alice()
+                .with_dependency(Arc::clone(tenant))
+                .with_dependency(Arc::clone(session)))
+            .into(),
+            false => Err(refusal(InvalidReason::Revoked)).into(),
+        }
+    });
+    let validator = source.remembered();
+    let service = service(validator.clone(), &clock);
+    let mut calls = 0;
+    for gone in [&tenant, &session] {
+        for _ in 0..3 {
+            assert_eq!(status(&service, "abc").await, 200);
+        }
+        calls += 1;
+        assert_eq!(source.calls(), calls);
+        gone.store(false, Ordering::SeqCst);
+        for _ in 0..3 {
+            assert_eq!(status(&service, "abc").await, 401);
+            calls += 1;
+            assert_eq!(source.calls(), calls);
+            assert!(validator.cache().is_empty());
+        }
+        gone.store(true, Ordering::SeqCst);
+    }
+    assert_eq!(status(&service, "abc").await, 200);
+}
+
+#[tokio::test]
+async fn what_is_removed_is_asked_about_again() {
+    // F05
+    let (source, clock) = (Source::yes(), clock());
+    let validator = source.remembered();
+    let cache = validator.cache().clone();
+    let service = service(validator, &clock);
+    for token in ["abc", "abd", "abe"] {
+        assert_eq!(status(&service, token).await, 200);
+    }
+    assert_eq!((cache.len(), source.calls()), (3, 3));
+    assert!(cache.remove("abd"));
+    assert!(!cache.remove("abd"));
+    assert!(!cache.remove("ab"));
+    assert!(!cache.remove(""));
+    assert!(!cache.remove("not a token"));
+    assert!(!cache.remove(&"a".repeat(100_000)));
+    for (token, calls) in [("abc", 3), ("abe", 3), ("abd", 4), ("abd", 4)] {
+        assert_eq!(status(&service, token).await, 200);
+        assert_eq!(source.calls(), calls, "{token}");
+    }
+    cache.clear();
+    assert!(cache.is_empty());
+    for (token, calls) in [("abc", 5), ("abd", 6), ("abe", 7), ("abc", 7)] {
+        assert_eq!(status(&service, token).await, 200);
+        assert_eq!(source.calls(), calls, "{token}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_is_too_long_is_validated_each_time() {
+    // F06
+    for (length, calls) in [(1, 1), (100, 1), (101, 3), (4_000, 3)] {
+        for waits in [false, true] {
+            let source = Source::new(move |_| match waits {
+                true => Verdict::pending(async { Ok(alice()) }),
+                false => Ok(alice()).into(),
+            });
+            let clock = clock();
+            let settings = CacheSettings::new().with_max_token_length(100);
+            let validator = source.clone().cached(settings);
+            let service = service(validator.clone(), &clock);
+            let token = "a".repeat(length);
+            for _ in 0..3 {
+                assert_eq!(status(&service, &token).await, 200);
+            }
+            assert_eq!(source.calls(), calls, "{length}");
+            assert_eq!(validator.cache().len(), usize::from(calls == 1), "{length}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_room_everything_works_as_without_a_cache() {
+    for settings in [
+        CacheSettings::new().with_max_entries(0),
+        CacheSettings::new().with_max_bytes(0),
+        CacheSettings::new().with_max_token_length(0),
+        CacheSettings::new().with_time_to_live(Duration::ZERO),
+    ] {
+        let (source, clock) = (Source::yes(), clock());
+        let validator = source.clone().cached(settings);
+        let service = service(validator.clone(), &clock);
+        for round in 1..=3 {
+            assert_eq!(status(&service, "abc").await, 200);
+            assert_eq!(source.calls(), round, "{settings:?}");
+            assert!(validator.cache().is_empty(), "{settings:?}");
+        }
+    }
+}
+
+/// Presents `hot` tokens in turn, each after so many others, and says how many of the hot are still remembered.
+async fn flood(hot_first: bool, others_between: usize) -> usize {
+    const CAPACITY: usize = 1_000;
+    const HOT: usize = 100;
+    let (source, clock) = (Source::yes(), clock());
+    let settings = CacheSettings::new().with_max_entries(CAPACITY);
+    let validator = source.clone().cached(settings);
+    let service = service(validator.clone(), &clock);
+    let hot: Vec<_> = (0..HOT).map(|number| format!("hot-{number}")).collect();
+    if hot_first {
+        for token in &hot {
+            assert_eq!(status(&service, token).await, 200);
+        }
+    }
+    for number in 0..20 * CAPACITY {
+        assert_eq!(status(&service, &format!("other-{number}")).await, 200);
+        if number % others_between == 0 {
+            let token = &hot[number / others_between % HOT];
+            assert_eq!(status(&service, token).await, 200);
+        }
+    }
+    assert!(validator.cache().len() <= CAPACITY);
+    hot.iter()
+        .filter(|token| recalls(&validator, token, &clock))
+        .count()
+}
+
+#[tokio::test]
+async fn tokens_that_are_used_now_and_then_outlive_a_flood_of_good_ones() {
+    // F06: each of the hot ones is used once in so many hundred requests.
+    for (hot_first, others_between) in [(true, 1), (true, 5), (true, 20), (false, 1), (false, 5)] {
+        let left = flood(hot_first, others_between).await;
+        assert!(left >= 95, "{left} left: {hot_first}, {others_between}");
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_bad_tokens_pushes_out_nothing() {
+    // E10, F06
+    let source = Source::new(|token| match token.starts_with("good") {
+        true => Ok(alice()).into(),
+        false => Err(refusal(InvalidReason::Signature)).into(),
+    });
+    let clock = clock();
+    let settings = CacheSettings::new().with_max_entries(32);
+    let validator = source.clone().cached(settings);
+    let service = service(validator.clone(), &clock);
+    let good: Vec<_> = (0..32).map(|number| format!("good-{number}")).collect();
+    for token in &good {
+        assert_eq!(status(&service, token).await, 200);
+    }
+    let kept: Vec<_> = good
+        .iter()
+        .filter(|token| recalls(&validator, token, &clock))
+        .collect();
+    assert!(kept.len() >= 30);
+    for number in 0..10_000 {
+        assert_eq!(status(&service, &format!("bad-{number}")).await, 401);
+    }
+    let calls = source.calls();
+    for token in kept {
+        assert_eq!(status(&service, token).await, 200);
+    }
+    assert_eq!(source.calls(), calls);
+}
+
+#[tokio::test]
+async fn a_malformed_credential_is_malformed_whatever_is_remembered() {
+    // B04, B06, G06
+    let (source, clock) = (Source::yes(), clock());
+    let service = service(source.remembered(), &clock);
+    for round in 0..2 {
+        for value in [
+            &b"Bearer"[..],
+            b"Bearer ",
+            b"Bearer abc def",
+            b"Bearer abc,",
+            b"Bearer abc, Bearer abc",
+            b"Bearer abc;",
+            b"Bearer\tabc",
+            b"Bearer \tabc",
+            b"Bearer ab\xffc",
+            b"Bearer abc\xa0",
+            b"Bearer \"abc\"",
+            b"Bearer =abc",
+            b"Bearer abc=c",
+        ] {
+            let mut request = request("abc");
+            let value = http::HeaderValue::from_bytes(value).unwrap();
+            request.headers_mut().insert(AUTHORIZATION, value.clone());
+            let answer = send(service.clone(), request).await;
+            assert_eq!(answer.status(), 400, "{value:?} {round}");
+            let challenge = r#"Bearer realm="api", error="invalid_request""#;
+            assert_eq!(answer.challenges(), [challenge], "{value:?}");
+        }
+        // Two of them, remembered or not.
+        let mut twice = request("abc");
+        let value = twice.headers()[AUTHORIZATION].clone();
+        twice.headers_mut().append(AUTHORIZATION, value);
+        assert_eq!(send(service.clone(), twice).await.status(), 400);
+        assert_eq!(source.calls(), round);
+        // However many spaces there are, it is the same token.
+        for spaces in ["", "  "] {
+            assert_eq!(status(&service, &format!("{spaces}abc")).await, 200);
+        }
+    }
+    assert_eq!(source.calls(), 1);
+}
+
+#[tokio::test]
+async fn a_validator_that_panics_takes_only_its_own_request_along() {
+    // F08
+    let clock = clock();
+    let source = Source::new(|token| match token {
+        "bad" => panic!("as the test wants it"),
+        _ => Ok(alice()).into(),
+    });
+    let validator = source.remembered();
+    let service = service(validator.clone(), &clock);
+    for _ in 0..2 {
+        let panicking = tokio::spawn({
+            let service = service.clone();
+            async move { status(&service, "bad").await }
+        });
+        assert!(panicking.await.unwrap_err().is_panic());
+        assert_eq!(status(&service, "good").await, 200);
+        assert!(recalls(&validator, "good", &clock));
+    }
+    assert_eq!(validator.cache().len(), 1);
+    assert_eq!(source.calls(), 3);
+}
+
+#[tokio::test]
+async fn a_dependency_that_asks_the_cache_itself_locks_nothing() {
+    struct Curious(tower_bearer::cache::VerdictCache<User>);
+    impl tower_bearer::Dependency for Curious {
+        fn holds(&self, _: std::time::SystemTime) -> bool {
+            assert_eq!(self.0.len(), 2);
+            self.0.remove("other");
+            self.0.clear();
+            false
+        }
+    }
+    let clock = clock();
+    let place: Arc<Mutex<Option<Arc<Curious>>>> = Arc::default();
+    let rests_on = Arc::clone(&place);
+    let source = Source::new(move |token| match (token, &*rests_on.lock().unwrap()) {
+        ("abc", Some(curious)) => Ok(alice().with_dependency(Arc::clone(curious))).into(),
+        _ => Ok(alice()).into(),
+    });
+    let validator = source.remembered();
+    *place.lock().unwrap() = Some(Arc::new(Curious(validator.cache().clone())));
+    let service = service(validator.clone(), &clock);
+    for token in ["abc", "other"] {
+        assert_eq!(status(&service, token).await, 200);
+    }
+    assert_eq!(status(&service, "abc").await, 200);
+    assert_eq!((validator.cache().len(), source.calls()), (1, 3));
+}
+
+#[tokio::test]
+async fn nothing_of_a_token_or_a_principal_is_shown() {
+    // J03
+    let clock = clock();
+    let validator = validator_fn(|credential: Credential<'_>| {
+        Ok::<_, Failure>(User {
+            subject: Box::leak(credential.token().repeat(2).into_boxed_str()),
+            ..User::default()
+        })
+    })
+    .cached(CacheSettings::new());
+    let service = service(validator.clone(), &clock);
+    assert_eq!(status(&service, "s3cret").await, 200);
+    let cache = validator.cache();
+    let text = format!("{validator:?} {validator:#?} {cache:?} {cache:#?}");
+    assert!(!text.contains("s3cret"), "{text}");
+    assert!(text.contains("len: 1"), "{text}");
+}
