@@ -5,7 +5,7 @@ use std::fmt;
 use super::{RevocationCheck, TokenIdentity};
 use crate::extract::Credential;
 use crate::request::RequestView;
-use crate::validator::{Failure, Validated, Validator, Verdict};
+use crate::validator::{Failure, InvalidReason, Validated, Validator, Verdict};
 
 /// A validator behind which a store of revocations is asked. Made by [`Validator::revocable`].
 #[derive(Clone)]
@@ -81,6 +81,10 @@ fn check<T>(
     validated: Validated<T>,
     now: std::time::SystemTime,
 ) -> Result<Validated<T>, Failure> {
+    // What has ended is not asked about, so that it is no outage.
+    if validated.is_expired(now) {
+        return Err(Failure::invalid(InvalidReason::Expired));
+    }
     let token = identify(validated.principal()).owned();
     revocations.guard(validated, token, now)
 }

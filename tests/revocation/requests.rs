@@ -444,6 +444,25 @@ fn any_validator_can_be_asked_whether_something_was_taken_back() {
 }
 
 #[tokio::test]
+async fn what_has_ended_is_not_asked_about() {
+    // G06: so that an outage of the store is none for it.
+    for waits in [false, true] {
+        let (store, clock) = (Store::new(true), clock());
+        store.go_down(true);
+        let validator = validator_fn(move |_: Credential<'_>| {
+            let ended = Ok(Validated::new(User::default()).with_expiry(now()));
+            match waits {
+                true => Verdict::pending(async { ended }),
+                false => ended.into(),
+            }
+        })
+        .revocable(Arc::clone(&store), |_: &User| TokenIdentity::new());
+        let answer = answer(validator, "abc", &clock).await;
+        assert_eq!((answer.status(), store.asked()), (401, 0));
+    }
+}
+
+#[tokio::test]
 async fn a_validator_that_waits_is_asked_about_afterwards() {
     // K01
     let list = RevocationList::new();
