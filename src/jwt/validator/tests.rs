@@ -124,3 +124,52 @@ fn a_known_header_says_nothing_about_a_token() {
     assert!(matches!(check("a"), Ok(())));
     assert!(matches!(check("b"), Err(Refusal::Key(NoKey::Unknown))));
 }
+
+#[test]
+fn a_signature_is_looked_at_only_where_it_decides() {
+    // G06
+    use crate::jwt::key_set::VERIFIED;
+    let good = token(SECRET, "a", GOOD);
+    let claims = |text: &str| token(SECRET, "a", text);
+    let (signed, _) = good.rsplit_once('.').unwrap();
+    let typed = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","kid":"a","typ":"dpop+jwt"}"#);
+    let (_, rest) = good.split_once('.').unwrap();
+    let issuers = JwtIssuers::new();
+    issuers.insert(validator()).unwrap();
+    for (name, token, looks) in [
+        ("garbage", "garbage".repeat(50), 0),
+        (
+            "garbage that begins like one",
+            format!("ey{}", "J".repeat(400)),
+            0,
+        ),
+        ("dots", "eyJ.".repeat(500) + "x", 0),
+        ("too long", format!("{good}{}", "A".repeat(8_192)), 0),
+        ("another kind", format!("{typed}.{rest}"), 0),
+        ("unknown kid", token(SECRET, "b", GOOD), 0),
+        ("no signature of that length", format!("{signed}.AAAA"), 0),
+        ("no claims", claims("[]"), 0),
+        (
+            "unknown issuer",
+            claims(r#"{"iss":"them","aud":"here","exp":2000}"#),
+            0,
+        ),
+        ("forged", token(OTHER, "a", GOOD), 1),
+        (
+            "expired",
+            claims(r#"{"iss":"us","aud":"here","exp":900}"#),
+            1,
+        ),
+        ("good", good, 1),
+    ] {
+        for validator in [&validator() as &dyn Validator<Principal = _>, &issuers] {
+            VERIFIED.set(0);
+            assert_eq!(ask(&validator, &token), name == "good", "{name}");
+            assert_eq!(VERIFIED.get(), looks, "{name}");
+            // Once more, now that it may be remembered.
+            assert_eq!(ask(&validator, &token), name == "good", "{name}");
+            let more = u32::from(name != "good") * looks;
+            assert_eq!(VERIFIED.get(), looks + more, "{name}, again");
+        }
+    }
+}
