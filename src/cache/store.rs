@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::SystemTime;
 
-use quick_cache::sync::{Cache, DefaultLifecycle};
-use quick_cache::{OptionsBuilder, Weighter};
+use quick_cache::sync::Cache;
+use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 
 use super::settings::CacheSettings;
 use super::token_key::{Brought, Place, TokenHasher, TokenKey, TokenRef};
@@ -26,7 +26,7 @@ const SET_BACK: u64 = 5;
 /// Values by credential. Which of them goes when there are too many is decided by `quick_cache`: one that is
 /// asked for again and again stays, whatever passes through besides.
 pub(crate) struct Store<V> {
-    entries: Cache<TokenKey, Arc<Kept<V>>, Weight, Brought>,
+    entries: Cache<TokenKey, Arc<Kept<V>>, Weight, Brought, Outside>,
     hasher: TokenHasher,
     settings: CacheSettings,
     least_weight: usize,
@@ -71,6 +71,19 @@ impl<V> Weighter<TokenKey, Arc<Kept<V>>> for Weight {
     }
 }
 
+/// Collects what has to make room, and drops it when no lock is held any more: what a principal does then is
+/// not ours, and may be to ask this very table.
+#[derive(Clone)]
+struct Outside;
+
+impl<V> Lifecycle<TokenKey, Arc<Kept<V>>> for Outside {
+    type RequestState = Vec<(TokenKey, Arc<Kept<V>>)>;
+
+    fn on_evict(&self, gone: &mut Self::RequestState, token: TokenKey, kept: Arc<Kept<V>>) {
+        gone.push((token, kept));
+    }
+}
+
 impl<V> Store<V> {
     pub(crate) fn new(settings: &CacheSettings) -> Self {
         // Sums of weights have to be numbers too.
@@ -90,11 +103,9 @@ impl<V> Store<V> {
             .hot_allocation(hot)
             .build();
         let entries = match options {
-            Ok(options) => {
-                Cache::with_options(options, Weight, Brought, DefaultLifecycle::default())
-            }
+            Ok(options) => Cache::with_options(options, Weight, Brought, Outside),
             // Only if one of the two were not given. It keeps nothing then.
-            Err(_) => Cache::with(0, 0, Weight, Brought, DefaultLifecycle::default()),
+            Err(_) => Cache::with(0, 0, Weight, Brought, Outside),
         };
         Self {
             entries,
@@ -243,7 +254,8 @@ impl<V> Store<V> {
     /// Removes all, what is being found out included.
     pub(crate) fn clear(&self) {
         self.epoch.fetch_add(1, Ordering::AcqRel);
-        self.entries.clear();
+        // One by one, because each is dropped without a lock then.
+        self.entries.drain().for_each(drop);
     }
 
     pub(crate) fn len(&self) -> usize {

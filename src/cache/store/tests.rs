@@ -1,5 +1,6 @@
 use std::cell::Cell;
 use std::rc::{Rc, Weak};
+use std::sync;
 use std::time::Duration;
 
 use super::*;
@@ -248,6 +249,66 @@ impl Drop for Last {
             let kept = table.get(find(&table, "new"), start(), |_| true);
             assert!(kept.is_none());
         }
+    }
+}
+
+/// Asks the table when it goes.
+struct Curious(sync::Weak<Store<Curious>>);
+
+impl Drop for Curious {
+    fn drop(&mut self) {
+        if let Some(table) = self.0.upgrade() {
+            assert!(table.len() <= 20);
+            assert!(
+                table
+                    .get(find(&table, "absent"), start(), |_| true)
+                    .is_none()
+            );
+            table.remove(find(&table, "absent"));
+        }
+    }
+}
+
+#[test]
+fn what_goes_may_ask_the_table_itself() {
+    type Going = fn(&Arc<Store<Curious>>);
+    let ways: [(&str, Going); 5] = [
+        ("many make room for one", |table| {
+            let curious = Curious(Arc::downgrade(table));
+            let asked = table.asked(start());
+            table.keep(find(table, "large"), curious, 60_000, asked, None);
+            assert!(table.len() < 10);
+        }),
+        ("it is removed", |table| {
+            assert!(table.remove(find(table, "3")))
+        }),
+        ("it does not stand", |table| {
+            assert!(table.get(find(table, "3"), start(), |_| false).is_none());
+        }),
+        ("another takes its place", |table| {
+            keep(table, "3", Curious(Arc::downgrade(table)), start());
+        }),
+        ("all are cleared", |table| {
+            table.clear();
+            assert_eq!(table.len(), 0);
+        }),
+    ];
+    for (name, going) in ways {
+        let (told, tells) = sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let table = Arc::new(Store::new(&CacheSettings::new().with_max_bytes(64 * 1024)));
+            for number in 0..20 {
+                let token = number.to_string();
+                let asked = table.asked(start());
+                let curious = Curious(Arc::downgrade(&table));
+                table.keep(find(&table, &token), curious, 2_000, asked, None);
+            }
+            assert_eq!(table.len(), 20);
+            going(&table);
+            told.send(()).unwrap();
+        });
+        // Nothing here waits for anything.
+        tells.recv_timeout(MINUTE).expect(name);
     }
 }
 
