@@ -194,7 +194,7 @@ fn no_token_is_left_behind_when_it_goes_from_the_cache() {
             },
         ),
         ("it is cleared", CacheSettings::new(), |cache, _, _, _| {
-            cache.clear()
+            cache.clear();
         }),
         (
             "the clock is set back",

@@ -70,9 +70,9 @@ impl Slow {
 /// A request that has got as far as it can without waiting.
 type Waiting = Pin<Box<dyn Future<Output = (u16, Option<String>)> + Send>>;
 
-fn begin<V: Validator<Principal = User>>(validator: &V, token: &str, clock: &ManualClock) -> Waiting
+fn begin<V>(validator: &V, token: &str, clock: &ManualClock) -> Waiting
 where
-    V: Clone + 'static,
+    V: Validator<Principal = User> + Clone + 'static,
 {
     let mut service = service(validator.clone(), clock);
     let answer = service.call(request(token));

@@ -18,44 +18,44 @@ const WAYS: [(&str, Revoke, Revoke); 4] = [
         "its id",
         |list| {
             list.revoke_token(Some(ISSUER), "t-1", now() + HOUR)
-                .unwrap()
+                .unwrap();
         },
         |list| {
             list.revoke_token(Some("https://x.example"), "t-1", now() + HOUR)
-                .unwrap()
+                .unwrap();
         },
     ),
     (
         "its session",
         |list| {
             list.revoke_session(Some(ISSUER), "s-1", now() + HOUR)
-                .unwrap()
+                .unwrap();
         },
         |list| {
             list.revoke_session(Some(ISSUER), "s-2", now() + HOUR)
-                .unwrap()
+                .unwrap();
         },
     ),
     (
         "its subject",
         |list| {
             list.revoke_subject(Some(ISSUER), "alice", at(NOW - 60), now() + HOUR)
-                .unwrap()
+                .unwrap();
         },
         |list| {
             list.revoke_subject(Some(ISSUER), "alice", at(NOW - 61), now() + HOUR)
-                .unwrap()
+                .unwrap();
         },
     ),
     (
         "its issuer",
         |list| {
             list.revoke_issuer(Some(ISSUER), at(NOW - 60), now() + HOUR)
-                .unwrap()
+                .unwrap();
         },
         |list| {
             list.revoke_issuer(Some(ISSUER), at(NOW - 61), now() + HOUR)
-                .unwrap()
+                .unwrap();
         },
     ),
 ];

@@ -280,7 +280,7 @@ fn what_goes_may_ask_the_table_itself() {
             assert!(table.len() < 10);
         }),
         ("it is removed", |table| {
-            assert!(table.remove(find(table, "3")))
+            assert!(table.remove(find(table, "3")));
         }),
         ("it does not stand", |table| {
             assert!(table.get(find(table, "3"), start(), |_| false).is_none());
