@@ -90,6 +90,9 @@ fn hot_path(c: &mut Criterion) {
     measure(&mut group, "bare", bare(), StatusCode::OK, || {
         order(Some(&bearer))
     });
+    measure(&mut group, "bare, no token", bare(), StatusCode::OK, || {
+        request("/health", None)
+    });
     measure(
         &mut group,
         "tower-http static bearer",
@@ -110,6 +113,9 @@ fn hot_path(c: &mut Criterion) {
     );
     let (jwt, validator) = remembered();
     let jwt = format!("Bearer {jwt}");
+    measure(&mut group, "bare, JWT", bare(), StatusCode::OK, || {
+        order(Some(&jwt))
+    });
     let remembering = BearerAuthLayer::new(validator).with_policy(ten_rules());
     measure(
         &mut group,

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Prints the benchmarks as ratios, from what the last run left in target/criterion.
 #
-#   cargo bench --features axum && benches/ratios.sh
+#   cargo bench --features aws_lc_rs,axum --bench hot_path --bench rules && benches/ratios.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 criterion="${CARGO_TARGET_DIR:-target}/criterion"
@@ -14,14 +14,16 @@ median() {
 
 ratio() { awk -v a="$(median "$1")" -v b="$(median "$2")" 'BEGIN { printf "%.2f", a / b }'; }
 
-[ -d "$criterion/hot_path" ] || { echo "run first: cargo bench --features axum" >&2; exit 1; }
+[ -d "$criterion/hot_path" ] || { echo "run first: cargo bench --features aws_lc_rs,axum --bench hot_path --bench rules" >&2; exit 1; }
 
 echo "| request | against the bare \`service_fn\` |"
 echo "|---|---|"
-for name in "bare" "tower-http static bearer" "public path" "opaque allowed" "opaque refused" \
-  "missing" "malformed" "oversized" "digest of the token" "first entry of the extensions"; do
+for name in "bare" "tower-http static bearer" "opaque allowed" "opaque refused" "missing" "malformed" "oversized" \
+  "digest of the token" "first entry of the extensions"; do
   echo "| $name | $(ratio "hot_path/$name" hot_path/bare) |"
 done
+echo "| public path | $(ratio "hot_path/public path" "hot_path/bare, no token") |"
+echo "| JWT remembered | $(ratio "hot_path/JWT remembered" "hot_path/bare, JWT") |"
 echo
 echo "| axum router | against the bare router |"
 echo "|---|---|"

@@ -128,8 +128,10 @@ fn issuers(c: &mut Criterion) {
     let name = |number: usize| format!("https://issuer-{number}.example");
     let signer = signer();
     for count in sizes(&[1, 10, 100, 1_000]) {
-        for (kind, cache) in [("remembered", Some(roomy())), ("not remembered", None)] {
-            let issuers = JwtIssuers::with_cache(1_000, cache);
+        for (kind, issuers) in [
+            ("remembered", JwtIssuers::new().with_cache(roomy())),
+            ("not remembered", JwtIssuers::new().without_cache()),
+        ] {
             for number in 0..count {
                 let validator = validator(&name(number)).without_cache().build().unwrap();
                 issuers.insert(validator).unwrap();

@@ -72,7 +72,8 @@
 //! 4. The credential is read from the [sources](Source) that the layer offers, by default the
 //!    `Authorization` header. None is 401; two, or one that cannot be read, is 400.
 //! 5. The [`Validator`] says whom it stands for. A bad one is 401 `invalid_token`; if it cannot be
-//!    told right now, 503.
+//!    told right now, 503. One that was accepted before and still stands is not asked about again if the
+//!    validator remembers; whether it has been [taken back](revocation) is.
 //! 6. A credential whose time is over is 401, whatever the validator said.
 //! 7. The [policies](policy) are asked in their order: 403, or 401 for a stronger login.
 //! 8. The proof goes into the extensions, the credential is hidden from `Debug`, and the inner
@@ -259,10 +260,12 @@
 //! | `axum` | `Authenticated<T>` as an extractor; full paths inside `Router::nest` | no |
 //! | `aws_lc_rs` | `jwt` with the crypto of aws-lc-rs: the faster one, needs a C compiler | no |
 //! | `basic` | reading user and password of a Basic credential | no |
+//! | `cache` | `Validator::cached`: remembering what a validator accepts; `jwt` brings it along | no |
 //! | `introspection` | `issuer::Introspection`: opaque tokens by RFC 7662 | no |
 //! | `jwks` | `issuer::RemoteKeys`: keys fetched from a JWK Set and kept fresh | no |
 //! | `jwt` | `jwt::JwtValidator`; needs `aws_lc_rs` or `rust_crypto`, both may be on | no |
 //! | `oidc` | discovery of an issuer by its name | no |
+//! | `revocation` | `revocation::RevocationList`: what has been taken back, in memory | no |
 //! | `rust_crypto` | `jwt` with the crypto of RustCrypto: Rust only, unless `jwks` brings TLS | no |
 //! | `tracing` | events for refusals and outages, without secrets | no |
 //!
@@ -339,7 +342,8 @@ pub use validator::{OpaqueTokens, TokenDigest};
 #[cfg(feature = "axum")]
 pub use crate::axum::NotAuthenticated;
 
-/// The types behind [`validator_fn`] and the methods of [`Validator`], for those who have to name them.
+/// The types behind [`validator_fn`] and the methods of [`Validator`], for those who have to name them. Those of
+/// `cached` and `revocable` stand in `cache` and [`revocation`].
 pub mod combinators {
     pub use crate::validator::{
         AndThen, Expiring, ForScheme, IntoVerdict, Or, ValidatorFn, markers,

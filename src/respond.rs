@@ -183,7 +183,7 @@ impl Refusals {
         // There are one or two, so to read them is faster than to look for three.
         let brought = Brought::read(headers);
         let is_expected =
-            grpc_type.is_some() || status == answer.status || status == StatusCode::UNAUTHORIZED;
+            brought.grpc_status || status == answer.status || status == StatusCode::UNAUTHORIZED;
         if !brought.challenge && is_expected {
             self.challenge(rejection, &answer, status, headers);
         }
@@ -255,6 +255,7 @@ struct Brought {
     challenge: bool,
     retry_after: bool,
     cache_control: bool,
+    grpc_status: bool,
 }
 
 impl Brought {
@@ -263,11 +264,13 @@ impl Brought {
             challenge: false,
             retry_after: false,
             cache_control: false,
+            grpc_status: false,
         };
         for name in headers.keys() {
             brought.challenge |= *name == WWW_AUTHENTICATE;
             brought.retry_after |= *name == RETRY_AFTER;
             brought.cache_control |= *name == CACHE_CONTROL;
+            brought.grpc_status |= *name == GRPC_STATUS;
         }
         brought
     }

@@ -234,7 +234,7 @@ mod jwt {
     #[test]
     fn a_token_that_is_read_allocates_what_is_kept_of_it() {
         let [ours, unknown] = ["a", "b"].map(|kid| Signer::new("HS256").kid(kid));
-        let issuers = JwtIssuers::with_cache(10, None);
+        let issuers = JwtIssuers::new().without_cache();
         issuers.insert(validator()).unwrap();
         let good = ours.token(&claims());
         let (signed, _) = good.rsplit_once('.').unwrap();

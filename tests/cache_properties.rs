@@ -543,8 +543,8 @@ fn several_issuers_say_the_same_with_a_cache_and_without() {
     let ran = TestRunner::new(config(400)).run(&(settings(), steps()), |(settings, steps)| {
         let clock = ManualClock::new(now());
         let (store, bob) = (Store::new(&clock), Arc::new(AtomicBool::new(true)));
-        let remembers = JwtIssuers::with_cache(10, Some(settings));
-        let forgets = JwtIssuers::with_cache(10, None);
+        let remembers = JwtIssuers::with_limit(10).with_cache(settings);
+        let forgets = JwtIssuers::with_limit(10).without_cache();
         let change = |issuer: usize, change: usize| {
             let (name, kid) = [(ISSUER, "1"), (OTHER_ISSUER, "other")][issuer];
             let validator = match change {

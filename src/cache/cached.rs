@@ -12,6 +12,7 @@ use crate::validator::{Validator, Verdict};
 /// [`Validator::cached`]. Clones share what is remembered.
 ///
 /// The [module](super) says what is kept, and for how long.
+#[must_use]
 pub struct Cached<V: Validator> {
     validator: V,
     cache: VerdictCache<V::Principal>,

@@ -1,9 +1,10 @@
 //! What is kept of credentials, within bounds of count, bytes and time.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use quick_cache::sync::Cache;
 use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
@@ -20,6 +21,8 @@ const OVERHEAD: usize = 256;
 /// What an entry takes that is no unusual one. The table is divided for so many: each part has room for 32 of them,
 /// so also for the longest tokens, and the hashes of those that had to go are remembered for half as many.
 const USUAL: usize = 2 * 1024;
+/// For how long others may join a validation.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// How many seconds older than the newest request one may seem before the clock counts as set back.
 const SET_BACK: u64 = 5;
 
@@ -179,9 +182,15 @@ impl<V> Store<V> {
         asked.epoch == self.epoch.load(Ordering::Acquire) && asked.at <= now
     }
 
-    /// The same for a value that is still being found out.
+    /// The same for a value that is still being found out. One that takes long may never come, so who comes
+    /// later asks anew.
     pub(crate) fn may_be_awaited(&self, asked: &Asked, now: SystemTime) -> bool {
-        self.is_current(asked, now) && self.until(asked).is_some_and(|until| now < until)
+        let kept_until = self.until(asked);
+        let joined_until = asked.at.checked_add(LONGEST_WAIT);
+        self.is_current(asked, now)
+            && [kept_until, joined_until]
+                .iter()
+                .all(|until| until.is_some_and(|until| now < until))
     }
 
     /// Whether a single value was removed since then.
@@ -247,8 +256,15 @@ impl<V> Store<V> {
     /// Removes what has ended by `now`, and is of no use though nobody has asked for it since.
     pub(crate) fn remove_ended(&self, now: SystemTime) {
         let epoch = self.epoch.load(Ordering::Acquire);
-        self.entries
-            .retain(|_, kept| kept.asked.epoch == epoch && now < kept.until);
+        // Dropped when no lock is held any more.
+        let gone = RefCell::new(Vec::new());
+        self.entries.retain(|_, kept| {
+            let stays = kept.asked.epoch == epoch && now < kept.until;
+            if !stays {
+                gone.borrow_mut().push(Arc::clone(kept));
+            }
+            stays
+        });
     }
 
     /// Removes all, what is being found out included.

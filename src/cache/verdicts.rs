@@ -65,8 +65,11 @@ impl<T> VerdictCache<T> {
         }
     }
 
-    /// Forgets the verdict about this token, wherever in a request it stood, one that is being found out
-    /// included. Whether there was one.
+    /// Forgets the verdict about this token ([`Credential::token`], without its scheme), wherever in a request it
+    /// stood, one that is being found out included, so that the validator is asked again. Whether there was one.
+    ///
+    /// It takes nothing back by itself: end the session first, then remove it here. Other caches and other
+    /// instances of the service do not notice. A JWT would be accepted anew: see [`revocation`](crate::revocation).
     #[expect(clippy::must_use_candidate, reason = "called for its effect")]
     pub fn remove(&self, token: &str) -> bool {
         let mut removed = false;
@@ -191,7 +194,10 @@ impl<T> Inner<T> {
 
     fn keep(&self, token: TokenRef<'_>, validated: &Validated<T>, asked: super::store::Asked) {
         // What a principal takes is not known. One that was read from its token is about as long.
-        let bytes = token.len().saturating_add(self.fixed_bytes);
+        let bytes = token
+            .len()
+            .saturating_add(self.fixed_bytes)
+            .saturating_add(validated.bytes());
         let ends = validated.expires_at();
         self.store
             .keep(token, validated.clone(), bytes, asked, ends);

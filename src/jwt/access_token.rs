@@ -306,6 +306,11 @@ impl AccessToken {
 
 #[cfg(feature = "introspection")]
 impl AccessToken {
+    /// What the claims that are kept as JSON take besides their text, roughly.
+    pub(crate) fn heap(&self) -> usize {
+        super::json::heap_of_map(self.other_claims())
+    }
+
     pub(crate) fn times(&self) -> &Times {
         &self.times
     }

@@ -275,7 +275,8 @@ impl<C> JwtValidatorBuilder<C> {
     }
 
     /// How many tokens are remembered, and for how long: see [`cache`](crate::cache). What goes in between is
-    /// noticed in any case: keys, revocations, the application's own checks. Default: [`CacheSettings::new`].
+    /// noticed in any case: keys, revocations, the application's own checks. Within
+    /// [`JwtIssuers`](super::JwtIssuers) the cache of those is used instead. Default: [`CacheSettings::new`].
     pub fn cache(mut self, settings: CacheSettings) -> Self {
         self.cache = Some(settings);
         self

@@ -83,16 +83,42 @@ impl<C> JwtIssuers<C> {
     /// At most `limit` issuers, so that what somebody else adds stays bounded. With 0 none can be added.
     #[must_use]
     pub fn with_limit(limit: usize) -> Self {
-        Self::with_cache(limit, Some(CacheSettings::new()))
+        Self::made_of(Table::new(), limit, Some(CacheSettings::new()))
     }
 
-    /// At most `limit` issuers, and what is remembered of the tokens of all of them together; with `None`
-    /// nothing is. The caches of the validators themselves are not used here. Default: [`CacheSettings::new`].
+    /// Sets how much is remembered of the tokens of all issuers together: see [`cache`](crate::cache). The caches of
+    /// the validators themselves are not used here. To be called before it is cloned: clones from before are a list
+    /// of their own. Default: [`CacheSettings::new`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use tower_bearer::cache::CacheSettings;
+    /// use tower_bearer::jwt::{AccessToken, JwtIssuers};
+    ///
+    /// let settings = CacheSettings::new()
+    ///     .with_max_entries(100_000)
+    ///     .with_max_bytes(256 * 1024 * 1024);
+    /// let issuers = JwtIssuers::<AccessToken>::new().with_cache(settings);
+    /// # let _ = issuers;
+    /// ```
     #[must_use]
-    pub fn with_cache(limit: usize, cache: Option<CacheSettings>) -> Self {
+    pub fn with_cache(self, settings: CacheSettings) -> Self {
+        let table = Table::clone(&self.shared.table.load());
+        Self::made_of(table, self.shared.limit, Some(settings))
+    }
+
+    /// Checks every token anew, its signature included. To be called before it is cloned.
+    #[must_use]
+    pub fn without_cache(self) -> Self {
+        let table = Table::clone(&self.shared.table.load());
+        Self::made_of(table, self.shared.limit, None)
+    }
+
+    fn made_of(table: Table<C>, limit: usize, cache: Option<CacheSettings>) -> Self {
         Self {
             shared: Arc::new(Shared {
-                table: ArcSwap::from_pointee(HashMap::new()),
+                table: ArcSwap::from_pointee(table),
                 changing: Mutex::new(()),
                 limit,
                 cache: cache.map(|settings| VerdictCache::new(&settings)),

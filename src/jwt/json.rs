@@ -187,6 +187,28 @@ impl<'de> de::Deserialize<'de> for Text<'de> {
     }
 }
 
+/// What a map takes on the heap, roughly.
+pub(crate) fn heap_of_map(map: &Map<String, Value>) -> usize {
+    // A node of a tree has room for eleven, and is made for one.
+    const NODE: usize = 11 * (size_of::<String>() + size_of::<Value>()) + 16;
+    let nodes = map.len().div_ceil(5);
+    map.iter()
+        .map(|(name, value)| name.len() + heap_of(value))
+        .sum::<usize>()
+        .saturating_add(nodes.saturating_mul(NODE))
+}
+
+fn heap_of(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len() + 16,
+        Value::Array(items) => {
+            items.capacity() * size_of::<Value>() + items.iter().map(heap_of).sum::<usize>() + 16
+        }
+        Value::Object(map) => heap_of_map(map),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde::de::value::{Error, MapDeserializer};

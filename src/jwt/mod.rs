@@ -93,3 +93,5 @@ pub use key_set::{JwksOptions, KeySet, SkippedKey};
 pub use layout::ClaimsLayout;
 pub use secret::SharedSecret;
 pub use validator::{JwtValidator, KeySource};
+#[cfg(feature = "introspection")]
+pub(crate) use validator::{OwnCheck, checked};

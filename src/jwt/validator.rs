@@ -44,8 +44,11 @@ use crate::validator::{Dependency, Failure, Validated, Validator, Verdict};
 ///    are never looked at.
 /// 4. The issuer, exactly. A token from somebody else costs no signature work.
 /// 5. The signature.
-/// 6. The claims: kind of token, sender binding, audience, time, subject, required claims, then the
-///    application's own [checks](JwtValidatorBuilder::check).
+/// 6. The claims: kind of token, sender binding, audience, time, subject, required claims, then whether it has been
+///    [revoked](JwtValidatorBuilder::revocations) and the application's own [checks](JwtValidatorBuilder::check).
+///
+/// A token that was accepted is [remembered](JwtValidatorBuilder::cache) for five minutes, if it has no more than 4096
+/// bytes. Of it, only what may have changed is looked at again: its end, the keys, revocation and the checks.
 ///
 /// A token that is no JWT at all is [unrecognized](Failure::unrecognized), so that another validator
 /// may know it. Why a token was refused is a [`TokenError`], the source of the rejection.
@@ -184,7 +187,8 @@ impl<C> JwtValidator<C> {
     }
 
     /// The tokens that it remembers. `None` if it was built [without a
-    /// cache](JwtValidatorBuilder::without_cache).
+    /// cache](JwtValidatorBuilder::without_cache). Within [`JwtIssuers`](super::JwtIssuers) the cache of those is
+    /// used instead.
     #[must_use]
     pub fn cache(&self) -> Option<&VerdictCache<C>> {
         self.cache.as_ref()
@@ -382,9 +386,13 @@ impl<C: Send + Sync + 'static> Inner<C> {
         self.headers.remember(token.parts.header(), &token.header);
         // From here on the issuer has said what the claims say (D13, D14).
         let expires_at = self.checks.claims(&claims, typing, now)?;
-        let token = self.revocations.as_ref().map(|_| claims.identity().owned());
+        let token = match &self.revocations {
+            Some(_) => Some(claims.identity()?.owned()),
+            None => None,
+        };
+        let bytes = claims.heap();
         let principal = (self.read)(claims, &self.checks.layout)?;
-        let mut validated = Validated::new(principal);
+        let mut validated = Validated::new(principal).with_bytes(bytes);
         if let Some(expires_at) = expires_at {
             validated = validated.with_expiry(expires_at);
         }
@@ -393,13 +401,7 @@ impl<C: Send + Sync + 'static> Inner<C> {
                 .guard(validated, token, now)
                 .map_err(Refusal::Own)?;
         }
-        run(&self.own, validated.principal()).map_err(Refusal::Own)?;
-        if !self.own.is_empty() {
-            let principal = Arc::clone(validated.principal());
-            let own = Arc::clone(&self.own);
-            validated = validated.with_dependency(Arc::new(OwnChecks { own, principal }));
-        }
-        Ok(validated)
+        checked(validated, &self.own).map_err(Refusal::Own)
     }
 }
 
@@ -417,6 +419,20 @@ impl<C: Send + Sync> Dependency for OwnChecks<C> {
 
 fn run<C>(checks: &[OwnCheck<C>], principal: &C) -> Result<(), Failure> {
     checks.iter().try_for_each(|check| check(principal))
+}
+
+/// Asks the checks of the application, now and whenever the verdict is used again (F03).
+pub(crate) fn checked<C: Send + Sync + 'static>(
+    validated: Validated<C>,
+    own: &Arc<[OwnCheck<C>]>,
+) -> Result<Validated<C>, Failure> {
+    if own.is_empty() {
+        return Ok(validated);
+    }
+    run(own, validated.principal())?;
+    let principal = Arc::clone(validated.principal());
+    let own = Arc::clone(own);
+    Ok(validated.with_dependency(Arc::new(OwnChecks { own, principal })))
 }
 
 /// Whether it is worth while to look for it: what begins otherwise is no JWT, so it is not remembered.

@@ -56,9 +56,9 @@ impl RevocationCheck {
         }
     }
 
-    /// Lets requests through while the store cannot tell, for at most `max` after the last time it could. What is
-    /// taken back meanwhile, or was taken back before and is forgotten, works until then. If it never could
-    /// tell, they are refused.
+    /// Lets requests through while the store cannot tell, for at most `max` after the last request for which it
+    /// could. What is taken back meanwhile works until then, and so does what the store no longer knows. If it never
+    /// could tell, or no request came for so long, they are refused.
     #[must_use]
     pub fn insecure_allow_in_outage(mut self, max: Duration) -> Self {
         self.outage = Some(Arc::new(Outage {
@@ -68,7 +68,8 @@ impl RevocationCheck {
         self
     }
 
-    /// Refuses a token that has been taken back.
+    /// Refuses a token that has been taken back. For a validator of your own that is not cached: a cache would not ask
+    /// again. [`Validator::revocable`](crate::Validator::revocable) sees to that.
     ///
     /// # Errors
     ///

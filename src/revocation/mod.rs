@@ -1,7 +1,8 @@
 //! Taking back what was issued: tokens, sessions, all that a user holds.
 //!
 //! A signed token is good until it expires, whatever happens to its user. Where that is too long, a store of
-//! [`Revocations`] is asked with each request, whether the rest of the verdict is remembered or not:
+//! [`Revocations`] is asked for each request, remembered or not. `RevocationList`, which needs the feature `revocation`,
+//! is one in the memory of the process:
 //!
 //! ```
 //! # #[cfg(all(feature = "jwt", feature = "revocation"))]
@@ -36,7 +37,9 @@
 //!
 //! Each goes with `iss`. A token without `iat` counts as issued before any moment. A moment counts with its whole
 //! second, because `iat` mostly has no fraction: who logs in again within the second of a logout does so once
-//! more.
+//! more. `iat` is by the clock of the issuer: if that may be ahead of this one, take a moment that is as much later.
+//!
+//! A handler finds the `sid` of an `AccessToken` with `token.claim("sid")`.
 //!
 //! # When the store cannot tell
 //!
@@ -100,7 +103,8 @@ pub trait Revocations: Send + Sync {
 
     /// A number that is another one after anything has been taken back, so that a verdict that is remembered
     /// need not be checked again while it stays. The change comes first, the new number after it. `None`, the
-    /// default, if there is no such number, or the store cannot vouch for it at this moment.
+    /// default, if there is no such number, if an answer may change by time alone, or if the store has lost touch:
+    /// with a number it says that it can tell.
     fn epoch(&self) -> Option<u64> {
         None
     }

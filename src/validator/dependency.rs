@@ -19,12 +19,17 @@ use std::time::SystemTime;
 /// use std::sync::Arc;
 /// use std::sync::atomic::{AtomicBool, Ordering};
 /// use std::time::SystemTime;
-/// use tower_bearer::{Credential, Dependency, Failure, Validated, Validator, Verdict, validator_fn};
+/// use tower_bearer::{
+///     Credential, Dependency, Failure, InvalidReason, Validated, Verdict, validator_fn,
+/// };
 ///
 /// let tenant_is_active = Arc::new(AtomicBool::new(true));
-/// let dependency = Arc::clone(&tenant_is_active);
+/// let active = Arc::clone(&tenant_is_active);
 /// let validator = validator_fn(move |_: Credential<'_>| {
-///     Verdict::from(Ok(Validated::new("alice").with_dependency(dependency.clone())))
+///     Verdict::from(match active.load(Ordering::Acquire) {
+///         true => Ok(Validated::new("alice").with_dependency(active.clone())),
+///         false => Err(Failure::invalid(InvalidReason::Revoked)),
+///     })
 /// });
 ///
 /// // From now on no cache answers for this tenant.
@@ -40,6 +45,12 @@ pub trait Dependency: Send + Sync {
 impl Dependency for AtomicBool {
     fn holds(&self, _: SystemTime) -> bool {
         self.load(Ordering::Acquire)
+    }
+}
+
+impl<D: Dependency + ?Sized> Dependency for Arc<D> {
+    fn holds(&self, now: SystemTime) -> bool {
+        (**self).holds(now)
     }
 }
 

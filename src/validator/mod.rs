@@ -255,8 +255,9 @@ pub trait Validator: Send + Sync {
 
     /// Asks a store of revocations about each principal: see [`revocation`](crate::revocation).
     ///
-    /// `identify` says by what the credential of a principal may be taken back. A JWT validator has the check of
-    /// its own, which reads the claims: `JwtValidatorBuilder::revocations`.
+    /// `identify` says by what the credential of a principal may be taken back. With `revocable(..).cached(..)` a
+    /// remembered verdict is looked up again when the store has changed, with `cached(..).revocable(..)` each time. A JWT
+    /// validator has the check of its own, which reads the claims: `JwtValidatorBuilder::revocations`.
     ///
     /// # Example
     ///

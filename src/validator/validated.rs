@@ -17,6 +17,9 @@ pub struct Validated<T> {
 pub(crate) struct Limits {
     expires_at: Option<SystemTime>,
     dependencies: Dependencies,
+    /// What the principal takes besides as many bytes as its token has, as far as that is known.
+    #[cfg(feature = "cache")]
+    bytes: usize,
 }
 
 impl<T> Validated<T> {
@@ -42,8 +45,8 @@ impl<T> Validated<T> {
         self
     }
 
-    /// Adds something that a cache has to ask before it says the same again. Without a cache it has no
-    /// effect: a validator has looked before it answers.
+    /// Adds something that a cache has to ask before it says the same again. It has to hold at this moment, and
+    /// does not refuse anything by itself: a validator looks before it answers. Without a cache it has no effect.
     #[must_use]
     pub fn with_dependency<D: Dependency + 'static>(mut self, dependency: Arc<D>) -> Self {
         self.limits.dependencies = self.limits.dependencies.and(dependency.into());
@@ -74,7 +77,7 @@ impl<T> Validated<T> {
     pub(crate) fn ending_by(self, ends: Option<SystemTime>) -> Self {
         self.within(Limits {
             expires_at: ends,
-            dependencies: Dependencies::default(),
+            ..Limits::default()
         })
     }
 
@@ -87,8 +90,22 @@ impl<T> Validated<T> {
                 (own, ends) => own.or(ends),
             },
             dependencies: own.dependencies.and(limits.dependencies),
+            #[cfg(feature = "cache")]
+            bytes: own.bytes.saturating_add(limits.bytes),
         };
         self
+    }
+
+    /// Says that the principal takes so many bytes more than its token has.
+    #[cfg(feature = "jwt")]
+    pub(crate) fn with_bytes(mut self, bytes: usize) -> Self {
+        self.limits.bytes = bytes;
+        self
+    }
+
+    #[cfg(feature = "cache")]
+    pub(crate) fn bytes(&self) -> usize {
+        self.limits.bytes
     }
 
     /// Whether all that it rests on is still there.

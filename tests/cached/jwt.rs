@@ -390,8 +390,8 @@ async fn several_issuers_use_one_memory_and_not_those_of_their_validators() {
     let token = token(json!({}));
     for (issuers, remembers) in [
         (JwtIssuers::new(), true),
-        (JwtIssuers::with_cache(10, Some(CacheSettings::new())), true),
-        (JwtIssuers::with_cache(10, None), false),
+        (JwtIssuers::with_limit(10), true),
+        (JwtIssuers::with_limit(10).without_cache(), false),
     ] {
         issuers.insert(single.clone()).unwrap();
         assert!(accepted(&issuers, &token, &clock).await);
@@ -449,5 +449,27 @@ async fn a_layer_says_the_same_whether_a_token_is_remembered_or_not() {
             };
             assert_eq!(kind(&answer), kind(&expected));
         }
+    }
+}
+
+#[tokio::test]
+async fn claims_that_are_larger_in_memory_than_in_the_token_count_as_such() {
+    // F06
+    let clock = clock();
+    let settings = CacheSettings::new().with_max_bytes(1024 * 1024);
+    let validator = builder().cache(settings).build().unwrap();
+    for (name, value, most) in [
+        ("text", json!("a".repeat(2_000)), 500),
+        ("lists", json!(vec![json!([0]); 400]), 40),
+        ("objects", json!(vec![json!({"": 0}); 100]), 16),
+    ] {
+        validator.cache().unwrap().clear();
+        for number in 0..600 {
+            let token = token(json!({"jti": format!("{number}"), "more": value}));
+            assert!(token.len() < 4_096, "{name}");
+            assert!(accepted(&validator, &token, &clock).await, "{name}");
+        }
+        let kept = validator.cache().unwrap().len();
+        assert!(kept > 0 && kept <= most, "{name}: {kept}");
     }
 }

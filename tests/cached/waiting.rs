@@ -267,8 +267,8 @@ async fn nobody_joins_a_validation_whose_verdict_they_could_not_have() {
         ("nothing", |_, _| {}, true),
         ("time goes on", |_, clock| clock.advance(SECOND), true),
         (
-            "almost the time to live",
-            |_, clock| clock.advance(TIME_TO_LIVE - Duration::from_nanos(1)),
+            "almost five seconds",
+            |_, clock| clock.advance(5 * SECOND - Duration::from_nanos(1)),
             true,
         ),
         (
@@ -341,6 +341,27 @@ async fn nobody_joins_a_validation_whose_verdict_they_could_not_have() {
         assert_eq!(second.await.0, expected, "{name}");
         assert_eq!(third.await.0, expected, "{name}");
     }
+}
+
+#[tokio::test]
+async fn a_validation_that_hangs_stops_nobody_who_comes_later() {
+    // G
+    let (slow, validator, clock) = slow();
+    let mut first = begin(&validator, "abc", &clock);
+    assert_eq!(poll(&mut first), None);
+    clock.advance(5 * SECOND);
+    let (mut second, mut third) = (
+        begin(&validator, "abc", &clock),
+        begin(&validator, "abc", &clock),
+    );
+    assert_eq!(slow.calls(), 2, "one more, for both of them");
+    assert_eq!(poll(&mut second), None);
+    assert_eq!(poll(&mut third), None);
+    slow.answer(1, Ok(alice()));
+    assert_eq!(second.await.0, 200);
+    assert_eq!(third.await.0, 200);
+    assert_eq!(poll(&mut first), None, "it hangs still");
+    assert!(recalls(&validator, "abc", &clock));
 }
 
 #[tokio::test]

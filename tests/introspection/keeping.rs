@@ -253,3 +253,33 @@ async fn a_clock_that_is_set_back_lengthens_no_life() {
     assert_eq!(kept.after(MINUTE - 2 * SECOND).await, (200, 2));
     assert_eq!(kept.after(MINUTE - SECOND).await, (200, 3));
 }
+
+#[tokio::test]
+async fn a_cache_around_it_asks_the_checks_too() {
+    // F03
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use tower_bearer::cache::CacheSettings;
+
+    let server = HttpServer::with(ENDPOINT, good());
+    let is_fine = Arc::new(AtomicBool::new(true));
+    let flag = Arc::clone(&is_fine);
+    let validator = builder(&server)
+        .check(move |_| match flag.load(Ordering::SeqCst) {
+            true => Ok(()),
+            false => Err(Failure::invalid(InvalidReason::Revoked)),
+        })
+        .build()
+        .unwrap()
+        .cached(CacheSettings::new());
+    let service = service_with_clock(validator, &ManualClock::new(start()));
+    let status = || async {
+        send(service.clone(), request_for("/", TOKEN))
+            .await
+            .status()
+    };
+    assert_eq!(status().await, 200);
+    assert_eq!(status().await, 200);
+    assert_eq!(server.total(), 1);
+    is_fine.store(false, Ordering::SeqCst);
+    assert_eq!(status().await, 401);
+}

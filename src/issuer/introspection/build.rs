@@ -102,7 +102,7 @@ impl IntrospectionBuilder {
                     .cache
                     .map(|lifetime| Arc::new(Cache::new(lifetime, capacity))),
                 calls: Calls::new(self.max_calls),
-                own: self.own,
+                own: self.own.into(),
                 max_length: self.max_length,
             }),
         })

@@ -4,11 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::OwnCheck;
 use super::client_auth::ClientAuthentication;
 use crate::issuer::fetch::Fetch;
 use crate::issuer::url::shown;
-use crate::jwt::{AccessToken, Checks, ClaimsLayout};
+use crate::jwt::{AccessToken, Checks, ClaimsLayout, OwnCheck};
 use crate::validator::Failure;
 
 /// Sets up [`Introspection`](super::Introspection).
@@ -44,7 +43,7 @@ pub struct IntrospectionBuilder {
     pub(super) client: Option<ClientAuthentication>,
     pub(super) checks: Checks,
     pub(super) any_audience: bool,
-    pub(super) own: Vec<OwnCheck>,
+    pub(super) own: Vec<OwnCheck<AccessToken>>,
     pub(super) max_length: usize,
     pub(super) cache: Option<Duration>,
     pub(super) cache_capacity: Option<usize>,

@@ -24,7 +24,7 @@ use self::cache::{Asked, Cache, Key};
 use self::calls::{Calls, Outcome};
 use super::error::IssuerError;
 use crate::extract::{Credential, Scheme};
-use crate::jwt::{AccessToken, TokenError};
+use crate::jwt::{AccessToken, OwnCheck, TokenError, checked};
 use crate::request::RequestView;
 use crate::validator::{Failure, InvalidReason, Validated, Validator, Verdict};
 
@@ -99,12 +99,9 @@ struct Inner {
     cache: Option<Arc<Cache>>,
     /// Nothing that a call holds leads back here, so that the calls end with the validator.
     calls: Arc<Calls>,
-    own: Vec<OwnCheck>,
+    own: Arc<[OwnCheck<AccessToken>]>,
     max_length: usize,
 }
-
-/// A check of the application.
-type OwnCheck = Box<dyn Fn(&AccessToken) -> Result<(), Failure> + Send + Sync>;
 
 impl Introspection {
     /// Asks the endpoint at this address: `https`, or `http` on this machine.
@@ -193,14 +190,12 @@ impl Inner {
             Answer::Refused(error) => return Err(error.clone().into()),
         };
         let expires_at = self.asker.checks.time(token.times(), now)?;
-        for check in &self.own {
-            check(token)?;
-        }
         let validated = Validated::from_shared(Arc::clone(token));
-        Ok(match expires_at {
+        let validated = match expires_at {
             Some(expires_at) => validated.with_expiry(expires_at),
             None => validated,
-        })
+        };
+        checked(validated, &self.own)
     }
 
     async fn answer(&self, key: Key, credential: Credential<'static>, now: SystemTime) -> Outcome {
@@ -236,7 +231,11 @@ impl Inner {
                         .and_then(|exp| exp.checked_add(asker.checks.leeway)),
                     Answer::Inactive | Answer::Unsupported | Answer::Refused(_) => None,
                 };
-                cache.insert(&key, answer.clone(), length, asked, ends);
+                let bytes = match &answer {
+                    Answer::Active(token) => length.saturating_add(token.heap()),
+                    Answer::Inactive | Answer::Unsupported | Answer::Refused(_) => length,
+                };
+                cache.insert(&key, answer.clone(), bytes, asked, ends);
             }
             Ok(answer)
         }
