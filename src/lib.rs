@@ -355,6 +355,9 @@ pub mod _documentation {
     #[doc = include_str!("../docs/design.md")]
     pub mod design {}
 
+    #[doc = include_str!("../docs/performance.md")]
+    pub mod performance {}
+
     #[doc = include_str!("../docs/threat-model.md")]
     pub mod threat_model {}
 
