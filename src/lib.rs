@@ -298,12 +298,16 @@ pub mod clock;
 mod error;
 mod extract;
 mod future;
+#[cfg(feature = "issue")]
+pub mod issue;
 #[cfg(feature = "jwks")]
 pub mod issuer;
 #[cfg(feature = "jwt")]
 pub mod jwt;
 mod layer;
 mod observe;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 pub mod policy;
 mod principal;
 mod rejection;
@@ -311,6 +315,8 @@ mod request;
 mod respond;
 pub mod revocation;
 mod service;
+#[cfg(feature = "throttle")]
+pub mod throttle;
 mod trace;
 mod validator;
 

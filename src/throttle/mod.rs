@@ -1,0 +1,1 @@
+//! Slowing clients that guess.
