@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+#[cfg(feature = "revocation")]
+use std::time::Instant;
 use std::time::{Duration, SystemTime};
 
 /// Where a layer takes the current time from.
@@ -83,5 +85,52 @@ impl fmt::Debug for ManualClock {
         f.debug_struct("ManualClock")
             .field("now", &self.now())
             .finish()
+    }
+}
+
+/// The clock of the system, as long as it does not run ahead of the time that really passes: were it set ahead
+/// for a moment, what is cleared away by it would be missing when it is set right.
+#[cfg(feature = "revocation")]
+#[derive(Clone, Copy)]
+pub(crate) struct Steady {
+    start: SystemTime,
+    really: Instant,
+}
+
+#[cfg(feature = "revocation")]
+impl Steady {
+    pub(crate) fn new() -> Self {
+        Self {
+            start: SystemTime::now(),
+            really: Instant::now(),
+        }
+    }
+}
+
+#[cfg(feature = "revocation")]
+impl Clock for Steady {
+    fn now(&self) -> SystemTime {
+        let passed = self.start.checked_add(self.really.elapsed());
+        passed.map_or(self.start, |passed| passed.min(SystemTime::now()))
+    }
+}
+
+#[cfg(all(test, feature = "revocation"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_ahead_makes_nothing_go() {
+        let year = Duration::from_secs(31_536_000);
+        let behind = Steady {
+            start: SystemTime::now() - year,
+            really: Instant::now(),
+        };
+        assert!(behind.now() < SystemTime::now() - year + Duration::from_secs(300));
+        let ahead = Steady {
+            start: SystemTime::now() + year,
+            really: Instant::now(),
+        };
+        assert!(ahead.now() <= SystemTime::now());
     }
 }

@@ -315,6 +315,8 @@ mod request;
 mod respond;
 pub mod revocation;
 mod service;
+#[cfg(feature = "issue")]
+pub mod store;
 #[cfg(feature = "throttle")]
 pub mod throttle;
 mod trace;

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::error::TokenError;
 use super::json::{self, StrictValue, Text};
+use super::layout::ClaimsLayout;
 use crate::revocation::TokenIdentity;
 
 /// The last second of the year 9999: what lies beyond is not a date but a mistake, such as
@@ -73,15 +74,25 @@ impl<'p> RawClaims<'p> {
     }
 
     /// By what the token may be taken back.
-    pub(crate) fn identity(&self) -> Result<TokenIdentity<'_>, TokenError> {
+    pub(crate) fn identity(&self, layout: &ClaimsLayout) -> Result<TokenIdentity<'_>, TokenError> {
         let session = match self.rest.get("sid") {
             None | Some(Value::Null) => None,
             Some(Value::String(session)) => Some(session.as_str()),
             // One that cannot be compared must not pass for none (D01).
             Some(_) => return Err(TokenError::claim("sid")),
         };
+        let version = match self.rest.get("token_version") {
+            None | Some(Value::Null) => None,
+            Some(version) => Some(
+                version
+                    .as_u64()
+                    .ok_or_else(|| TokenError::claim("token_version"))?,
+            ),
+        };
         Ok(TokenIdentity::new()
             .with_issuer(self.iss.as_deref())
+            .with_client(layout.client(self)?)
+            .with_version(version)
             .with_token_id(self.jti.as_deref())
             .with_subject(self.sub.as_deref())
             .with_session(session)

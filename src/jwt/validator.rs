@@ -387,7 +387,7 @@ impl<C: Send + Sync + 'static> Inner<C> {
         // From here on the issuer has said what the claims say (D13, D14).
         let expires_at = self.checks.claims(&claims, typing, now)?;
         let token = match &self.revocations {
-            Some(_) => Some(claims.identity()?.owned()),
+            Some(_) => Some(claims.identity(&self.checks.layout)?.owned()),
             None => None,
         };
         let bytes = claims.heap();

@@ -22,6 +22,8 @@ pub struct TokenIdentity<'a> {
     token_id: Option<&'a str>,
     subject: Option<&'a str>,
     session: Option<&'a str>,
+    client: Option<&'a str>,
+    version: Option<u64>,
     issued_at: Option<SystemTime>,
 }
 
@@ -61,6 +63,20 @@ impl<'a> TokenIdentity<'a> {
         self
     }
 
+    /// Sets to which client it was issued: `client_id`.
+    #[must_use]
+    pub fn with_client(mut self, client: impl Into<Option<&'a str>>) -> Self {
+        self.client = client.into();
+        self
+    }
+
+    /// Sets the version of what it says about its subject: `token_version`.
+    #[must_use]
+    pub fn with_version(mut self, version: impl Into<Option<u64>>) -> Self {
+        self.version = version.into();
+        self
+    }
+
     /// Sets when it was issued: `iat`.
     #[must_use]
     pub fn with_issued_at(mut self, issued_at: impl Into<Option<SystemTime>>) -> Self {
@@ -92,6 +108,18 @@ impl<'a> TokenIdentity<'a> {
         self.session
     }
 
+    /// To which client it was issued.
+    #[must_use]
+    pub fn client(&self) -> Option<&'a str> {
+        self.client
+    }
+
+    /// The version of what it says about its subject.
+    #[must_use]
+    pub fn version(&self) -> Option<u64> {
+        self.version
+    }
+
     /// When it was issued.
     #[must_use]
     pub fn issued_at(&self) -> Option<SystemTime> {
@@ -105,6 +133,8 @@ impl<'a> TokenIdentity<'a> {
             token_id: own(self.token_id),
             subject: own(self.subject),
             session: own(self.session),
+            client: own(self.client),
+            version: self.version,
             issued_at: self.issued_at,
         }
     }
@@ -122,6 +152,8 @@ pub(crate) struct OwnedIdentity {
     token_id: Option<Box<str>>,
     subject: Option<Box<str>>,
     session: Option<Box<str>>,
+    client: Option<Box<str>>,
+    version: Option<u64>,
     issued_at: Option<SystemTime>,
 }
 
@@ -132,6 +164,8 @@ impl OwnedIdentity {
             token_id: self.token_id.as_deref(),
             subject: self.subject.as_deref(),
             session: self.session.as_deref(),
+            client: self.client.as_deref(),
+            version: self.version,
             issued_at: self.issued_at,
         }
     }

@@ -6,17 +6,16 @@ use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
 use papaya::HashMap;
 
-use super::{Revocations, TokenIdentity};
-use crate::clock::Clock;
+use super::entry::{Kind, seconds};
+use super::{Revocation, Revocations, TokenIdentity};
+use crate::clock::{Clock, Steady};
 
 /// How many entries there may be unless told otherwise.
 const DEFAULT_LIMIT: usize = 1_000_000;
-/// The most that a validator accepts a token after its end: entries live that much longer.
-const GRACE: Duration = Duration::from_secs(300);
 /// So many entries are not worth looking through for old ones.
 const FEW: usize = 1_024;
 
@@ -53,7 +52,7 @@ pub struct RevocationList {
 struct Inner {
     entries: HashMap<Digest, Entry, Brought>,
     /// How many there are of each kind, so that nobody looks for what is not there.
-    counts: [AtomicUsize; 4],
+    counts: [AtomicUsize; Kind::COUNT],
     epoch: AtomicU64,
     secrets: [RandomState; 2],
     clock: Box<dyn Clock>,
@@ -69,28 +68,6 @@ struct Writer {
     first_end: u64,
 }
 
-/// The clock of the system, as long as it does not run ahead of the time that really passes: were it set ahead
-/// for a moment, entries would be lost that are needed when it is set right.
-struct Steady {
-    start: SystemTime,
-    really: Instant,
-}
-
-impl Clock for Steady {
-    fn now(&self) -> SystemTime {
-        let passed = self.start.checked_add(self.really.elapsed());
-        passed.map_or(self.start, |passed| passed.min(SystemTime::now()))
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Token,
-    Session,
-    Subject,
-    Issuer,
-}
-
 /// Which token, session and so on, without saying so.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Digest(u64, u64);
@@ -98,8 +75,8 @@ struct Digest(u64, u64);
 #[derive(Clone, Copy)]
 struct Entry {
     kind: Kind,
-    /// What was issued up to this second.
-    issued_until: u64,
+    /// What was issued up to this second, or the first version that is good.
+    bound: u64,
     /// When the entry may go, in seconds.
     until: u64,
 }
@@ -113,6 +90,13 @@ struct Entry {
 )]
 pub struct RevocationListFull {
     limit: usize,
+}
+
+impl RevocationListFull {
+    #[cfg(feature = "issue")]
+    pub(super) fn limit(self) -> usize {
+        self.limit
+    }
 }
 
 impl Default for RevocationList {
@@ -131,11 +115,7 @@ impl RevocationList {
     /// An empty list for at most `limit` entries.
     #[must_use]
     pub fn with_limit(limit: usize) -> Self {
-        let steady = Steady {
-            start: SystemTime::now(),
-            really: Instant::now(),
-        };
-        Self::with_clock(limit, steady)
+        Self::with_clock(limit, Steady::new())
     }
 
     /// An empty list for at most `limit` entries, whose old ones go by `clock`.
@@ -157,6 +137,15 @@ impl RevocationList {
         }
     }
 
+    /// Takes back what `revocation` says.
+    ///
+    /// # Errors
+    ///
+    /// [`RevocationListFull`].
+    pub fn revoke(&self, revocation: &Revocation) -> Result<(), RevocationListFull> {
+        self.add(revocation)
+    }
+
     /// Takes back the token with this `jti`, which expires at `until`.
     ///
     /// # Errors
@@ -168,7 +157,7 @@ impl RevocationList {
         token_id: &str,
         until: SystemTime,
     ) -> Result<(), RevocationListFull> {
-        self.revoke(Kind::Token, issuer, token_id, u64::MAX, until)
+        self.add(&Revocation::token(issuer, token_id, until))
     }
 
     /// Takes back all tokens with this `sid`. The last of them expires at `until`.
@@ -182,7 +171,7 @@ impl RevocationList {
         session: &str,
         until: SystemTime,
     ) -> Result<(), RevocationListFull> {
-        self.revoke(Kind::Session, issuer, session, u64::MAX, until)
+        self.add(&Revocation::session(issuer, session, until))
     }
 
     /// Takes back all tokens with this `sub` that were issued up to the second of `issued_until`. The last of them
@@ -198,7 +187,7 @@ impl RevocationList {
         issued_until: SystemTime,
         until: SystemTime,
     ) -> Result<(), RevocationListFull> {
-        self.revoke(Kind::Subject, issuer, subject, seconds(issued_until), until)
+        self.add(&Revocation::subject(issuer, subject, issued_until, until))
     }
 
     /// Takes back all tokens of this issuer that were issued up to the second of `issued_until`. The last of them
@@ -213,7 +202,7 @@ impl RevocationList {
         issued_until: SystemTime,
         until: SystemTime,
     ) -> Result<(), RevocationListFull> {
-        self.revoke(Kind::Issuer, issuer, "", seconds(issued_until), until)
+        self.add(&Revocation::issuer(issuer, issued_until, until))
     }
 
     /// How many entries there are.
@@ -228,20 +217,14 @@ impl RevocationList {
         self.len() == 0
     }
 
-    fn revoke(
-        &self,
-        kind: Kind,
-        issuer: Option<&str>,
-        name: &str,
-        issued_until: u64,
-        until: SystemTime,
-    ) -> Result<(), RevocationListFull> {
+    fn add(&self, revocation: &Revocation) -> Result<(), RevocationListFull> {
         let inner = &*self.inner;
-        let digest = inner.digest(kind, issuer, name);
+        let kind = revocation.kind;
+        let digest = inner.digest(kind, revocation.issuer.as_deref(), &revocation.name);
         let mut entry = Entry {
             kind,
-            issued_until,
-            until: next_second(until).saturating_add(GRACE.as_secs()),
+            bound: revocation.bound,
+            until: revocation.ends_at_second(),
         };
         let writer = inner.writer.lock();
         let mut writer = writer.unwrap_or_else(PoisonError::into_inner);
@@ -249,7 +232,7 @@ impl RevocationList {
         match entries.get(&digest) {
             // What was taken back stays so.
             Some(known) => {
-                entry.issued_until = entry.issued_until.max(known.issued_until);
+                entry.bound = entry.bound.max(known.bound);
                 entry.until = entry.until.max(known.until);
             }
             None => {
@@ -315,38 +298,28 @@ impl Revocations for RevocationList {
         token: &TokenIdentity<'_>,
         _: SystemTime,
     ) -> Result<bool, Box<dyn Error + Send + Sync>> {
-        let names = [
-            (Kind::Token, token.token_id()),
-            (Kind::Session, token.session()),
-            (Kind::Subject, token.subject()),
-            (Kind::Issuer, Some("")),
-        ];
         // K06
         let issued = token.issued_at().map_or(0, seconds);
-        Ok(names.into_iter().any(|(kind, name)| {
+        // What is below the first version that is good.
+        let version = token.version().unwrap_or(0).saturating_add(1);
+        let names = [
+            (Kind::Token, token.token_id(), 0),
+            (Kind::Session, token.session(), 0),
+            (Kind::Subject, token.subject(), issued),
+            (Kind::Issuer, Some(""), issued),
+            (Kind::Client, token.client(), issued),
+            (Kind::Version, token.subject(), version),
+        ];
+        Ok(names.into_iter().any(|(kind, name, own)| {
             self.inner
                 .find(kind, token.issuer(), name)
-                .is_some_and(|entry| issued <= entry.issued_until)
+                .is_some_and(|entry| own <= entry.bound)
         }))
     }
 
     fn epoch(&self) -> Option<u64> {
         Some(self.inner.epoch.load(Ordering::Acquire))
     }
-}
-
-fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
-}
-
-/// The first full second that is not before `time`: an entry stays rather too long.
-fn next_second(time: SystemTime) -> u64 {
-    time.duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| {
-            let has_fraction = since.subsec_nanos() > 0;
-            since.as_secs().saturating_add(u64::from(has_fraction))
-        })
 }
 
 impl Hash for Digest {
@@ -391,25 +364,5 @@ impl fmt::Debug for RevocationList {
             .field("len", &self.len())
             .field("limit", &self.inner.limit)
             .finish()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_clock_that_is_set_ahead_makes_nothing_go() {
-        let year = Duration::from_secs(31_536_000);
-        let behind = Steady {
-            start: SystemTime::now() - year,
-            really: Instant::now(),
-        };
-        assert!(behind.now() < SystemTime::now() - year + GRACE);
-        let ahead = Steady {
-            start: SystemTime::now() + year,
-            really: Instant::now(),
-        };
-        assert!(ahead.now() <= SystemTime::now());
     }
 }

@@ -33,11 +33,14 @@
 //! | a token | `jti` |
 //! | a session | `sid` |
 //! | all that was issued to a subject up to a moment | `sub` and `iat` |
+//! | all that was issued to a client up to a moment | `client_id` and `iat` |
+//! | all that was issued for an older version of a subject | `sub` and `token_version` |
 //! | all that an issuer issued up to a moment | `iat` |
 //!
 //! Each goes with `iss`. A token without `iat` counts as issued before any moment. A moment counts with its whole
 //! second, because `iat` mostly has no fraction: who logs in again within the second of a logout does so once
-//! more. `iat` is by the clock of the issuer: if that may be ahead of this one, take a moment that is as much later.
+//! more. A version, a number that the application counts up at its user, does without: a token without
+//! `token_version` has version 0. `iat` is by the clock of the issuer: if that may be ahead of this one, take a moment that is as much later.
 //!
 //! A handler finds the `sid` of an `AccessToken` with `token.claim("sid")`.
 //!
@@ -47,6 +50,10 @@
 //! [`insecure_allow_in_outage`](RevocationCheck::insecure_allow_in_outage) sets a time for which it is not.
 
 mod check;
+#[cfg(feature = "revocation")]
+mod entry;
+#[cfg(feature = "issue")]
+mod hub;
 mod identity;
 #[cfg(feature = "revocation")]
 mod list;
@@ -56,6 +63,12 @@ use std::error::Error;
 use std::time::SystemTime;
 
 pub use check::RevocationCheck;
+#[cfg(feature = "revocation")]
+pub use entry::Revocation;
+#[cfg(feature = "issue")]
+pub(crate) use entry::seconds;
+#[cfg(feature = "issue")]
+pub use hub::{RevocationHub, RevocationHubBuilder};
 pub use identity::TokenIdentity;
 #[cfg(feature = "revocation")]
 pub use list::{RevocationList, RevocationListFull};

@@ -1,0 +1,78 @@
+//! What can go wrong with a store.
+
+use std::error::Error;
+use std::sync::Arc;
+
+/// Why a store did not do what it was asked for. No token and no name is in it.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// It cannot be reached, or does not answer in time. It may have done it or not.
+    #[error("the store {store} cannot be reached")]
+    Unavailable {
+        /// Which store, without user and password.
+        store: String,
+        /// Why.
+        #[source]
+        source: Arc<dyn Error + Send + Sync>,
+    },
+    /// There is no room for more.
+    #[error(
+        "the store is full: {limit} {what}; raise its limit, or let them live for a shorter time"
+    )]
+    Full {
+        /// Of what.
+        what: &'static str,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// What it holds is not what was put in.
+    #[error("the store holds {what} that cannot be read")]
+    Corrupt {
+        /// What was read.
+        what: &'static str,
+        /// Why it cannot be read.
+        #[source]
+        source: Arc<dyn Error + Send + Sync>,
+    },
+    /// It cannot be opened as it is configured.
+    #[error("the store {store} cannot be opened: {problem}")]
+    Open {
+        /// Which store, without user and password.
+        store: String,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// There is a session with this id already.
+    #[error("there is a session with this id already")]
+    Exists,
+}
+
+impl StoreError {
+    /// It cannot be reached. `store` says which one, without user and password.
+    pub fn unavailable(
+        store: impl Into<String>,
+        error: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> Self {
+        Self::Unavailable {
+            store: store.into(),
+            source: error.into().into(),
+        }
+    }
+
+    /// It holds `what`, which cannot be read.
+    pub fn corrupt(what: &'static str, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Corrupt {
+            what,
+            source: error.into().into(),
+        }
+    }
+
+    /// It cannot be opened as it is configured.
+    pub fn open(store: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::Open {
+            store: store.into(),
+            problem: problem.into(),
+        }
+    }
+}
