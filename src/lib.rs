@@ -290,6 +290,8 @@
 #![cfg_attr(not(test), warn(clippy::expect_used, clippy::unwrap_used))]
 
 mod answer;
+#[cfg(feature = "issue")]
+mod answer_body;
 mod body;
 #[cfg(feature = "cache")]
 pub mod cache;
@@ -325,6 +327,8 @@ mod validator;
 #[cfg(feature = "axum")]
 mod axum;
 
+#[cfg(feature = "issue")]
+pub use answer_body::AnswerBody;
 pub use body::ResponseBody;
 pub use challenge::Challenge;
 pub use error::{ConfigError, PatternProblem};

@@ -435,6 +435,8 @@ impl Keys {
     fn issuer(&self) -> Option<&str> {
         match self {
             Keys::Local(_) => None,
+            #[cfg(feature = "issue")]
+            Keys::Own(_) => None,
             #[cfg(feature = "jwks")]
             Keys::Remote(keys) => keys.issuer(),
         }

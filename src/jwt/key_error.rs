@@ -113,6 +113,18 @@ pub enum KeyError {
         /// The algorithm of both.
         algorithm: Algorithm,
     },
+    /// A key of this identifier is not there.
+    #[error("no key has the `kid` {kid:?}")]
+    UnknownKeyId {
+        /// The identifier.
+        kid: String,
+    },
+    /// The key that signs cannot be taken away.
+    #[error("the key {kid:?} is the one that signs: put another one in its place first")]
+    KeyInUse {
+        /// Its identifier.
+        kid: String,
+    },
     /// Too many keys.
     #[error("{count} keys {which}: at most {limit} are accepted")]
     TooMany {

@@ -40,7 +40,7 @@ const MAX_UNNAMED: usize = 4;
 pub struct KeySet {
     /// No other set has it.
     #[cfg_attr(
-        not(feature = "jwks"),
+        not(any(feature = "issue", feature = "jwks")),
         expect(dead_code, reason = "local keys never change")
     )]
     generation: u64,
@@ -306,7 +306,7 @@ impl KeySet {
     }
 
     /// Tells it from every other set that was ever made in this process.
-    #[cfg(feature = "jwks")]
+    #[cfg(any(feature = "issue", feature = "jwks"))]
     pub(crate) fn generation(&self) -> u64 {
         self.generation
     }

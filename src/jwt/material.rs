@@ -228,13 +228,13 @@ impl PublicMaterial {
         Self::from_spki(&spki)
     }
 
-    fn from_pkcs1(der: &[u8]) -> Result<Self, KeyError> {
+    pub(crate) fn from_pkcs1(der: &[u8]) -> Result<Self, KeyError> {
         let key = RsaPublicKey::<UintRef<'_>>::from_der(der)
             .map_err(|_| KeyError::format("the RSA key", "an RSAPublicKey in DER (PKCS#1)"))?;
         Self::rsa(key.modulus.as_bytes(), key.public_exponent.as_bytes())
     }
 
-    fn from_pkcs1_private(der: &[u8]) -> Result<Self, KeyError> {
+    pub(crate) fn from_pkcs1_private(der: &[u8]) -> Result<Self, KeyError> {
         let key = RsaPrivateKey::<UintRef<'_>>::from_der(der)
             .map_err(|_| KeyError::format("the RSA key", "an RSAPrivateKey in DER (PKCS#1)"))?;
         Self::rsa(key.modulus.as_bytes(), key.public_exponent.as_bytes())
@@ -260,6 +260,20 @@ impl PublicMaterial {
                 }
             }
         }
+    }
+
+    /// A private key in PKCS#8, told by its kind and not looked at any further: the bytes of the key itself, and
+    /// whether it is for PSS only.
+    #[cfg(feature = "issue")]
+    pub(crate) fn open_pkcs8(der: &[u8]) -> Result<(Family, &[u8], bool), KeyError> {
+        let info = PrivateKeyInfoRef::from_der(der)
+            .map_err(|_| KeyError::format("the private key", "PKCS#8 in DER"))?;
+        let only_pss = info.algorithm.oid == RSA_PSS;
+        Ok((
+            family(&info.algorithm)?,
+            info.private_key.as_bytes(),
+            only_pss,
+        ))
     }
 
     fn from_bits(

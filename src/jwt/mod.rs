@@ -10,6 +10,7 @@
 //! | the address of a JWK Set | `JwtValidator::builder(RemoteKeys::builder(url).connect().await?)` |
 //! | an OpenID Connect or OAuth 2.0 issuer | `JwtValidator::discover("https://login.example.com/").await?` |
 //! | several issuers | [`JwtIssuers`] |
+//! | the keys with which this process signs (feature `issue`) | `JwtValidator::builder(&signing_keys)` |
 //! | JWTs and opaque tokens | [`ByShape`], or [`or`](crate::Validator::or) |
 //!
 //! followed by `.issuer(..)` (discovery sets it), `.audience(..)` and `.build()?`.
@@ -77,6 +78,8 @@ mod validator;
 
 pub use access_token::AccessToken;
 pub use algorithm::Algorithm;
+#[cfg(feature = "issue")]
+pub(crate) use algorithm::{Curve, Family};
 pub use backend::CryptoBackend;
 pub use builder::JwtValidatorBuilder;
 pub use by_shape::ByShape;
@@ -87,10 +90,14 @@ pub use claim_path::ClaimPath;
 pub(crate) use claims::RawClaims;
 pub use error::TokenError;
 pub use issuers::JwtIssuers;
+#[cfg(feature = "issue")]
+pub(crate) use key::checked_kid;
 pub use key::{Key, PublicKey};
 pub use key_error::KeyError;
 pub use key_set::{JwksOptions, KeySet, SkippedKey};
 pub use layout::ClaimsLayout;
+#[cfg(feature = "issue")]
+pub(crate) use material::PublicMaterial;
 pub use secret::SharedSecret;
 pub use validator::{JwtValidator, KeySource};
 #[cfg(feature = "introspection")]

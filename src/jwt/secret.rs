@@ -133,6 +133,11 @@ impl SharedSecret {
         backend.secret(self.algorithm, &self.secret)
     }
 
+    #[cfg(feature = "issue")]
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.secret
+    }
+
     pub(crate) fn into_kid(self) -> Option<Box<str>> {
         self.kid
     }

@@ -23,6 +23,8 @@ use super::room::{PayloadRoom, SignatureRoom};
 use super::token::{Parts, UnverifiedToken};
 use crate::cache::VerdictCache;
 use crate::extract::Credential;
+#[cfg(feature = "issue")]
+use crate::issue::SigningKeys;
 #[cfg(feature = "jwks")]
 use crate::issuer::RemoteKeys;
 use crate::request::RequestView;
@@ -94,11 +96,14 @@ pub(crate) type OwnCheck<C> = Box<dyn Fn(&C) -> Result<(), Failure> + Send + Syn
 /// Where keys come from.
 pub(crate) enum Keys {
     Local(KeySet),
+    /// Those with which this process signs.
+    #[cfg(feature = "issue")]
+    Own(SigningKeys),
     #[cfg(feature = "jwks")]
     Remote(RemoteKeys),
 }
 
-/// The keys of a validator: one key, a [`KeySet`], or keys fetched from an issuer.
+/// The keys of a validator: one key, a [`KeySet`], keys fetched from an issuer, or those with which this process signs.
 ///
 /// Made by `From`; see [`JwtValidator::builder`].
 #[derive(Debug)]
@@ -117,6 +122,21 @@ impl From<KeySet> for KeySource {
     }
 }
 
+/// Whatever is published at the moment, the keys that are on their way out included.
+#[cfg(feature = "issue")]
+impl From<&SigningKeys> for KeySource {
+    fn from(keys: &SigningKeys) -> Self {
+        Self(Ok(Keys::Own(keys.clone())))
+    }
+}
+
+#[cfg(feature = "issue")]
+impl From<SigningKeys> for KeySource {
+    fn from(keys: SigningKeys) -> Self {
+        Self(Ok(Keys::Own(keys)))
+    }
+}
+
 #[cfg(feature = "jwks")]
 impl From<RemoteKeys> for KeySource {
     fn from(keys: RemoteKeys) -> Self {
@@ -128,6 +148,8 @@ impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Local(keys) => keys.fmt(f),
+            #[cfg(feature = "issue")]
+            Self::Own(keys) => keys.fmt(f),
             #[cfg(feature = "jwks")]
             Self::Remote(keys) => keys.fmt(f),
         }
@@ -136,7 +158,7 @@ impl fmt::Debug for Keys {
 
 impl JwtValidator {
     /// Starts with the keys: a [`PublicKey`](super::PublicKey), a [`SharedSecret`](super::SharedSecret), a [`KeySet`]
-    /// or, with feature `jwks`, `issuer::RemoteKeys`.
+    /// or, with feature `jwks`, `issuer::RemoteKeys`, or, with feature `issue`, the `issue::SigningKeys` of this process.
     ///
     /// [`build`](JwtValidatorBuilder::build) asks for an issuer and an audience.
     pub fn builder(keys: impl Into<KeySource>) -> JwtValidatorBuilder {
@@ -212,6 +234,8 @@ impl<C> JwtValidator<C> {
     pub fn remote_keys(&self) -> Option<&RemoteKeys> {
         match &self.inner.keys {
             Keys::Local(_) => None,
+            #[cfg(feature = "issue")]
+            Keys::Own(_) => None,
             Keys::Remote(keys) => Some(keys),
         }
     }
@@ -292,6 +316,16 @@ impl<C: Send + Sync + 'static> JwtValidator<C> {
                     .check(token, claims, keys, now)
                     .map_err(Refusal::into_failure),
             ),
+            #[cfg(feature = "issue")]
+            Keys::Own(own) => {
+                let keys = own.key_set(now);
+                let verdict = self.inner.check(token, claims, &keys, now);
+                Verdict::Ready(
+                    verdict
+                        .map(|validated| validated.with_dependency(own.still(&keys)))
+                        .map_err(Refusal::into_failure),
+                )
+            }
             #[cfg(feature = "jwks")]
             Keys::Remote(remote) => self.decide_remotely(remote, text, token, claims, now),
         }
