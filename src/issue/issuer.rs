@@ -1,0 +1,543 @@
+//! Issues tokens, refreshes them, and takes them back.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::refresh_token::{NoRandomness, RefreshToken, Salt, random};
+use super::session::{Lifetimes, NoStep, Session, State, Step};
+use super::{
+    Grant, InvalidGrant, IssueError, JwkSetEndpoint, RevocationEndpoint, SigningKeys,
+    TokenIssuerBuilder, TokenResponse,
+};
+use crate::clock::Clock;
+use crate::error::ConfigError;
+use crate::jwt::{JwtValidator, JwtValidatorBuilder};
+use crate::revocation::{Revocation, RevocationHub, Revocations, TokenIdentity, seconds};
+use crate::store::{SessionId, SessionRecord, SessionStore, SessionsOf};
+use crate::validator::Verdict;
+
+/// So many times a refresh looks again after somebody else has changed its session.
+const ATTEMPTS: usize = 4;
+/// So many sessions are ended at a time.
+const PAGE: usize = 256;
+/// Entries of the hub live this much longer than the tokens they concern, in case the clocks of machines differ.
+const MARGIN: Duration = Duration::from_secs(60);
+
+/// Issues access tokens ([RFC 9068](https://www.rfc-editor.org/rfc/rfc9068)) and refresh tokens, and keeps the sessions
+/// behind them. Clones are cheap and share everything.
+///
+/// An access token is a signed JWT that lives for 15 minutes and is checked without asking anybody. A refresh token is 48
+/// random bytes, of which a store keeps nothing but SHA-256; each use exchanges it for another one. Who uses one a second time
+/// holds a copy, or somebody else does: the session ends, and with it every token of it
+/// ([RFC 9700 section 4.14.2](https://www.rfc-editor.org/rfc/rfc9700#section-4.14.2)).
+///
+/// Nothing here checks a password: the application does, and then says in a [`Grant`] who it was.
+///
+/// # Example
+///
+/// ```
+/// use tower_bearer::BearerAuthLayer;
+/// use tower_bearer::issue::{Grant, SigningKey, SigningKeys, TokenIssuer};
+/// use tower_bearer::jwt::Algorithm;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let keys = SigningKeys::new(SigningKey::generate(Algorithm::ES256)?)?;
+/// let issuer = TokenIssuer::builder("https://api.example.com", keys)
+///     .audience("https://api.example.com")
+///     .build()?;
+///
+/// // In front of the service. What is ended below is refused here from then on.
+/// let layer = BearerAuthLayer::new(issuer.validator()?);
+///
+/// // After the login.
+/// let tokens = issuer.issue(Grant::new("alice", "web").scope("orders:read")).await?;
+/// // A quarter of an hour later.
+/// let refresh_token = tokens.refresh_token().ok_or("no session")?;
+/// let tokens = issuer.refresh(refresh_token, "web", None).await?;
+/// // At logout.
+/// issuer.end_session(tokens.session().ok_or("no session")?).await?;
+/// # let _ = layer; Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct TokenIssuer {
+    inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) issuer: String,
+    pub(super) audiences: Vec<String>,
+    pub(super) keys: SigningKeys,
+    pub(super) access_ttl: Duration,
+    pub(super) lifetimes: Lifetimes,
+    pub(super) sessions: Arc<dyn SessionStore>,
+    pub(super) hub: RevocationHub,
+    pub(super) clock: Arc<dyn Clock>,
+    /// By which time sessions are cleared away.
+    pub(super) clearing: Arc<dyn Clock>,
+    /// Recognises what was issued here.
+    pub(super) own: JwtValidator,
+}
+
+/// RFC 9068 section 2.2.
+#[derive(Serialize)]
+struct AccessClaims<'a> {
+    iss: &'a str,
+    sub: &'a str,
+    #[serde(serialize_with = "one_or_several")]
+    aud: &'a [String],
+    client_id: &'a str,
+    iat: u64,
+    exp: u64,
+    jti: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    scope: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sid: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_version: Option<u64>,
+    #[serde(flatten)]
+    claims: &'a Map<String, Value>,
+}
+
+/// RFC 7519 section 4.1.3: one audience may stand alone, which every verifier understands.
+fn one_or_several<S: serde::Serializer>(
+    audiences: &&[String],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match audiences {
+        [one] => serializer.serialize_str(one),
+        several => several.serialize(serializer),
+    }
+}
+
+impl TokenIssuer {
+    /// Starts with the name of the issuer, which stands in `iss`, and the keys to sign with. The name should be the
+    /// `https` URL under which the keys are published.
+    pub fn builder(issuer: impl Into<String>, keys: SigningKeys) -> TokenIssuerBuilder {
+        TokenIssuerBuilder::new(issuer.into(), keys)
+    }
+
+    pub(super) fn from_inner(inner: Inner) -> Self {
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// Begins a session: an access token, and a refresh token with which to get the next.
+    ///
+    /// # Errors
+    ///
+    /// [`IssueError::Store`] if the session could not be kept, [`IssueError::Grant`] if the grant cannot be put into a token.
+    pub async fn issue(&self, grant: Grant) -> Result<TokenResponse, IssueError> {
+        grant.check()?;
+        let inner = &*self.inner;
+        let now = inner.clock.now();
+        let (subject, client) = (grant.subject.clone(), grant.client.clone());
+        let token = RefreshToken::generate()?;
+        let id = token.session();
+        let state = State::start(grant, &token, &inner.lifetimes, now);
+        let access_token = inner.sign(&subject, &client, &state.scope, Some(id), &state, now)?;
+        let record = state.to_record(id, 0, &subject, &client);
+        let clearing = inner.clearing.now();
+        inner.sessions.insert(record, clearing).await?;
+        Ok(inner.response(access_token, state.scope, Some((id, &token))))
+    }
+
+    /// An access token alone, for who can prove who they are at any time: a service with credentials of its own
+    /// ([RFC 6749 section 4.4](https://www.rfc-editor.org/rfc/rfc6749#section-4.4)).
+    ///
+    /// # Errors
+    ///
+    /// [`IssueError::Grant`] if the grant cannot be put into a token.
+    pub fn issue_access_token(&self, grant: Grant) -> Result<TokenResponse, IssueError> {
+        grant.check()?;
+        let inner = &*self.inner;
+        let now = inner.clock.now();
+        let (subject, client) = (grant.subject.clone(), grant.client.clone());
+        // No refresh token leaves this function, so there is no session.
+        let nobody = RefreshToken::generate()?;
+        let state = State::start(grant, &nobody, &inner.lifetimes, now);
+        let access_token = inner.sign(&subject, &client, &state.scope, None, &state, now)?;
+        Ok(inner.response(access_token, state.scope, None))
+    }
+
+    /// Exchanges a refresh token ([RFC 6749 section 6](https://www.rfc-editor.org/rfc/rfc6749#section-6)). Of all who present
+    /// the same one, one is given new tokens. With `scope` the new access token has only these of the scopes; the
+    /// session keeps all of them.
+    ///
+    /// # Errors
+    ///
+    /// [`IssueError::InvalidGrant`], [`IssueError::InvalidScope`], or, if it cannot be told, [`IssueError::Store`] and
+    /// [`IssueError::Revocations`]. After `Store` the token may have been spent: with a
+    /// [grace](TokenIssuerBuilder::reuse_grace) the client can ask again.
+    pub async fn refresh(
+        &self,
+        refresh_token: &str,
+        client: &str,
+        scope: Option<&str>,
+    ) -> Result<TokenResponse, IssueError> {
+        let inner = &*self.inner;
+        let unknown = IssueError::invalid_grant(InvalidGrant::Unknown);
+        let Some(presented) = RefreshToken::parse(refresh_token) else {
+            return Err(unknown);
+        };
+        let id = presented.session();
+        for _ in 0..ATTEMPTS {
+            let Some(record) = inner.sessions.find(id).await? else {
+                return Err(unknown);
+            };
+            let now = inner.clock.now();
+            let state = State::from_record(&record)?;
+            let is_client = record.client() == client;
+            let salt = Salt::generate()?;
+            let step = state.present(&presented, is_client, scope, &inner.lifetimes, salt, now);
+            let step = match step {
+                Ok(step) => step,
+                Err(NoStep::Client) => {
+                    return Err(IssueError::invalid_grant(InvalidGrant::Client));
+                }
+                Err(NoStep::Expired) => {
+                    return Err(IssueError::invalid_grant(InvalidGrant::Expired));
+                }
+                Err(NoStep::Scope) => return Err(IssueError::InvalidScope),
+                Err(NoStep::Reused) => {
+                    self.end(&record).await?;
+                    return Err(IssueError::invalid_grant(InvalidGrant::Reused {
+                        session: id,
+                    }));
+                }
+            };
+            if inner.is_revoked(&record, &state, now)? {
+                // An entry of the hub goes when the access tokens have; the session has to go with it.
+                self.end(&record).await?;
+                return Err(IssueError::invalid_grant(InvalidGrant::Revoked));
+            }
+            let scope = scope.unwrap_or(&state.scope);
+            let (subject, client) = (record.subject(), record.client());
+            // Before the token is spent, so that what fails here costs nobody a session.
+            let access_token = inner.sign(subject, client, scope, Some(id), &state, now)?;
+            let next = match step {
+                Step::Again(token) => token,
+                Step::Rotate(next, token) => {
+                    let version = record.version().saturating_add(1);
+                    let next = next.to_record(id, version, subject, client);
+                    if !inner.sessions.replace(next).await? {
+                        continue;
+                    }
+                    token
+                }
+            };
+            return Ok(inner.response(access_token, scope.to_owned(), Some((id, &next))));
+        }
+        // Only who holds the current token changes a session, so this takes several of them at once.
+        Err(unknown)
+    }
+
+    /// Takes back a token ([RFC 7009](https://www.rfc-editor.org/rfc/rfc7009)): with a refresh token its session ends, of
+    /// access tokens the one that is presented. A text that is no token, or none any more, is no error.
+    ///
+    /// # Errors
+    ///
+    /// [`IssueError::InvalidGrant`] if it was issued to another client, [`IssueError::Store`] if nobody knows whether it was
+    /// taken back everywhere.
+    pub async fn revoke(&self, token: &str, client: &str) -> Result<(), IssueError> {
+        let inner = &*self.inner;
+        let wrong_client = || Err(IssueError::invalid_grant(InvalidGrant::Client));
+        if let Some(refresh_token) = RefreshToken::parse(token) {
+            let Some(record) = inner.sessions.find(refresh_token.session()).await? else {
+                return Ok(());
+            };
+            if record.client() != client {
+                return wrong_client();
+            }
+            return self.end(&record).await.map(|_| ());
+        }
+        let now = inner.clock.now();
+        let Ok(unverified) = inner.own.parse(token.as_bytes()) else {
+            return Ok(());
+        };
+        let Verdict::Ready(Ok(validated)) = inner.own.decide(token.as_bytes(), &unverified, now)
+        else {
+            return Ok(());
+        };
+        let token = validated.principal();
+        if token.client_id() != Some(client) {
+            return wrong_client();
+        }
+        let (Some(token_id), Some(expires_at)) = (token.token_id(), token.expires_at()) else {
+            return Ok(());
+        };
+        let revocation = Revocation::token(Some(&inner.issuer), token_id, expires_at);
+        Ok(inner.hub.revoke(&revocation).await?)
+    }
+
+    /// The sessions of a user or client, in the order of their ids: at most `limit` of those behind `after`. Those that are
+    /// over are left out.
+    ///
+    /// # Errors
+    ///
+    /// [`IssueError::Store`].
+    pub async fn sessions(
+        &self,
+        of: SessionsOf<'_>,
+        after: Option<SessionId>,
+        limit: usize,
+    ) -> Result<Vec<Session>, IssueError> {
+        let inner = &*self.inner;
+        let now = inner.clock.now();
+        let mut after = after;
+        let mut sessions = Vec::new();
+        while sessions.len() < limit {
+            let wanted = limit - sessions.len();
+            let page = inner.sessions.list(of, after, wanted).await?;
+            let is_last = page.len() < wanted;
+            after = page.last().map(SessionRecord::id);
+            for record in &page {
+                let session = Session::from_record(record)?;
+                if session.idle_ends_at() > now {
+                    sessions.push(session);
+                }
+            }
+            if is_last {
+                break;
+            }
+        }
+        Ok(sessions)
+    }
+
+    /// Ends a session: its refresh token is worthless, and its access tokens are refused from now on. Returns whether there
+    /// was one.
+    ///
+    /// Whose it is is not looked at; [`end_session_of`](Self::end_session_of) is for users.
+    ///
+    /// # Errors
+    ///
+    /// [`IssueError::Store`]: try again.
+    pub async fn end_session(&self, id: SessionId) -> Result<bool, IssueError> {
+        match self.inner.sessions.find(id).await? {
+            Some(record) => self.end(&record).await,
+            None => Ok(false),
+        }
+    }
+
+    /// The same, if it is a session of this user. To have a foreign one is like having none.
+    ///
+    /// # Errors
+    ///
+    /// As for [`end_session`](Self::end_session).
+    pub async fn end_session_of(&self, subject: &str, id: SessionId) -> Result<bool, IssueError> {
+        match self.inner.sessions.find(id).await? {
+            Some(record) if record.subject() == subject => self.end(&record).await,
+            _ => Ok(false),
+        }
+    }
+
+    /// Ends all sessions of a user or client, and takes back every access token that was issued to it until now, also those
+    /// without a session. Returns how many sessions there were.
+    ///
+    /// Tokens issued within the same second are taken back too, since `iat` has no fraction: who logs in again at once may
+    /// have to do so twice.
+    ///
+    /// # Errors
+    ///
+    /// [`IssueError::Store`]: some may have been ended, try again.
+    pub async fn end_sessions(&self, of: SessionsOf<'_>) -> Result<usize, IssueError> {
+        let inner = &*self.inner;
+        let now = inner.clock.now();
+        self.revoke_issued(of, now).await?;
+        let mut ended = 0;
+        let mut after = None;
+        loop {
+            let page = inner.sessions.list(of, after, PAGE).await?;
+            for record in &page {
+                // One that began after this call is none of its business.
+                if State::from_record(record)?.started_at <= seconds(now) {
+                    ended += usize::from(inner.sessions.remove(record.id()).await?);
+                }
+            }
+            if page.len() < PAGE {
+                break;
+            }
+            after = page.last().map(SessionRecord::id);
+        }
+        // One of them may have been refreshed until it was removed.
+        let later = inner.clock.now();
+        if seconds(later) > seconds(now) {
+            self.revoke_issued(of, later).await?;
+        }
+        Ok(ended)
+    }
+
+    async fn revoke_issued(&self, of: SessionsOf<'_>, now: SystemTime) -> Result<(), IssueError> {
+        let inner = &*self.inner;
+        let issuer = Some(&*inner.issuer);
+        let until = inner.until(now);
+        let revocation = match of {
+            SessionsOf::Subject(subject) => Revocation::subject(issuer, subject, now, until),
+            SessionsOf::Client(client) => Revocation::client(issuer, client, now, until),
+        };
+        Ok(inner.hub.revoke(&revocation).await?)
+    }
+
+    /// A validator for the tokens of this issuer: its keys at any moment, its audience, RFC 9068 to the letter, and what has
+    /// been taken back. For other settings see [`validator_builder`](Self::validator_builder).
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`]; none is known.
+    pub fn validator(&self) -> Result<JwtValidator, ConfigError> {
+        self.validator_builder().build()
+    }
+
+    /// The same before it is built.
+    pub fn validator_builder(&self) -> JwtValidatorBuilder {
+        let inner = &*self.inner;
+        let builder = JwtValidator::builder(&inner.keys)
+            .issuer(inner.issuer.clone())
+            .rfc9068()
+            .revocations(inner.hub.clone());
+        inner.audiences.iter().fold(builder, |builder, audience| {
+            builder.audience(audience.clone())
+        })
+    }
+
+    /// Publishes the public keys, for verifiers elsewhere.
+    #[must_use]
+    pub fn jwk_set_endpoint(&self) -> JwkSetEndpoint {
+        JwkSetEndpoint::new(&self.inner.keys).with_clock(Arc::clone(&self.inner.clock))
+    }
+
+    /// Takes back tokens for clients that ask for it (RFC 7009).
+    #[must_use]
+    pub fn revocation_endpoint(&self) -> RevocationEndpoint {
+        RevocationEndpoint::new(self.clone())
+    }
+
+    /// The keys, to change them.
+    #[must_use]
+    pub fn keys(&self) -> &SigningKeys {
+        &self.inner.keys
+    }
+
+    /// Where everything is taken back.
+    #[must_use]
+    pub fn revocations(&self) -> &RevocationHub {
+        &self.inner.hub
+    }
+
+    /// For how long access tokens are issued.
+    #[must_use]
+    pub fn access_ttl(&self) -> Duration {
+        self.inner.access_ttl
+    }
+
+    /// Ends one session. First its access tokens, so that a failure in between leaves nothing that works.
+    async fn end(&self, record: &SessionRecord) -> Result<bool, IssueError> {
+        let inner = &*self.inner;
+        let until = inner.until(inner.clock.now());
+        let id = record.id().to_string();
+        let revocation = Revocation::session(Some(&inner.issuer), &id, until);
+        inner.hub.revoke(&revocation).await?;
+        Ok(inner.sessions.remove(record.id()).await?)
+    }
+}
+
+impl Inner {
+    /// When the last token has expired that is issued now.
+    fn until(&self, now: SystemTime) -> SystemTime {
+        now.checked_add(self.access_ttl + MARGIN).unwrap_or(now)
+    }
+
+    fn is_revoked(
+        &self,
+        record: &SessionRecord,
+        state: &State,
+        now: SystemTime,
+    ) -> Result<bool, IssueError> {
+        let id = record.id().to_string();
+        let started_at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(state.started_at));
+        let identity = TokenIdentity::new()
+            .with_issuer(&*self.issuer)
+            .with_subject(record.subject())
+            .with_client(record.client())
+            .with_session(&*id)
+            .with_version(state.token_version)
+            .with_issued_at(started_at);
+        let revoked = self.hub.is_revoked(&identity, now);
+        revoked.map_err(|error| IssueError::Revocations {
+            problem: error.to_string(),
+        })
+    }
+
+    fn sign(
+        &self,
+        subject: &str,
+        client: &str,
+        scope: &str,
+        session: Option<SessionId>,
+        state: &State,
+        now: SystemTime,
+    ) -> Result<String, IssueError> {
+        let iat = seconds(now);
+        let claims = AccessClaims {
+            iss: &self.issuer,
+            sub: subject,
+            aud: &self.audiences,
+            client_id: client,
+            iat,
+            exp: iat.saturating_add(self.access_ttl.as_secs()),
+            jti: &URL_SAFE_NO_PAD.encode(random::<16>()?),
+            scope,
+            sid: session.map(|session| session.to_string()),
+            token_version: state.token_version,
+            claims: &state.claims,
+        };
+        let token = self.keys.current().sign_jwt("at+jwt", &claims);
+        token.map_err(|error| IssueError::Crypto {
+            problem: error.to_string(),
+        })
+    }
+
+    fn response(
+        &self,
+        access_token: String,
+        scope: String,
+        session: Option<(SessionId, &RefreshToken)>,
+    ) -> TokenResponse {
+        TokenResponse {
+            access_token,
+            token_type: "Bearer",
+            expires_in: self.access_ttl.as_secs(),
+            refresh_token: session.map(|(_, token)| token.to_text()),
+            scope,
+            session: session.map(|(id, _)| id),
+        }
+    }
+}
+
+impl From<NoRandomness> for IssueError {
+    fn from(error: NoRandomness) -> Self {
+        Self::Crypto {
+            problem: error.to_string(),
+        }
+    }
+}
+
+impl fmt::Debug for TokenIssuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenIssuer")
+            .field("issuer", &self.inner.issuer)
+            .field("audience", &self.inner.audiences)
+            .field("keys", &self.inner.keys)
+            .field("revocations", &self.inner.hub)
+            .finish_non_exhaustive()
+    }
+}
