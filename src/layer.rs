@@ -202,6 +202,11 @@ impl<V, P> BearerAuthLayer<V, P> {
         self.with(|settings| settings.remove_credential = true)
     }
 
+    #[cfg(feature = "openapi")]
+    pub(crate) fn shared(&self) -> &Arc<Shared<V, P>> {
+        &self.shared
+    }
+
     fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
         // Copies only if the layer was cloned before; services that were made stay as they are.
         change(&mut Arc::make_mut(&mut self.shared).settings);

@@ -265,6 +265,7 @@
 //! | `jwks` | `issuer::RemoteKeys`: keys fetched from a JWK Set and kept fresh | no |
 //! | `jwt` | `jwt::JwtValidator`; needs `aws_lc_rs` or `rust_crypto`, both may be on | no |
 //! | `oidc` | discovery of an issuer by its name | no |
+//! | `openapi` | `openapi::Security`: locks and the "Authorize" button for an OpenAPI document | no |
 //! | `revocation` | `revocation::RevocationList`: what has been taken back, in memory | no |
 //! | `rust_crypto` | `jwt` with the crypto of RustCrypto: Rust only, unless `jwks` brings TLS | no |
 //! | `tracing` | events for refusals and outages, without secrets | no |

@@ -15,4 +15,6 @@ pub use source::Source;
 #[cfg(feature = "basic")]
 pub use credential::BasicCredentials;
 
+#[cfg(feature = "openapi")]
+pub(crate) use source::Kind;
 pub(crate) use source::{ExtractError, Sources};

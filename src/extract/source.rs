@@ -44,7 +44,7 @@ pub struct Source {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     ApiKey(HeaderName),
     Basic,
     Bearer,
@@ -339,6 +339,12 @@ impl Sources {
             return Err(ExtractError::CrossSite);
         }
         Ok(found)
+    }
+
+    /// The places, in the order of the list.
+    #[cfg(feature = "openapi")]
+    pub(crate) fn kinds(&self) -> impl Iterator<Item = &Kind> {
+        self.list.iter().map(|source| &source.kind)
     }
 
     /// One challenge for each scheme offered, in the order of the list.
