@@ -335,7 +335,7 @@ pub use challenge::Challenge;
 pub use error::{ConfigError, PatternProblem};
 #[cfg(feature = "basic")]
 pub use extract::BasicCredentials;
-pub use extract::{Credential, CredentialSource, Scheme, Source};
+pub use extract::{Credential, CredentialSource, Scheme, Source, permits_cookie};
 pub use future::ResponseFuture;
 pub use layer::BearerAuthLayer;
 pub use observe::{DecisionEvent, Latency, Outcome};

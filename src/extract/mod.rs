@@ -9,6 +9,7 @@ mod source;
 mod token68;
 mod websocket;
 
+pub use fetch_metadata::permits_cookie;
 pub use credential::{Credential, CredentialSource, Scheme};
 pub use source::Source;
 
