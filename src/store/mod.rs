@@ -14,6 +14,8 @@
 mod error;
 mod memory;
 mod record;
+#[cfg(feature = "redis")]
+mod redis;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -23,6 +25,8 @@ use std::time::SystemTime;
 pub use error::StoreError;
 pub use memory::MemoryStore;
 pub use record::{InvalidSessionId, SessionId, SessionRecord};
+#[cfg(feature = "redis")]
+pub use redis::{RedisStore, RedisStoreBuilder};
 
 use crate::revocation::Revocation;
 
