@@ -16,6 +16,8 @@ mod memory;
 mod record;
 #[cfg(feature = "redb")]
 mod redb;
+#[cfg(feature = "redis")]
+mod redis;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -27,6 +29,8 @@ pub use memory::MemoryStore;
 pub use record::{InvalidSessionId, SessionId, SessionRecord};
 #[cfg(feature = "redb")]
 pub use redb::RedbStore;
+#[cfg(feature = "redis")]
+pub use redis::{RedisStore, RedisStoreBuilder};
 
 use crate::revocation::Revocation;
 
