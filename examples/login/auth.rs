@@ -26,7 +26,7 @@ const CLIENTS: [&str; 3] = ["cli", "docs", "page"];
 /// with another provider: RFC 9700 section 2.4 forbids it there, and the authorization code flow of an identity provider is
 /// the way. This crate then checks its tokens, and nothing of this example is needed.
 #[utoipa::path(post, path = "/auth/token", responses((status = 200, description = "tokens")))]
-pub async fn token(
+pub(crate) async fn token(
     State(app): State<App>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
@@ -37,7 +37,16 @@ pub async fn token(
     match form.grant_type()? {
         "password" => {
             let (name, password) = (form.require("username")?, form.require("password")?);
-            log_in(&app, peer, &headers, &client, name, password, form.get("scope")).await
+            log_in(
+                &app,
+                peer,
+                &headers,
+                &client,
+                name,
+                password,
+                form.get("scope"),
+            )
+            .await
         }
         "refresh_token" => {
             let token = form.require("refresh_token")?;
@@ -49,7 +58,7 @@ pub async fn token(
 
 /// The same for a refresh token alone.
 #[utoipa::path(post, path = "/auth/refresh", responses((status = 200, description = "tokens")))]
-pub async fn refresh(
+pub(crate) async fn refresh(
     State(app): State<App>,
     headers: HeaderMap,
     body: Bytes,
@@ -69,7 +78,7 @@ fn client(headers: &HeaderMap, form: &TokenForm) -> Result<String, IssueError> {
 }
 
 /// What comes of a name and a password. Who guesses is slowed down; why it is refused is told to nobody.
-pub async fn log_in(
+pub(crate) async fn log_in(
     app: &App,
     peer: SocketAddr,
     headers: &HeaderMap,
@@ -89,7 +98,9 @@ pub async fn log_in(
     };
     let Some(user) = user else {
         attempt.failed();
-        return Err(IssueError::InvalidGrant { reason: InvalidGrant::Credentials });
+        return Err(IssueError::InvalidGrant {
+            reason: InvalidGrant::Credentials,
+        });
     };
     attempt.succeeded();
     let scope = scope.unwrap_or(&user.scopes);
@@ -97,14 +108,19 @@ pub async fn log_in(
     if !scope.split(' ').all(may_have) {
         return Err(IssueError::InvalidScope);
     }
-    let label = headers.get("user-agent").and_then(|agent| agent.to_str().ok());
+    let label = headers
+        .get("user-agent")
+        .and_then(|agent| agent.to_str().ok());
     let label: String = label.unwrap_or("unknown").chars().take(200).collect();
-    let grant = Grant::new(user.name, client).scope(scope).claim("roles", user.roles).label(label);
+    let grant = Grant::new(user.name, client)
+        .scope(scope)
+        .claim("roles", user.roles)
+        .label(label);
     app.issuer.issue(grant).await
 }
 
 #[utoipa::path(get, path = "/me", responses((status = 200, description = "who is calling")))]
-pub async fn me(user: Authenticated<AccessToken>) -> Json<Value> {
+pub(crate) async fn me(user: Authenticated<AccessToken>) -> Json<Value> {
     Json(json!({
         "subject": user.subject(),
         "client": user.client_id(),
@@ -116,7 +132,8 @@ pub async fn me(user: Authenticated<AccessToken>) -> Json<Value> {
 }
 
 fn unix(time: std::time::SystemTime) -> u64 {
-    time.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    time.duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }
 
 fn session_of(user: &AccessToken) -> Option<SessionId> {
@@ -125,7 +142,7 @@ fn session_of(user: &AccessToken) -> Option<SessionId> {
 
 /// Ends the session that this token belongs to.
 #[utoipa::path(post, path = "/auth/logout", responses((status = 204, description = "ended")))]
-pub async fn logout(
+pub(crate) async fn logout(
     State(app): State<App>,
     user: Authenticated<AccessToken>,
 ) -> Result<StatusCode, IssueError> {
@@ -137,7 +154,7 @@ pub async fn logout(
 
 /// One's own sessions.
 #[utoipa::path(get, path = "/auth/sessions", responses((status = 200, description = "one's own sessions")))]
-pub async fn sessions(
+pub(crate) async fn sessions(
     State(app): State<App>,
     user: Authenticated<AccessToken>,
 ) -> Result<Json<Value>, IssueError> {
@@ -160,7 +177,7 @@ pub async fn sessions(
 
 /// Ends one of one's own sessions, on whatever device it is.
 #[utoipa::path(delete, path = "/auth/sessions/{id}", params(("id" = String, Path)), responses((status = 204, description = "ended"), (status = 404, description = "none of yours")))]
-pub async fn end_session(
+pub(crate) async fn end_session(
     State(app): State<App>,
     user: Authenticated<AccessToken>,
     Path(id): Path<String>,
@@ -177,7 +194,7 @@ pub async fn end_session(
 
 /// Ends all sessions of a user. The layer lets only admins through.
 #[utoipa::path(post, path = "/admin/users/{id}/logout", params(("id" = String, Path)), responses((status = 200, description = "how many sessions were ended")))]
-pub async fn log_out_user(
+pub(crate) async fn log_out_user(
     State(app): State<App>,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, IssueError> {

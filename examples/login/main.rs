@@ -40,18 +40,21 @@ use tower_bearer::{BearerAuthLayer, Policies, Source};
 use crate::tasks::Tasks;
 use crate::users::Users;
 
+/// What can go wrong at the start, or within a store.
+pub(crate) type Fault = Box<dyn Error + Send + Sync>;
+
 /// What the handlers share.
 #[derive(Clone)]
-pub struct App {
-    pub issuer: TokenIssuer,
-    pub users: Users,
-    pub tasks: Tasks,
-    pub throttle: Throttle,
+pub(crate) struct App {
+    pub(crate) issuer: TokenIssuer,
+    pub(crate) users: Users,
+    pub(crate) tasks: Tasks,
+    pub(crate) throttle: Throttle,
     /// From the connection. Behind a proxy: `.behind_proxies(..)`, or everybody has the address of the proxy.
-    pub client_address: Arc<ClientAddress>,
+    pub(crate) client_address: Arc<ClientAddress>,
 }
 
-fn router(app: App) -> Result<Router, Box<dyn Error>> {
+fn router(app: App) -> Result<Router, Fault> {
     let policies = Policies::builder()
         .at("/", public().on([Method::GET]))
         .at("/page.js", public().on([Method::GET]))
@@ -99,7 +102,7 @@ fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-fn signing_keys() -> Result<SigningKeys, Box<dyn Error>> {
+fn signing_keys() -> Result<SigningKeys, Fault> {
     let key = match variable("SIGNING_KEY") {
         Some(pem) => SigningKey::from_pem(pem).map_err(|error| format!("SIGNING_KEY: {error}"))?,
         None => SigningKey::generate(Algorithm::ES256)?,
@@ -111,13 +114,16 @@ fn access_ttl() -> Result<Duration, String> {
     let Some(text) = variable("ACCESS_TTL") else {
         return Ok(Duration::from_secs(900));
     };
-    let seconds = text.parse().ok().filter(|seconds| (1..=86_400).contains(seconds));
+    let seconds = text
+        .parse()
+        .ok()
+        .filter(|seconds| (1..=86_400).contains(seconds));
     seconds
         .map(Duration::from_secs)
         .ok_or(format!("ACCESS_TTL={text}: expected seconds, 1 to 86400"))
 }
 
-async fn issuer<S>(store: S, base: &str) -> Result<TokenIssuer, Box<dyn Error>>
+async fn issuer<S>(store: S, base: &str) -> Result<TokenIssuer, Fault>
 where
     S: SessionStore + RevocationStore + Clone + 'static,
 {
@@ -130,13 +136,14 @@ where
         .build()?)
 }
 
-async fn app() -> Result<App, Box<dyn Error>> {
+async fn app() -> Result<App, Fault> {
     let base = "http://login.example";
     let (issuer, users) = match variable("STORE") {
         None => (issuer(MemoryStore::new(), base).await?, Users::in_memory()?),
-        Some(url) if url.starts_with("redis://") || url.starts_with("rediss://") => {
-            (issuer(RedisStore::connect(&url).await?, base).await?, Users::in_memory()?)
-        }
+        Some(url) if url.starts_with("redis://") || url.starts_with("rediss://") => (
+            issuer(RedisStore::connect(&url).await?, base).await?,
+            Users::in_memory()?,
+        ),
         Some(path) => (
             issuer(RedbStore::open(&path)?, base).await?,
             Users::open(&format!("{path}.users"))?,
@@ -151,7 +158,7 @@ async fn app() -> Result<App, Box<dyn Error>> {
     })
 }
 
-async fn run() -> Result<(), Box<dyn Error>> {
+async fn run() -> Result<(), Fault> {
     let address = variable("ADDR").unwrap_or_else(|| "127.0.0.1:3000".into());
     let address: SocketAddr = address
         .parse()
@@ -174,7 +181,9 @@ async fn run() -> Result<(), Box<dyn Error>> {
     println!("URL=http://{address}");
     println!("# a page to log in on: http://{address}/");
     println!("# the API, with a button to log in: http://{address}/docs/");
-    println!("# all of it by curl: set URL and the passwords as above, then run examples/login/try.sh");
+    println!(
+        "# all of it by curl: set URL and the passwords as above, then run examples/login/try.sh"
+    );
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, service).await?;
     Ok(())

@@ -2,14 +2,15 @@
 
 use std::net::SocketAddr;
 
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, SET_COOKIE, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, SET_COOKIE,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{AppendHeaders, IntoResponse, Response};
-use axum::Json;
 use serde_json::json;
 use tower_bearer::issue::{IssueError, TokenForm, TokenResponse};
 use tower_bearer::permits_cookie;
@@ -18,13 +19,13 @@ use crate::App;
 use crate::auth;
 
 /// `__Host-`: set by this host over TLS, and for no other path or subdomain.
-pub const ACCESS_COOKIE: &str = "__Host-access";
+pub(crate) const ACCESS_COOKIE: &str = "__Host-access";
 /// Sent nowhere but to `/session`.
 const REFRESH_COOKIE: &str = "__Secure-refresh";
 /// The client that the page is.
 const CLIENT: &str = "page";
 
-pub async fn page() -> impl IntoResponse {
+pub(crate) async fn page() -> impl IntoResponse {
     let policy = "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'unsafe-inline'; \
                   form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
     let headers = [
@@ -35,20 +36,25 @@ pub async fn page() -> impl IntoResponse {
     (headers, include_str!("page.html"))
 }
 
-pub async fn script() -> impl IntoResponse {
-    ([(CONTENT_TYPE, "text/javascript; charset=utf-8")], include_str!("page.js"))
+pub(crate) async fn script() -> impl IntoResponse {
+    (
+        [(CONTENT_TYPE, "text/javascript; charset=utf-8")],
+        include_str!("page.js"),
+    )
 }
 
 /// A form of another site must neither log anybody in (as somebody else, unnoticed) nor out.
-fn same_site(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Response> {
+fn same_site(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
     match permits_cookie(method, uri, headers, &[]) {
         true => Ok(()),
-        false => Err((StatusCode::FORBIDDEN, "cross-site request refused\n").into_response()),
+        false => Err((StatusCode::FORBIDDEN, "cross-site request refused\n")),
     }
 }
 
+type Refused = (StatusCode, &'static str);
+
 /// The login form.
-pub async fn log_in(
+pub(crate) async fn log_in(
     State(app): State<App>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     method: Method,
@@ -56,23 +62,26 @@ pub async fn log_in(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Response> {
-    same_site(&method, &uri, &headers)?;
+    same_site(&method, &uri, &headers).map_err(Refused::into_response)?;
     let answer = async {
         let form = TokenForm::parse(&body)?;
         let (name, password) = (form.require("username")?, form.require("password")?);
         auth::log_in(&app, peer, &headers, CLIENT, name, password, None).await
     };
-    answer.await.map(|tokens| with_cookies(&tokens)).map_err(IssueError::into_response)
+    answer
+        .await
+        .map(|tokens| with_cookies(&tokens))
+        .map_err(IssueError::into_response)
 }
 
 /// New cookies for old ones. The page asks for it before the access token expires.
-pub async fn refresh(
+pub(crate) async fn refresh(
     State(app): State<App>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Response> {
-    same_site(&method, &uri, &headers)?;
+    same_site(&method, &uri, &headers).map_err(Refused::into_response)?;
     let token = cookie(&headers, REFRESH_COOKIE).unwrap_or_default();
     match app.issuer.refresh(token, CLIENT, None).await {
         Ok(tokens) => Ok(with_cookies(&tokens)),
@@ -82,22 +91,32 @@ pub async fn refresh(
     }
 }
 
-pub async fn log_out(
+pub(crate) async fn log_out(
     State(app): State<App>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Response> {
-    same_site(&method, &uri, &headers)?;
+    same_site(&method, &uri, &headers).map_err(Refused::into_response)?;
     let token = cookie(&headers, REFRESH_COOKIE).unwrap_or_default();
-    app.issuer.revoke(token, CLIENT).await.map_err(IssueError::into_response)?;
+    app.issuer
+        .revoke(token, CLIENT)
+        .await
+        .map_err(IssueError::into_response)?;
     Ok((StatusCode::NO_CONTENT, without_cookies()).into_response())
 }
 
 fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    let all = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = all.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(other, _)| *other == name).map(|(_, value)| value)
+    let all = headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let mut pairs = all
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='));
+    pairs
+        .find(|(other, _)| *other == name)
+        .map(|(_, value)| value)
 }
 
 /// The tokens go into cookies and nowhere else, so a script that should not be there finds none.

@@ -13,10 +13,10 @@ use utoipa::ToSchema;
 use crate::App;
 
 #[derive(Clone, Default)]
-pub struct Tasks(Arc<Mutex<Vec<Task>>>);
+pub(crate) struct Tasks(Arc<Mutex<Vec<Task>>>);
 
 #[derive(Clone, Serialize, ToSchema)]
-pub struct Task {
+pub(crate) struct Task {
     id: usize,
     #[serde(skip)]
     owner: String,
@@ -24,13 +24,16 @@ pub struct Task {
 }
 
 #[derive(Deserialize, ToSchema)]
-pub struct NewTask {
+pub(crate) struct NewTask {
     text: String,
 }
 
 /// All of them are in one list, and everybody sees their own.
 #[utoipa::path(get, path = "/tasks", responses((status = 200, description = "one's own", body = [Task])))]
-pub async fn list(State(app): State<App>, user: Authenticated<AccessToken>) -> Json<Vec<Task>> {
+pub(crate) async fn list(
+    State(app): State<App>,
+    user: Authenticated<AccessToken>,
+) -> Json<Vec<Task>> {
     let tasks = app.tasks.0.lock().unwrap_or_else(PoisonError::into_inner);
     let is_own = |task: &&Task| Some(&*task.owner) == user.subject();
     Json(tasks.iter().filter(is_own).cloned().collect())
@@ -38,7 +41,7 @@ pub async fn list(State(app): State<App>, user: Authenticated<AccessToken>) -> J
 
 /// One of somebody else is as good as none.
 #[utoipa::path(get, path = "/tasks/{id}", params(("id" = usize, Path)), responses((status = 200, description = "the task", body = Task), (status = 404, description = "none of yours")))]
-pub async fn show(
+pub(crate) async fn show(
     State(app): State<App>,
     user: Authenticated<AccessToken>,
     Path(id): Path<usize>,
@@ -50,7 +53,7 @@ pub async fn show(
 }
 
 #[utoipa::path(post, path = "/tasks", request_body = NewTask, responses((status = 201, description = "added", body = Task)))]
-pub async fn add(
+pub(crate) async fn add(
     State(app): State<App>,
     user: Authenticated<AccessToken>,
     Json(task): Json<NewTask>,

@@ -1,14 +1,15 @@
 //! Users and the hashes of their passwords, in a file of their own beside the sessions.
 
-use std::error::Error;
 use std::sync::Arc;
 
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Argon2, PasswordHash};
 use redb::backends::InMemoryBackend;
-use redb::{Database, ReadableTable as _, TableDefinition};
+use redb::{Database, TableDefinition};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
+
+use crate::Fault;
 
 const USERS: TableDefinition<'_, &str, &str> = TableDefinition::new("users");
 
@@ -19,7 +20,7 @@ const MAX_PASSWORD: usize = 1_024;
 const AT_ONCE: usize = 4;
 
 #[derive(Clone)]
-pub struct Users {
+pub(crate) struct Users {
     database: Arc<Database>,
     /// What is compared with where there is no user, so that this takes as long.
     nobody: Arc<str>,
@@ -27,25 +28,25 @@ pub struct Users {
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct User {
-    pub name: String,
-    pub roles: Vec<String>,
+pub(crate) struct User {
+    pub(crate) name: String,
+    pub(crate) roles: Vec<String>,
     /// All that this user may be granted.
-    pub scopes: String,
+    pub(crate) scopes: String,
     hash: String,
 }
 
 impl Users {
-    pub fn in_memory() -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn in_memory() -> Result<Self, Fault> {
         Self::with(Database::builder().create_with_backend(InMemoryBackend::new())?)
     }
 
-    pub fn open(path: &str) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn open(path: &str) -> Result<Self, Fault> {
         let database = Database::create(path).map_err(|error| format!("{path}: {error}"))?;
         Self::with(database)
     }
 
-    fn with(database: Database) -> Result<Self, Box<dyn Error>> {
+    fn with(database: Database) -> Result<Self, Fault> {
         let writing = database.begin_write()?;
         writing.open_table(USERS)?;
         writing.commit()?;
@@ -57,12 +58,12 @@ impl Users {
     }
 
     /// Adds a user, unless there is one of this name. Returns the password, which is in the environment or made up.
-    pub fn seed(
+    pub(crate) fn seed(
         &self,
         name: &str,
         roles: &[&str],
         scopes: &str,
-    ) -> Result<Option<String>, Box<dyn Error>> {
+    ) -> Result<Option<String>, Fault> {
         if self.find(name)?.is_some() {
             return Ok(None);
         }
@@ -77,23 +78,27 @@ impl Users {
             hash: hash(&password)?,
         };
         let writing = self.database.begin_write()?;
-        writing.open_table(USERS)?.insert(name, &*serde_json::to_string(&user)?)?;
+        writing
+            .open_table(USERS)?
+            .insert(name, &*serde_json::to_string(&user)?)?;
         writing.commit()?;
         Ok(Some(password))
     }
 
-    pub fn find(&self, name: &str) -> Result<Option<User>, Box<dyn Error + Send + Sync>> {
+    pub(crate) fn find(&self, name: &str) -> Result<Option<User>, Fault> {
         let table = self.database.begin_read()?.open_table(USERS)?;
         let user = table.get(name)?;
-        Ok(user.map(|user| serde_json::from_str(user.value())).transpose()?)
+        Ok(user
+            .map(|user| serde_json::from_str(user.value()))
+            .transpose()?)
     }
 
     /// The user, if this is the password. A name that nobody has takes as long as a wrong password.
-    pub async fn authenticate(
+    pub(crate) async fn authenticate(
         &self,
         name: &str,
         password: &str,
-    ) -> Result<Option<User>, Box<dyn Error + Send + Sync>> {
+    ) -> Result<Option<User>, Fault> {
         if name.len() > MAX_NAME || password.len() > MAX_PASSWORD {
             return Ok(None);
         }
@@ -104,7 +109,9 @@ impl Users {
             let user = users.find(&name)?;
             let hash = user.as_ref().map_or(&*users.nobody, |user| &*user.hash);
             let hash = PasswordHash::new(hash).map_err(|error| error.to_string())?;
-            let matches = Argon2::default().verify_password(password.as_bytes(), &hash).is_ok();
+            let matches = Argon2::default()
+                .verify_password(password.as_bytes(), &hash)
+                .is_ok();
             Ok(user.filter(|_| matches))
         })
         .await?
@@ -112,12 +119,12 @@ impl Users {
 }
 
 /// Argon2id with the parameters that OWASP recommends, which are the defaults of the crate.
-fn hash(password: &str) -> Result<String, Box<dyn Error>> {
+fn hash(password: &str) -> Result<String, Fault> {
     let hash = Argon2::default().hash_password(password.as_bytes());
     Ok(hash.map_err(|error| error.to_string())?.to_string())
 }
 
-fn random_password() -> Result<String, Box<dyn Error>> {
+fn random_password() -> Result<String, Fault> {
     let mut bytes = [0; 12];
     getrandom::fill(&mut bytes)?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())

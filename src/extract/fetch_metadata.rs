@@ -36,12 +36,7 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// assert!(permits_cookie(&Method::POST, &uri, &headers, &[]));
 /// ```
 #[must_use]
-pub fn permits_cookie(
-    method: &Method,
-    uri: &Uri,
-    headers: &HeaderMap,
-    trusted: &[String],
-) -> bool {
+pub fn permits_cookie(method: &Method, uri: &Uri, headers: &HeaderMap, trusted: &[String]) -> bool {
     let safe = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
     if safe && !websocket::is_handshake(method, headers) {
         return true;

@@ -9,8 +9,8 @@ mod source;
 mod token68;
 mod websocket;
 
-pub use fetch_metadata::permits_cookie;
 pub use credential::{Credential, CredentialSource, Scheme};
+pub use fetch_metadata::permits_cookie;
 pub use source::Source;
 
 #[cfg(feature = "basic")]
