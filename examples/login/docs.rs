@@ -1,6 +1,9 @@
 //! `/docs`: Swagger UI, whose locks are those of the layer and whose "Authorize" button logs in.
 
 use axum::Router;
+use axum::http::header::CONTENT_SECURITY_POLICY;
+use axum::middleware::map_response;
+use axum::response::Response;
 use tower_bearer::openapi::{BearerScheme, OAuthFlow, Security};
 use tower_bearer::policy::Policy;
 use tower_bearer::{BearerAuthLayer, Validator};
@@ -8,6 +11,10 @@ use utoipa::OpenApi;
 use utoipa_swagger_ui::{Config, SwaggerUi, oauth};
 
 use crate::{Fault, auth, tasks};
+
+/// It stands beside a page with cookies, so it runs nothing but its own scripts either. Its styles are inline.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+                      connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 #[derive(OpenApi)]
 #[openapi(
@@ -41,5 +48,6 @@ where
         .external_url_unchecked("/openapi.json", document)
         .config(Config::default().try_it_out_enabled(true))
         .oauth(oauth::Config::new().client_id("docs"));
-    Ok(docs.into())
+    let guarded = |answer: Response| async { ([(CONTENT_SECURITY_POLICY, POLICY)], answer) };
+    Ok(Router::from(docs).layer(map_response(guarded)))
 }

@@ -2,7 +2,7 @@
 //! with a cookie session, and `/docs`.
 //!
 //! Run it with `cargo run --example login --features axum,issue,openapi,redb,redis,throttle`. It makes two users with random
-//! passwords, prints them, and says what to try. All of it is in the environment:
+//! passwords, prints these, and says what to try. All of it is in the environment:
 //!
 //! | variable | what it sets | default |
 //! |---|---|---|
@@ -20,28 +20,35 @@ mod users;
 
 use std::env;
 use std::error::Error;
+use std::iter;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::http::Method;
 use axum::routing::{delete, get, post};
 use tokio::net::TcpListener;
-use tower_bearer::issue::{SigningKey, SigningKeys, TokenIssuer};
+use tower_bearer::issue::{SigningKey, SigningKeys, TokenIssuer, TokenIssuerBuilder};
 use tower_bearer::jwt::Algorithm;
 use tower_bearer::policy::{public, role, scope};
 use tower_bearer::revocation::RevocationHub;
-use tower_bearer::store::{MemoryStore, RedbStore, RedisStore, RevocationStore, SessionStore};
+use tower_bearer::store::{
+    MemoryStore, RedbStore, RedisStore, RevocationStore, SessionStore, StoreError,
+};
 use tower_bearer::throttle::{ClientAddress, Throttle};
 use tower_bearer::{BearerAuthLayer, Policies, Source};
 
 use crate::tasks::Tasks;
-use crate::users::Users;
+use crate::users::{Password, Users};
 
 /// What can go wrong at the start, or within a store.
 pub(crate) type Fault = Box<dyn Error + Send + Sync>;
+
+/// The longest body that is read. What names, passwords and tasks can be long is so bounded, too.
+const MAX_BODY: usize = 16_384;
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -57,6 +64,7 @@ pub(crate) struct App {
 fn router(app: App) -> Result<Router, Fault> {
     let policies = Policies::builder()
         .at("/", public().on([Method::GET]))
+        .at("/page.css", public().on([Method::GET]))
         .at("/page.js", public().on([Method::GET]))
         .at("/.well-known/jwks.json", public())
         .under("/docs", public())
@@ -89,10 +97,12 @@ fn router(app: App) -> Result<Router, Fault> {
         .route("/tasks", get(tasks::list).post(tasks::add))
         .route("/tasks/{id}", get(tasks::show))
         .route("/", get(page::page))
+        .route("/page.css", get(page::style))
         .route("/page.js", get(page::script))
         .route("/session", post(page::log_in).delete(page::log_out))
         .route("/session/refresh", post(page::refresh))
         .with_state(app)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
         .merge(docs)
         .layer(layer))
 }
@@ -102,15 +112,26 @@ fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// An error of this variable, with all its reasons.
+fn in_variable<E: Into<Fault>>(name: &str) -> impl FnOnce(E) -> Fault {
+    move |error| format!("{name}: {}", reasons(&*error.into())).into()
+}
+
+fn reasons(error: &(dyn Error + 'static)) -> String {
+    let causes = iter::successors(error.source(), |&error| error.source());
+    let causes = causes.map(|cause| format!("\n  because: {cause}"));
+    iter::once(error.to_string()).chain(causes).collect()
+}
+
 fn signing_keys() -> Result<SigningKeys, Fault> {
     let key = match variable("SIGNING_KEY") {
-        Some(pem) => SigningKey::from_pem(pem).map_err(|error| format!("SIGNING_KEY: {error}"))?,
+        Some(pem) => SigningKey::from_pem(pem).map_err(in_variable("SIGNING_KEY"))?,
         None => SigningKey::generate(Algorithm::ES256)?,
     };
     Ok(SigningKeys::new(key)?)
 }
 
-fn access_ttl() -> Result<Duration, String> {
+fn access_ttl() -> Result<Duration, Fault> {
     let Some(text) = variable("ACCESS_TTL") else {
         return Ok(Duration::from_secs(900));
     };
@@ -118,36 +139,41 @@ fn access_ttl() -> Result<Duration, String> {
         .parse()
         .ok()
         .filter(|seconds| (1..=86_400).contains(seconds));
-    seconds
-        .map(Duration::from_secs)
-        .ok_or(format!("ACCESS_TTL={text}: expected seconds, 1 to 86400"))
+    let problem = || format!("ACCESS_TTL={text}: expected seconds, 1 to 86400");
+    Ok(Duration::from_secs(seconds.ok_or_else(problem)?))
 }
 
-async fn issuer<S>(store: S, base: &str) -> Result<TokenIssuer, Fault>
+async fn issuer<S>(builder: TokenIssuerBuilder, store: S) -> Result<TokenIssuer, Fault>
 where
     S: SessionStore + RevocationStore + Clone + 'static,
 {
-    // Processes that share a store are one issuer, wherever each of them listens.
-    Ok(TokenIssuer::builder(base, signing_keys()?)
-        .audience(base)
-        .access_ttl(access_ttl()?)
-        .revocations(RevocationHub::open(store.clone()).await?)
-        .sessions(store)
-        .build()?)
+    let revocations = RevocationHub::open(store.clone())
+        .await
+        .map_err(in_variable("STORE"))?;
+    Ok(builder.revocations(revocations).sessions(store).build()?)
 }
 
 async fn app() -> Result<App, Fault> {
-    let base = "http://login.example";
+    // Processes that share a store are one issuer, wherever each of them listens.
+    let name = "http://login.example";
+    let builder = TokenIssuer::builder(name, signing_keys()?)
+        .audience(name)
+        .access_ttl(access_ttl()?);
+    let wrong = in_variable::<StoreError>("STORE");
     let (issuer, users) = match variable("STORE") {
-        None => (issuer(MemoryStore::new(), base).await?, Users::in_memory()?),
-        Some(url) if url.starts_with("redis://") || url.starts_with("rediss://") => (
-            issuer(RedisStore::connect(&url).await?, base).await?,
+        None => (
+            issuer(builder, MemoryStore::new()).await?,
             Users::in_memory()?,
         ),
-        Some(path) => (
-            issuer(RedbStore::open(&path)?, base).await?,
-            Users::open(&format!("{path}.users"))?,
-        ),
+        Some(url) if url.contains("://") => {
+            let store = RedisStore::connect(&url).await.map_err(wrong)?;
+            (issuer(builder, store).await?, Users::in_memory()?)
+        }
+        Some(path) => {
+            let store = RedbStore::open(&path).map_err(wrong)?;
+            let users = Users::open(&format!("{path}.users")).map_err(in_variable("STORE"))?;
+            (issuer(builder, store).await?, users)
+        }
     };
     Ok(App {
         issuer,
@@ -168,15 +194,17 @@ async fn run() -> Result<(), Fault> {
         ("alice", &[][..], "tasks:read tasks:write"),
         ("admin", &["admin"][..], "tasks:read"),
     ] {
-        let password = app.users.seed(name, roles, scopes)?;
         let variable = format!("{}_PASSWORD", name.to_uppercase());
-        match password {
-            Some(password) => println!("{variable}={password}"),
-            None => println!("# {name} has the password of the last time"),
+        match app.users.seed(name, roles, scopes, &variable)? {
+            Password::MadeUp(password) => println!("{variable}={password}"),
+            Password::Given => println!("# {name} has the password in {variable}"),
+            Password::Kept => println!("# {name} has the password of the last time"),
         }
     }
     let router = router(app)?;
-    let listener = TcpListener::bind(address).await?;
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(in_variable("ADDR"))?;
     let address = listener.local_addr()?;
     println!("URL=http://{address}");
     println!("# a page to log in on: http://{address}/");
@@ -194,12 +222,7 @@ async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
-            let mut source = error.source();
-            while let Some(cause) = source {
-                eprintln!("  because: {cause}");
-                source = cause.source();
-            }
+            eprintln!("{}", reasons(&*error));
             ExitCode::FAILURE
         }
     }

@@ -25,22 +25,29 @@ const REFRESH_COOKIE: &str = "__Secure-refresh";
 /// The client that the page is.
 const CLIENT: &str = "page";
 
+/// Nothing but what is served here, and nothing inline.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
 pub(crate) async fn page() -> impl IntoResponse {
-    let policy = "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'unsafe-inline'; \
-                  form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
-    let headers = [
-        (CONTENT_TYPE, "text/html; charset=utf-8"),
-        (CONTENT_SECURITY_POLICY, policy),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ];
-    (headers, include_str!("page.html"))
+    file("text/html; charset=utf-8", include_str!("page.html"))
 }
 
 pub(crate) async fn script() -> impl IntoResponse {
-    (
-        [(CONTENT_TYPE, "text/javascript; charset=utf-8")],
-        include_str!("page.js"),
-    )
+    file("text/javascript; charset=utf-8", include_str!("page.js"))
+}
+
+pub(crate) async fn style() -> impl IntoResponse {
+    file("text/css; charset=utf-8", include_str!("page.css"))
+}
+
+fn file(kind: &'static str, text: &'static str) -> impl IntoResponse {
+    let headers = [
+        (CONTENT_TYPE, kind),
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (headers, text)
 }
 
 /// A form of another site must neither log anybody in (as somebody else, unnoticed) nor out.
@@ -74,7 +81,7 @@ pub(crate) async fn log_in(
         .map_err(IssueError::into_response)
 }
 
-/// New cookies for old ones. The page asks for it before the access token expires.
+/// New cookies for old ones. The page asks for it once the access token has expired.
 pub(crate) async fn refresh(
     State(app): State<App>,
     method: Method,
@@ -82,7 +89,7 @@ pub(crate) async fn refresh(
     headers: HeaderMap,
 ) -> Result<Response, Response> {
     same_site(&method, &uri, &headers).map_err(Refused::into_response)?;
-    let token = cookie(&headers, REFRESH_COOKIE).unwrap_or_default();
+    let token = cookie(&headers, REFRESH_COOKIE);
     match app.issuer.refresh(token, CLIENT, None).await {
         Ok(tokens) => Ok(with_cookies(&tokens)),
         // What has failed for now may work in a moment: only a definite no takes the cookies away.
@@ -98,7 +105,7 @@ pub(crate) async fn log_out(
     headers: HeaderMap,
 ) -> Result<Response, Response> {
     same_site(&method, &uri, &headers).map_err(Refused::into_response)?;
-    let token = cookie(&headers, REFRESH_COOKIE).unwrap_or_default();
+    let token = cookie(&headers, REFRESH_COOKIE);
     app.issuer
         .revoke(token, CLIENT)
         .await
@@ -106,17 +113,20 @@ pub(crate) async fn log_out(
     Ok((StatusCode::NO_CONTENT, without_cookies()).into_response())
 }
 
-fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+/// Empty if there is none, or more than one: another host of the domain can add one, but cannot take ours away.
+fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> &'h str {
     let all = headers
         .get_all(COOKIE)
         .iter()
         .filter_map(|value| value.to_str().ok());
-    let mut pairs = all
+    let mut values = all
         .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='));
-    pairs
-        .find(|(other, _)| *other == name)
-        .map(|(_, value)| value)
+        .filter_map(|pair| pair.trim().split_once('='))
+        .filter(|(other, _)| *other == name);
+    match (values.next(), values.next()) {
+        (Some((_, value)), None) => value,
+        _ => "",
+    }
 }
 
 /// The tokens go into cookies and nowhere else, so a script that should not be there finds none.

@@ -12,6 +12,9 @@ use utoipa::ToSchema;
 
 use crate::App;
 
+/// So many a user may have, since nothing takes them away.
+const MAX_TASKS: usize = 100;
+
 #[derive(Clone, Default)]
 pub(crate) struct Tasks(Arc<Mutex<Vec<Task>>>);
 
@@ -52,18 +55,22 @@ pub(crate) async fn show(
     task.map(Json).ok_or(StatusCode::NOT_FOUND)
 }
 
-#[utoipa::path(post, path = "/tasks", request_body = NewTask, responses((status = 201, description = "added", body = Task)))]
+#[utoipa::path(post, path = "/tasks", request_body = NewTask, responses((status = 201, description = "added", body = Task), (status = 409, description = "too many already")))]
 pub(crate) async fn add(
     State(app): State<App>,
     user: Authenticated<AccessToken>,
     Json(task): Json<NewTask>,
-) -> (StatusCode, Json<Task>) {
+) -> Result<(StatusCode, Json<Task>), StatusCode> {
     let mut tasks = app.tasks.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_own = |task: &&Task| Some(&*task.owner) == user.subject();
+    if tasks.iter().filter(is_own).count() >= MAX_TASKS {
+        return Err(StatusCode::CONFLICT);
+    }
     let task = Task {
         id: tasks.len(),
         owner: user.subject().unwrap_or_default().to_owned(),
         text: task.text,
     };
     tasks.push(task.clone());
-    (StatusCode::CREATED, Json(task))
+    Ok((StatusCode::CREATED, Json(task)))
 }

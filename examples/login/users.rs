@@ -1,5 +1,7 @@
 //! Users and the hashes of their passwords, in a file of their own beside the sessions.
 
+use std::fmt::Display;
+use std::fs::OpenOptions;
 use std::sync::Arc;
 
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
@@ -13,9 +15,6 @@ use crate::Fault;
 
 const USERS: TableDefinition<'_, &str, &str> = TableDefinition::new("users");
 
-/// The longest name and the longest password that are looked at. What is longer is wrong.
-const MAX_NAME: usize = 256;
-const MAX_PASSWORD: usize = 1_024;
 /// Argon2id takes 19 MiB each time: so many at once, the others wait.
 const AT_ONCE: usize = 4;
 
@@ -27,7 +26,7 @@ pub(crate) struct Users {
     turns: Arc<Semaphore>,
 }
 
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Deserialize, Serialize)]
 pub(crate) struct User {
     pub(crate) name: String,
     pub(crate) roles: Vec<String>,
@@ -36,14 +35,27 @@ pub(crate) struct User {
     hash: String,
 }
 
+/// Which password a user has.
+pub(crate) enum Password {
+    Given,
+    Kept,
+    MadeUp(String),
+}
+
 impl Users {
     pub(crate) fn in_memory() -> Result<Self, Fault> {
         Self::with(Database::builder().create_with_backend(InMemoryBackend::new())?)
     }
 
     pub(crate) fn open(path: &str) -> Result<Self, Fault> {
-        let database = Database::create(path).map_err(|error| format!("{path}: {error}"))?;
-        Self::with(database)
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        // Hashes can be guessed at: nobody else should read them.
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(path).map_err(in_file(path))?;
+        let database = Database::builder().create_file(file);
+        Self::with(database.map_err(in_file(path))?)
     }
 
     fn with(database: Database) -> Result<Self, Fault> {
@@ -57,20 +69,19 @@ impl Users {
         })
     }
 
-    /// Adds a user, unless there is one of this name. Returns the password, which is in the environment or made up.
+    /// Adds a user, unless there is one of this name, with the password in this variable of the environment or a random one.
     pub(crate) fn seed(
         &self,
         name: &str,
         roles: &[&str],
         scopes: &str,
-    ) -> Result<Option<String>, Fault> {
+        variable: &str,
+    ) -> Result<Password, Fault> {
         if self.find(name)?.is_some() {
-            return Ok(None);
+            return Ok(Password::Kept);
         }
-        let password = match crate::variable(&format!("{}_PASSWORD", name.to_uppercase())) {
-            Some(password) => password,
-            None => random_password()?,
-        };
+        let given = crate::variable(variable);
+        let password = given.clone().map_or_else(random_password, Ok)?;
         let user = User {
             name: name.into(),
             roles: roles.iter().map(ToString::to_string).collect(),
@@ -82,7 +93,10 @@ impl Users {
             .open_table(USERS)?
             .insert(name, &*serde_json::to_string(&user)?)?;
         writing.commit()?;
-        Ok(Some(password))
+        Ok(match given {
+            Some(_) => Password::Given,
+            None => Password::MadeUp(password),
+        })
     }
 
     pub(crate) fn find(&self, name: &str) -> Result<Option<User>, Fault> {
@@ -93,15 +107,12 @@ impl Users {
             .transpose()?)
     }
 
-    /// The user, if this is the password. A name that nobody has takes as long as a wrong password.
+    /// The user, if this is the password. A name that nobody has, however long, takes as long as a wrong password.
     pub(crate) async fn authenticate(
         &self,
         name: &str,
         password: &str,
     ) -> Result<Option<User>, Fault> {
-        if name.len() > MAX_NAME || password.len() > MAX_PASSWORD {
-            return Ok(None);
-        }
         let _turn = self.turns.acquire().await?;
         let (users, name, password) = (self.clone(), name.to_owned(), password.to_owned());
         // Tens of milliseconds of work, which no other request should wait for.
@@ -122,6 +133,10 @@ impl Users {
 fn hash(password: &str) -> Result<String, Fault> {
     let hash = Argon2::default().hash_password(password.as_bytes());
     Ok(hash.map_err(|error| error.to_string())?.to_string())
+}
+
+fn in_file<E: Display>(path: &str) -> impl FnOnce(E) -> Fault {
+    move |error| format!("{path}: {error}").into()
 }
 
 fn random_password() -> Result<String, Fault> {
