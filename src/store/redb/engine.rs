@@ -16,8 +16,7 @@ use super::trial::{Held, Trial};
 
 /// How much of the file is kept in memory.
 const CACHE_BYTES: usize = 64 << 20;
-/// A file that could not be opened again is left alone for this long.
-const PAUSE: Duration = Duration::from_secs(1);
+const DEFAULT_PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) struct Engine {
     store: Arc<str>,
@@ -26,6 +25,8 @@ pub(super) struct Engine {
     database: RwLock<Option<Open>>,
     /// When the file was last tried in vain, and what was wrong.
     trouble: Mutex<Option<(Instant, StoreError)>>,
+    /// How long a file that could not be opened again is left alone.
+    pub(super) pause: Duration,
 }
 
 struct Open {
@@ -42,6 +43,7 @@ impl Engine {
             backend,
             database: RwLock::new(Some(open)),
             trouble: Mutex::default(),
+            pause: DEFAULT_PAUSE,
         })
     }
 
@@ -119,7 +121,7 @@ impl Engine {
         }
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((when, error)) = &*trouble
-            && when.elapsed() < PAUSE
+            && when.elapsed() < self.pause
         {
             return Err(error.clone());
         }
