@@ -48,7 +48,7 @@ async fn all_of_it_is_there_when_it_is_opened_again() {
         let store = RedbStore::open(directory.file()).unwrap();
         let all = list_all(&store, SessionsOf::Subject("alice"), 9).await;
         assert_eq!(all, [version(&first, 1)]);
-        assert_eq!(all_changes(&store).await, [revoked.clone()]);
+        assert_eq!(all_changes(&store).await, std::slice::from_ref(&revoked));
         assert!(
             store
                 .changes(Some(&cursor))
