@@ -264,6 +264,7 @@
 //! | `introspection` | `issuer::Introspection`: opaque tokens by RFC 7662 | no |
 //! | `jwks` | `issuer::RemoteKeys`: keys fetched from a JWK Set and kept fresh | no |
 //! | `jwt` | `jwt::JwtValidator`; needs `aws_lc_rs` or `rust_crypto`, both may be on | no |
+//! | `logout` | `revocation::BackChannelLogout`: hearing from an OpenID provider who has logged out | no |
 //! | `oidc` | discovery of an issuer by its name | no |
 //! | `revocation` | `revocation::RevocationList`: what has been taken back, in memory | no |
 //! | `rust_crypto` | `jwt` with the crypto of RustCrypto: Rust only, unless `jwks` brings TLS | no |
@@ -274,7 +275,8 @@
 //! refusals, TRACE for what passes. The cause of an outage is in none of them, because it may quote its
 //! input; a hook ([`on_decision`](BearerAuthLayer::on_decision)) finds it as the source of the
 //! [`Rejection`]. Two more events are for the operator: WARN with the outcome `keys-not-fetched` where an
-//! issuer's keys could not be fetched, and ERROR with `introspection-credentials-refused` where an
+//! issuer's keys could not be fetched or the outcome `logout-not-done` where somebody's logout was not carried out, and
+//! ERROR with `introspection-credentials-refused` where an
 //! authorization server does not let this service ask about tokens.
 //!
 //! Without features the crate depends on `http`, `http-body`, the two `tower` traits and a few small
@@ -290,7 +292,7 @@
 #![cfg_attr(not(test), warn(clippy::expect_used, clippy::unwrap_used))]
 
 mod answer;
-#[cfg(feature = "issue")]
+#[cfg(any(feature = "issue", feature = "logout"))]
 mod answer_body;
 mod body;
 #[cfg(feature = "cache")]
@@ -325,7 +327,7 @@ mod validator;
 #[cfg(feature = "axum")]
 mod axum;
 
-#[cfg(feature = "issue")]
+#[cfg(any(feature = "issue", feature = "logout"))]
 pub use answer_body::AnswerBody;
 pub use body::ResponseBody;
 pub use challenge::Challenge;
