@@ -295,3 +295,44 @@ async fn without_http_a_token_is_used_by_being_checked() {
     let none = validator.validate("none", now()).await.unwrap_err();
     assert_eq!(none.kind(), FailureKind::Unrecognized);
 }
+
+#[tokio::test]
+async fn a_secret_of_the_client_signs_too() {
+    let secret = tower_bearer::jwt::SharedSecret::hs256(tokens::SECRET).unwrap();
+    let validator = LogoutTokenValidator::builder(secret)
+        .issuer(ISSUER)
+        .audience(CLIENT)
+        .build()
+        .unwrap();
+    let service = Service::new(validator);
+    let header = json!({"alg": "HS256", "typ": "logout+jwt"});
+    let token = Signer::new("HS256").token_with(&header, &logout());
+    assert_eq!(service.post(&logout_token(json!({}))).await.status(), 400);
+    assert_eq!(service.post(&token).await.status(), 200);
+}
+
+#[cfg(feature = "issue")]
+#[tokio::test]
+async fn the_keys_of_this_process_are_followed() {
+    // E03
+    use tower_bearer::issue::{SigningKey, SigningKeys};
+    use tower_bearer::jwt::Algorithm;
+
+    let generate = || SigningKey::generate(Algorithm::ES256).unwrap();
+    let keys = SigningKeys::new(generate()).unwrap();
+    let validator = LogoutTokenValidator::builder(&keys)
+        .issuer(ISSUER)
+        .audience(CLIENT)
+        .build()
+        .unwrap();
+    let service = Service::new(validator);
+    let sign = |jti: &str| {
+        let claims = with(logout(), json!({"jti": jti}));
+        keys.current().sign_jwt("logout+jwt", &claims).unwrap()
+    };
+    let former = sign("1");
+    assert_eq!(service.post(&sign("2")).await.status(), 200);
+    keys.rotate(generate(), now(), Duration::ZERO).unwrap();
+    assert_eq!(service.post(&sign("3")).await.status(), 200);
+    assert_eq!(service.post(&former).await.status(), 400);
+}

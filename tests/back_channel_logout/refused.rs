@@ -540,3 +540,25 @@ fn an_access_token_validator_takes_no_logout_token() {
         );
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_body_makes_it_panic(
+        body in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200),
+        claims in "[ -~]{0,80}",
+    ) {
+        // G05
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let service = Service::new(builder().build().unwrap());
+            for body in [&b""[..], b"logout_token="].map(|start| [start, &body].concat()) {
+                let answer = service.send(request(Method::POST, FORM, body)).await;
+                assert_eq!(answer.status(), 400);
+            }
+            // Signed, so that what is behind the signature is reached.
+            let token = signer().token_of(&header().to_string(), &claims);
+            assert_eq!(service.post(&token).await.status(), 400);
+            assert!(service.revoked.is_empty());
+        });
+    }
+}

@@ -168,8 +168,8 @@ impl LogoutTokenValidatorBuilder {
         self
     }
 
-    /// How many tokens that have been used are remembered until they are over: about a minute's worth of logouts times four.
-    /// Default: 100,000, which takes 5 MB. When there is no room, logouts are answered with 503.
+    /// How many tokens that have been used are remembered until they are over: as many as there may be in about four
+    /// minutes. Default: 100,000, which takes 5 MB. When there is no room, logouts are answered with 503.
     pub fn max_replays(mut self, max_replays: usize) -> Self {
         self.max_replays = max_replays;
         self
