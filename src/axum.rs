@@ -109,3 +109,23 @@ impl<T> IntoResponse for NotAuthenticated<T> {
         (StatusCode::INTERNAL_SERVER_ERROR, body).into_response()
     }
 }
+
+#[cfg(feature = "issue")]
+mod issue {
+    use axum_core::body::Body;
+    use axum_core::response::{IntoResponse, Response};
+
+    use crate::issue::{IssueError, TokenResponse};
+
+    impl IntoResponse for TokenResponse {
+        fn into_response(self) -> Response {
+            self.to_response().map(Body::new)
+        }
+    }
+
+    impl IntoResponse for IssueError {
+        fn into_response(self) -> Response {
+            self.to_response().map(Body::new)
+        }
+    }
+}

@@ -119,6 +119,14 @@ pub enum ConfigError {
         /// The text at fault.
         origin: String,
     },
+    /// A text that is neither an address nor a network of addresses that could be trusted.
+    #[error(
+        "network {network:?}: expected an IP address, or a network such as `10.0.0.0/8` that is not that of all addresses; one of IPv4 written in its own form"
+    )]
+    Network {
+        /// The text at fault.
+        network: String,
+    },
     /// A setting that is missing, contradicts another, or cannot work.
     #[error("setting `{setting}`: {problem}")]
     Setting {

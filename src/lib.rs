@@ -242,7 +242,8 @@
 //!
 //! # What it does not do
 //!
-//! * It issues no tokens and keeps no sessions.
+//! * It checks no passwords and keeps no users. What comes after that, tokens, sessions and their end, is in the module `issue`
+//!   (feature `issue`), for services without an identity provider.
 //! * It terminates no TLS; without TLS in front, a bearer token is anybody's
 //!   ([RFC 6750 section 5.3](https://www.rfc-editor.org/rfc/rfc6750#section-5.3)).
 //! * It reads no token from the query or from a form.
@@ -262,12 +263,17 @@
 //! | `basic` | reading user and password of a Basic credential | no |
 //! | `cache` | `Validator::cached`: remembering what a validator accepts; `jwt` brings it along | no |
 //! | `introspection` | `issuer::Introspection`: opaque tokens by RFC 7662 | no |
+//! | `issue` | `issue::TokenIssuer`: tokens and sessions of one's own; brings `aws_lc_rs`, `logout` and `revocation` along | no |
 //! | `jwks` | `issuer::RemoteKeys`: keys fetched from a JWK Set and kept fresh | no |
 //! | `jwt` | `jwt::JwtValidator`; needs `aws_lc_rs` or `rust_crypto`, both may be on | no |
+//! | `logout` | `revocation::BackChannelLogout`: hearing from a provider who has logged out | no |
 //! | `oidc` | discovery of an issuer by its name | no |
 //! | `openapi` | `openapi::Security`: locks and the "Authorize" button for an OpenAPI document | no |
+//! | `redb` | `store::RedbStore`: sessions and revocations in a file | no |
+//! | `redis` | `store::RedisStore`: sessions and revocations that several machines share | no |
 //! | `revocation` | `revocation::RevocationList`: what has been taken back, in memory | no |
 //! | `rust_crypto` | `jwt` with the crypto of RustCrypto: Rust only, unless `jwks` brings TLS | no |
+//! | `throttle` | `throttle::Throttle`: slowing down who guesses | no |
 //! | `tracing` | events for refusals and outages, without secrets | no |
 //!
 //! Events of `tracing` have the target `tower_bearer` and the fields `outcome`, `reason`, `rule`,
@@ -335,7 +341,7 @@ pub use challenge::Challenge;
 pub use error::{ConfigError, PatternProblem};
 #[cfg(feature = "basic")]
 pub use extract::BasicCredentials;
-pub use extract::{Credential, CredentialSource, Scheme, Source};
+pub use extract::{Credential, CredentialSource, Scheme, Source, permits_cookie};
 pub use future::ResponseFuture;
 pub use layer::BearerAuthLayer;
 pub use observe::{DecisionEvent, Latency, Outcome};

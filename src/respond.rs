@@ -3,6 +3,7 @@
 use std::fmt;
 use std::mem;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -190,11 +191,7 @@ impl Refusals {
         if let Some(after) = rejection.retry_after()
             && !brought.retry_after
         {
-            // Whole seconds, and never "at once".
-            let seconds = after
-                .as_secs()
-                .saturating_add(u64::from(after.subsec_nanos() > 0));
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+            headers.insert(RETRY_AFTER, retry_after_seconds(after));
         }
         if !brought.cache_control {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -248,6 +245,14 @@ impl Offer {
             rejection.max_age(),
         )
     }
+}
+
+/// Whole seconds, and never "at once".
+pub(crate) fn retry_after_seconds(after: Duration) -> HeaderValue {
+    let seconds = after
+        .as_secs()
+        .saturating_add(u64::from(after.subsec_nanos() > 0));
+    HeaderValue::from(seconds.max(1))
 }
 
 /// What a responder has set itself.

@@ -18,12 +18,25 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// 4. Any other `Sec-Fetch-Site` is refused, an unknown value too.
 /// 5. Without `Sec-Fetch-Site`: no `Origin` passes (not a browser), an `Origin` with the host and
 ///    port of the request passes, everything else is refused.
-pub(super) fn permits_cookie(
-    method: &Method,
-    uri: &Uri,
-    headers: &HeaderMap,
-    trusted: &[String],
-) -> bool {
+///
+/// The layer asks this by itself for its cookie [`Source`](crate::Source)s. It is public for handlers on public paths that
+/// set a cookie or act by one: a login, a refresh. `trusted` are whole origins, `https://app.example.com`.
+///
+/// # Example
+///
+/// ```
+/// use http::{HeaderMap, Method, Uri};
+/// use tower_bearer::permits_cookie;
+///
+/// let uri = Uri::from_static("/session");
+/// let mut headers = HeaderMap::new();
+/// headers.insert("sec-fetch-site", "cross-site".parse().unwrap());
+/// assert!(!permits_cookie(&Method::POST, &uri, &headers, &[]));
+/// headers.insert("sec-fetch-site", "same-origin".parse().unwrap());
+/// assert!(permits_cookie(&Method::POST, &uri, &headers, &[]));
+/// ```
+#[must_use]
+pub fn permits_cookie(method: &Method, uri: &Uri, headers: &HeaderMap, trusted: &[String]) -> bool {
     let safe = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
     if safe && !websocket::is_handshake(method, headers) {
         return true;

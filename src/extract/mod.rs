@@ -10,6 +10,7 @@ mod token68;
 mod websocket;
 
 pub use credential::{Credential, CredentialSource, Scheme};
+pub use fetch_metadata::permits_cookie;
 pub use source::Source;
 
 #[cfg(feature = "basic")]

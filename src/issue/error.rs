@@ -218,3 +218,12 @@ pub(crate) fn json_response(status: StatusCode, body: Bytes) -> Response<AnswerB
     headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
     response
 }
+
+#[cfg(feature = "throttle")]
+impl From<crate::throttle::TooManyAttempts> for IssueError {
+    fn from(refused: crate::throttle::TooManyAttempts) -> Self {
+        Self::Throttled {
+            retry_after: refused.retry_after(),
+        }
+    }
+}

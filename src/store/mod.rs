@@ -14,6 +14,10 @@
 mod error;
 mod memory;
 mod record;
+#[cfg(feature = "redb")]
+mod redb;
+#[cfg(feature = "redis")]
+mod redis;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -23,6 +27,10 @@ use std::time::SystemTime;
 pub use error::StoreError;
 pub use memory::MemoryStore;
 pub use record::{InvalidSessionId, SessionId, SessionRecord};
+#[cfg(feature = "redb")]
+pub use redb::RedbStore;
+#[cfg(feature = "redis")]
+pub use redis::{RedisStore, RedisStoreBuilder};
 
 use crate::revocation::Revocation;
 

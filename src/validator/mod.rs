@@ -311,6 +311,56 @@ pub trait Validator: Send + Sync {
     {
         crate::cache::Cached::new(self, &settings)
     }
+
+    /// Refuses clients that have presented too many bad credentials, with 429, before this validator is asked: see
+    /// [`throttle`](crate::throttle).
+    ///
+    /// It goes by the address of the client alone; `client` says how to find it. What counts is a credential that may
+    /// have been made up: one that is [invalid](Failure::invalid) or [not recognised](Failure::unrecognized). One
+    /// that was turned down [for good](crate::InvalidReason::is_final) does not: it has expired, say, so its client
+    /// did not guess it. Nor does an outage, or a request without a credential. A good credential takes nothing from
+    /// the budget, and as long as no address has used its budget up, looking costs one load of an atomic number.
+    ///
+    /// Put it around all validators of a layer, `keys.or(tokens).throttled(..)`: one that stands before `or` would
+    /// count what it does not recognise and the other one accepts.
+    ///
+    /// Credentials that are checked at the same time are all checked, and those that fail are then counted together,
+    /// beyond the budget if need be: their address waits for longer.
+    ///
+    /// From a refused address, good credentials are refused as well. What is remembered passes nevertheless, so
+    /// behind a NAT with many clients write `cached(..).throttled(..)`: who is at work goes on. Give the validator a
+    /// [`Throttle`](crate::throttle::Throttle) of its own, or a broken client that repeats a bad key shuts its whole
+    /// address out of the login.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::net::SocketAddr;
+    ///
+    /// use axum::extract::ConnectInfo;
+    /// use tower_bearer::throttle::{ClientAddress, Throttle};
+    /// use tower_bearer::{Credential, Failure, RequestView, Validator, validator_fn};
+    ///
+    /// let client = ClientAddress::from_fn(|request: &RequestView<'_>| {
+    ///     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>()?;
+    ///     Some(peer.0.ip())
+    /// });
+    /// # fn find(_: &str) -> Result<&'static str, Failure> { Err(Failure::unrecognized()) }
+    /// let validator = validator_fn(|credential: Credential<'_>| find(credential.token()))
+    ///     .throttled(Throttle::new(), client);
+    /// # let _ = validator;
+    /// ```
+    #[cfg(feature = "throttle")]
+    fn throttled(
+        self,
+        throttle: crate::throttle::Throttle,
+        client: crate::throttle::ClientAddress,
+    ) -> crate::throttle::Throttled<Self>
+    where
+        Self: Sized,
+    {
+        crate::throttle::Throttled::new(self, throttle, client)
+    }
 }
 
 macro_rules! forward {

@@ -1,0 +1,147 @@
+//! For a browser: the same sessions, with the tokens in cookies that no script can read.
+
+use std::net::SocketAddr;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{ConnectInfo, State};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, SET_COOKIE,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::response::{AppendHeaders, IntoResponse, Response};
+use serde_json::json;
+use tower_bearer::issue::{IssueError, TokenForm, TokenResponse};
+use tower_bearer::permits_cookie;
+
+use crate::App;
+use crate::auth;
+
+/// `__Host-`: set by this host over TLS, and for no other path or subdomain.
+pub(crate) const ACCESS_COOKIE: &str = "__Host-access";
+/// Sent nowhere but to `/session`.
+const REFRESH_COOKIE: &str = "__Secure-refresh";
+/// The client that the page is.
+const CLIENT: &str = "page";
+
+pub(crate) async fn page() -> impl IntoResponse {
+    let policy = "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'unsafe-inline'; \
+                  form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+    let headers = [
+        (CONTENT_TYPE, "text/html; charset=utf-8"),
+        (CONTENT_SECURITY_POLICY, policy),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (headers, include_str!("page.html"))
+}
+
+pub(crate) async fn script() -> impl IntoResponse {
+    (
+        [(CONTENT_TYPE, "text/javascript; charset=utf-8")],
+        include_str!("page.js"),
+    )
+}
+
+/// A form of another site must neither log anybody in (as somebody else, unnoticed) nor out.
+fn same_site(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
+    match permits_cookie(method, uri, headers, &[]) {
+        true => Ok(()),
+        false => Err((StatusCode::FORBIDDEN, "cross-site request refused\n")),
+    }
+}
+
+type Refused = (StatusCode, &'static str);
+
+/// The login form.
+pub(crate) async fn log_in(
+    State(app): State<App>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Response> {
+    same_site(&method, &uri, &headers).map_err(Refused::into_response)?;
+    let answer = async {
+        let form = TokenForm::parse(&body)?;
+        let (name, password) = (form.require("username")?, form.require("password")?);
+        auth::log_in(&app, peer, &headers, CLIENT, name, password, None).await
+    };
+    answer
+        .await
+        .map(|tokens| with_cookies(&tokens))
+        .map_err(IssueError::into_response)
+}
+
+/// New cookies for old ones. The page asks for it before the access token expires.
+pub(crate) async fn refresh(
+    State(app): State<App>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Response> {
+    same_site(&method, &uri, &headers).map_err(Refused::into_response)?;
+    let token = cookie(&headers, REFRESH_COOKIE).unwrap_or_default();
+    match app.issuer.refresh(token, CLIENT, None).await {
+        Ok(tokens) => Ok(with_cookies(&tokens)),
+        // What has failed for now may work in a moment: only a definite no takes the cookies away.
+        Err(error) if error.status().is_server_error() => Err(error.into_response()),
+        Err(error) => Err((without_cookies(), error).into_response()),
+    }
+}
+
+pub(crate) async fn log_out(
+    State(app): State<App>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Response> {
+    same_site(&method, &uri, &headers).map_err(Refused::into_response)?;
+    let token = cookie(&headers, REFRESH_COOKIE).unwrap_or_default();
+    app.issuer
+        .revoke(token, CLIENT)
+        .await
+        .map_err(IssueError::into_response)?;
+    Ok((StatusCode::NO_CONTENT, without_cookies()).into_response())
+}
+
+fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let all = headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let mut pairs = all
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='));
+    pairs
+        .find(|(other, _)| *other == name)
+        .map(|(_, value)| value)
+}
+
+/// The tokens go into cookies and nowhere else, so a script that should not be there finds none.
+fn with_cookies(tokens: &TokenResponse) -> Response {
+    let age = tokens.expires_in().as_secs();
+    let access = format!(
+        "{ACCESS_COOKIE}={}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age={age}",
+        tokens.access_token()
+    );
+    let refresh = format!(
+        "{REFRESH_COOKIE}={}; Path=/session; Secure; HttpOnly; SameSite=Strict; Max-Age={}",
+        tokens.refresh_token().unwrap_or_default(),
+        7 * 86_400
+    );
+    let headers = AppendHeaders([(SET_COOKIE, access), (SET_COOKIE, refresh)]);
+    let body = Json(json!({ "expires_in": age }));
+    ([(CACHE_CONTROL, "no-store")], headers, body).into_response()
+}
+
+fn without_cookies() -> AppendHeaders<[(axum::http::HeaderName, String); 2]> {
+    let gone = |name: &str, path: &str| {
+        format!("{name}=; Path={path}; Secure; HttpOnly; SameSite=Strict; Max-Age=0")
+    };
+    AppendHeaders([
+        (SET_COOKIE, gone(ACCESS_COOKIE, "/")),
+        (SET_COOKIE, gone(REFRESH_COOKIE, "/session")),
+    ])
+}

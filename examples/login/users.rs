@@ -1,0 +1,131 @@
+//! Users and the hashes of their passwords, in a file of their own beside the sessions.
+
+use std::sync::Arc;
+
+use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
+use argon2::{Argon2, PasswordHash};
+use redb::backends::InMemoryBackend;
+use redb::{Database, TableDefinition};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+
+use crate::Fault;
+
+const USERS: TableDefinition<'_, &str, &str> = TableDefinition::new("users");
+
+/// The longest name and the longest password that are looked at. What is longer is wrong.
+const MAX_NAME: usize = 256;
+const MAX_PASSWORD: usize = 1_024;
+/// Argon2id takes 19 MiB each time: so many at once, the others wait.
+const AT_ONCE: usize = 4;
+
+#[derive(Clone)]
+pub(crate) struct Users {
+    database: Arc<Database>,
+    /// What is compared with where there is no user, so that this takes as long.
+    nobody: Arc<str>,
+    turns: Arc<Semaphore>,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct User {
+    pub(crate) name: String,
+    pub(crate) roles: Vec<String>,
+    /// All that this user may be granted.
+    pub(crate) scopes: String,
+    hash: String,
+}
+
+impl Users {
+    pub(crate) fn in_memory() -> Result<Self, Fault> {
+        Self::with(Database::builder().create_with_backend(InMemoryBackend::new())?)
+    }
+
+    pub(crate) fn open(path: &str) -> Result<Self, Fault> {
+        let database = Database::create(path).map_err(|error| format!("{path}: {error}"))?;
+        Self::with(database)
+    }
+
+    fn with(database: Database) -> Result<Self, Fault> {
+        let writing = database.begin_write()?;
+        writing.open_table(USERS)?;
+        writing.commit()?;
+        Ok(Self {
+            database: Arc::new(database),
+            nobody: hash(&random_password()?)?.into(),
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
+        })
+    }
+
+    /// Adds a user, unless there is one of this name. Returns the password, which is in the environment or made up.
+    pub(crate) fn seed(
+        &self,
+        name: &str,
+        roles: &[&str],
+        scopes: &str,
+    ) -> Result<Option<String>, Fault> {
+        if self.find(name)?.is_some() {
+            return Ok(None);
+        }
+        let password = match crate::variable(&format!("{}_PASSWORD", name.to_uppercase())) {
+            Some(password) => password,
+            None => random_password()?,
+        };
+        let user = User {
+            name: name.into(),
+            roles: roles.iter().map(ToString::to_string).collect(),
+            scopes: scopes.into(),
+            hash: hash(&password)?,
+        };
+        let writing = self.database.begin_write()?;
+        writing
+            .open_table(USERS)?
+            .insert(name, &*serde_json::to_string(&user)?)?;
+        writing.commit()?;
+        Ok(Some(password))
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Result<Option<User>, Fault> {
+        let table = self.database.begin_read()?.open_table(USERS)?;
+        let user = table.get(name)?;
+        Ok(user
+            .map(|user| serde_json::from_str(user.value()))
+            .transpose()?)
+    }
+
+    /// The user, if this is the password. A name that nobody has takes as long as a wrong password.
+    pub(crate) async fn authenticate(
+        &self,
+        name: &str,
+        password: &str,
+    ) -> Result<Option<User>, Fault> {
+        if name.len() > MAX_NAME || password.len() > MAX_PASSWORD {
+            return Ok(None);
+        }
+        let _turn = self.turns.acquire().await?;
+        let (users, name, password) = (self.clone(), name.to_owned(), password.to_owned());
+        // Tens of milliseconds of work, which no other request should wait for.
+        tokio::task::spawn_blocking(move || {
+            let user = users.find(&name)?;
+            let hash = user.as_ref().map_or(&*users.nobody, |user| &*user.hash);
+            let hash = PasswordHash::new(hash).map_err(|error| error.to_string())?;
+            let matches = Argon2::default()
+                .verify_password(password.as_bytes(), &hash)
+                .is_ok();
+            Ok(user.filter(|_| matches))
+        })
+        .await?
+    }
+}
+
+/// Argon2id with the parameters that OWASP recommends, which are the defaults of the crate.
+fn hash(password: &str) -> Result<String, Fault> {
+    let hash = Argon2::default().hash_password(password.as_bytes());
+    Ok(hash.map_err(|error| error.to_string())?.to_string())
+}
+
+fn random_password() -> Result<String, Fault> {
+    let mut bytes = [0; 12];
+    getrandom::fill(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
