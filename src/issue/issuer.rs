@@ -364,8 +364,10 @@ impl TokenIssuer {
         loop {
             let page = inner.sessions.list(of, after, PAGE).await?;
             for record in &page {
-                // One that began after this call is none of its business.
-                if State::from_record(record)?.started_at <= seconds(now) {
+                // One that began after this call is none of its business. One that cannot be read goes too, lest it save
+                // all others.
+                let state = State::from_record(record);
+                if state.map_or(true, |state| state.started_at <= seconds(now)) {
                     ended += usize::from(inner.sessions.remove(record.id()).await?);
                 }
             }
