@@ -242,7 +242,8 @@
 //!
 //! # What it does not do
 //!
-//! * It issues no tokens and keeps no sessions.
+//! * It checks no passwords and keeps no users. What comes after that, tokens, sessions and their end, is in the module `issue`
+//!   (feature `issue`), for services without an identity provider.
 //! * It terminates no TLS; without TLS in front, a bearer token is anybody's
 //!   ([RFC 6750 section 5.3](https://www.rfc-editor.org/rfc/rfc6750#section-5.3)).
 //! * It reads no token from the query or from a form.
@@ -262,12 +263,17 @@
 //! | `basic` | reading user and password of a Basic credential | no |
 //! | `cache` | `Validator::cached`: remembering what a validator accepts; `jwt` brings it along | no |
 //! | `introspection` | `issuer::Introspection`: opaque tokens by RFC 7662 | no |
+//! | `issue` | `issue::TokenIssuer`: tokens and sessions of one's own; brings `aws_lc_rs`, `logout` and `revocation` along | no |
 //! | `jwks` | `issuer::RemoteKeys`: keys fetched from a JWK Set and kept fresh | no |
 //! | `jwt` | `jwt::JwtValidator`; needs `aws_lc_rs` or `rust_crypto`, both may be on | no |
+//! | `logout` | `revocation::BackChannelLogout`: hearing from an OpenID provider who has logged out | no |
 //! | `oidc` | discovery of an issuer by its name | no |
 //! | `openapi` | `openapi::Security`: locks and the "Authorize" button for an OpenAPI document | no |
+//! | `redb` | `store::RedbStore`: sessions and revocations in a file | no |
+//! | `redis` | `store::RedisStore`: sessions and revocations that several machines share | no |
 //! | `revocation` | `revocation::RevocationList`: what has been taken back, in memory | no |
 //! | `rust_crypto` | `jwt` with the crypto of RustCrypto: Rust only, unless `jwks` brings TLS | no |
+//! | `throttle` | `throttle::Throttle`: slowing down who guesses | no |
 //! | `tracing` | events for refusals and outages, without secrets | no |
 //!
 //! Events of `tracing` have the target `tower_bearer` and the fields `outcome`, `reason`, `rule`,
@@ -275,7 +281,8 @@
 //! refusals, TRACE for what passes. The cause of an outage is in none of them, because it may quote its
 //! input; a hook ([`on_decision`](BearerAuthLayer::on_decision)) finds it as the source of the
 //! [`Rejection`]. Two more events are for the operator: WARN with the outcome `keys-not-fetched` where an
-//! issuer's keys could not be fetched, and ERROR with `introspection-credentials-refused` where an
+//! issuer's keys could not be fetched or the outcome `logout-not-done` where somebody's logout was not carried out, and
+//! ERROR with `introspection-credentials-refused` where an
 //! authorization server does not let this service ask about tokens.
 //!
 //! Without features the crate depends on `http`, `http-body`, the two `tower` traits and a few small
@@ -291,7 +298,7 @@
 #![cfg_attr(not(test), warn(clippy::expect_used, clippy::unwrap_used))]
 
 mod answer;
-#[cfg(feature = "issue")]
+#[cfg(any(feature = "issue", feature = "logout"))]
 mod answer_body;
 mod body;
 #[cfg(feature = "cache")]
@@ -328,7 +335,7 @@ mod validator;
 #[cfg(feature = "axum")]
 mod axum;
 
-#[cfg(feature = "issue")]
+#[cfg(any(feature = "issue", feature = "logout"))]
 pub use answer_body::AnswerBody;
 pub use body::ResponseBody;
 pub use challenge::Challenge;
@@ -387,8 +394,10 @@ pub mod _documentation {
     feature = "aws_lc_rs",
     feature = "axum",
     feature = "introspection",
+    feature = "issue",
     feature = "oidc",
     feature = "opaque",
+    feature = "redb",
     feature = "revocation"
 ))]
 #[doc = include_str!("../README.md")]

@@ -26,6 +26,8 @@ use crate::validator::Verdict;
 const ATTEMPTS: usize = 4;
 /// So many sessions are ended at a time.
 const PAGE: usize = 256;
+/// The longest token that a validator takes unless told otherwise.
+const MAX_TOKEN: usize = 8_192;
 /// Entries of the hub live this much longer than the tokens they concern, in case the clocks of machines differ.
 const MARGIN: Duration = Duration::from_secs(60);
 
@@ -135,15 +137,17 @@ impl TokenIssuer {
     ///
     /// # Errors
     ///
-    /// [`IssueError::Store`] if the session could not be kept, [`IssueError::Grant`] if the grant cannot be put into a token.
+    /// [`IssueError::Store`] if the session could not be kept, [`IssueError::Revocations`] if the hub cannot tell at the moment
+    /// what has been taken back, [`IssueError::Grant`] if the grant cannot be put into a token.
     pub async fn issue(&self, grant: Grant) -> Result<TokenResponse, IssueError> {
         grant.check()?;
         let inner = &*self.inner;
         let now = inner.clock.now();
         let (subject, client) = (grant.subject.clone(), grant.client.clone());
+        let begin = inner.first_good_second(&grant, now)?;
         let token = RefreshToken::generate()?;
         let id = token.session();
-        let state = State::start(grant, &token, &inner.lifetimes, now);
+        let state = State::start(grant, &token, &inner.lifetimes, begin);
         let access_token = inner.sign(&subject, &client, &state.scope, Some(id), &state, now)?;
         let record = state.to_record(id, 0, &subject, &client);
         let clearing = inner.clearing.now();
@@ -156,15 +160,17 @@ impl TokenIssuer {
     ///
     /// # Errors
     ///
-    /// [`IssueError::Grant`] if the grant cannot be put into a token.
+    /// [`IssueError::Grant`] if the grant cannot be put into a token, [`IssueError::Revocations`] if the hub cannot tell at the
+    /// moment what has been taken back.
     pub fn issue_access_token(&self, grant: Grant) -> Result<TokenResponse, IssueError> {
         grant.check()?;
         let inner = &*self.inner;
         let now = inner.clock.now();
         let (subject, client) = (grant.subject.clone(), grant.client.clone());
+        let begin = inner.first_good_second(&grant, now)?;
         // No refresh token leaves this function, so there is no session.
         let nobody = RefreshToken::generate()?;
-        let state = State::start(grant, &nobody, &inner.lifetimes, now);
+        let state = State::start(grant, &nobody, &inner.lifetimes, begin);
         let access_token = inner.sign(&subject, &client, &state.scope, None, &state, now)?;
         Ok(inner.response(access_token, state.scope, None))
     }
@@ -343,8 +349,8 @@ impl TokenIssuer {
     /// Ends all sessions of a user or client, and takes back every access token that was issued to it until now, also those
     /// without a session. Returns how many sessions there were.
     ///
-    /// Tokens issued within the same second are taken back too, since `iat` has no fraction: who logs in again at once may
-    /// have to do so twice.
+    /// Tokens that were issued within the same second are taken back too, since `iat` has no fraction. Who logs in again at
+    /// once is given tokens that are dated to the next one.
     ///
     /// # Errors
     ///
@@ -358,8 +364,10 @@ impl TokenIssuer {
         loop {
             let page = inner.sessions.list(of, after, PAGE).await?;
             for record in &page {
-                // One that began after this call is none of its business.
-                if State::from_record(record)?.started_at <= seconds(now) {
+                // One that began after this call is none of its business. One that cannot be read goes too, lest it save
+                // all others.
+                let state = State::from_record(record);
+                if state.map_or(true, |state| state.started_at <= seconds(now)) {
                     ended += usize::from(inner.sessions.remove(record.id()).await?);
                 }
             }
@@ -397,7 +405,8 @@ impl TokenIssuer {
         self.validator_builder().build()
     }
 
-    /// The same before it is built.
+    /// The same before it is built. While the hub cannot tell what has been taken back, requests are refused with 503; for
+    /// another answer, give it a [`RevocationCheck`](crate::revocation::RevocationCheck) of `self.revocations().clone()`.
     pub fn validator_builder(&self) -> JwtValidatorBuilder {
         let inner = &*self.inner;
         let builder = JwtValidator::builder(&inner.keys)
@@ -456,6 +465,28 @@ impl Inner {
         now.checked_add(self.access_ttl + MARGIN).unwrap_or(now)
     }
 
+    /// From when on a token can be dated for this grant: now, unless everything was taken back within this second (K06).
+    fn first_good_second(&self, grant: &Grant, now: SystemTime) -> Result<SystemTime, IssueError> {
+        let identity = TokenIdentity::new()
+            .with_issuer(&*self.issuer)
+            .with_subject(&*grant.subject)
+            .with_client(&*grant.client)
+            .with_version(grant.token_version)
+            .with_issued_at(now);
+        let next = now.checked_add(Duration::from_secs(1)).unwrap_or(now);
+        match self.asks_hub(&identity, now)? {
+            true => Ok(next),
+            false => Ok(now),
+        }
+    }
+
+    fn asks_hub(&self, identity: &TokenIdentity<'_>, now: SystemTime) -> Result<bool, IssueError> {
+        let revoked = self.hub.is_revoked(identity, now);
+        revoked.map_err(|error| IssueError::Revocations {
+            problem: error.to_string(),
+        })
+    }
+
     fn is_revoked(
         &self,
         record: &SessionRecord,
@@ -471,10 +502,7 @@ impl Inner {
             .with_session(&*id)
             .with_version(state.token_version)
             .with_issued_at(started_at);
-        let revoked = self.hub.is_revoked(&identity, now);
-        revoked.map_err(|error| IssueError::Revocations {
-            problem: error.to_string(),
-        })
+        self.asks_hub(&identity, now)
     }
 
     fn sign(
@@ -486,7 +514,8 @@ impl Inner {
         state: &State,
         now: SystemTime,
     ) -> Result<String, IssueError> {
-        let iat = seconds(now);
+        // A session may begin with the next second.
+        let iat = seconds(now).max(state.started_at);
         let claims = AccessClaims {
             iss: &self.issuer,
             sub: subject,
@@ -501,9 +530,15 @@ impl Inner {
             claims: &state.claims,
         };
         let token = self.keys.current().sign_jwt("at+jwt", &claims);
-        token.map_err(|error| IssueError::Crypto {
+        let token = token.map_err(|error| IssueError::Crypto {
             problem: error.to_string(),
-        })
+        })?;
+        match token.len() <= MAX_TOKEN {
+            true => Ok(token),
+            false => Err(IssueError::Grant {
+                problem: "the token would have more than 8192 bytes, which validators refuse",
+            }),
+        }
     }
 
     fn response(

@@ -162,7 +162,7 @@ impl State {
 
     pub(crate) fn from_record(record: &SessionRecord) -> Result<Self, StoreError> {
         serde_json::from_slice(record.data())
-            .map_err(|error| StoreError::corrupt("a session", error))
+            .map_err(|error| StoreError::not_json("a session", &error))
     }
 }
 

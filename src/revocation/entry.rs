@@ -182,7 +182,7 @@ impl Revocation {
     /// [`StoreError::Corrupt`](crate::store::StoreError::Corrupt).
     pub fn from_text(text: &[u8]) -> Result<Self, crate::store::StoreError> {
         let kept: Kept<'_> = serde_json::from_slice(text)
-            .map_err(|error| crate::store::StoreError::corrupt("a revocation", error))?;
+            .map_err(|error| crate::store::StoreError::not_json("a revocation", &error))?;
         Ok(Self {
             kind: kept.kind,
             issuer: kept.issuer.map(|issuer| issuer.into_owned().into()),

@@ -15,6 +15,9 @@ use crate::store::{Changes, Cursor, MemoryStore, RevocationStore, StoreError};
 const DEFAULT_LIMIT: usize = 1_000_000;
 /// How old what is known of a shared store may be, unless told otherwise.
 const DEFAULT_MAX_SILENCE: Duration = Duration::from_secs(2);
+/// An answer may take half a second, and tells how things stood when it was asked for; the next one takes as long. With
+/// less than both and some time on the way, a store that is well would seem silent now and then.
+const LEAST_MAX_SILENCE: Duration = Duration::from_millis(1_500);
 /// After a failure the store is asked again this much later,
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// and never later than this.
@@ -159,9 +162,10 @@ impl RevocationHub {
 
 impl RevocationHubBuilder {
     /// How old what is known of a shared store may be: the bound on how late a revocation takes effect in other
-    /// processes. Default: 2 seconds. Not below one second, since the store is heard about twice a second.
+    /// processes. Default: 2 seconds. Not below a second and a half: the store is heard about twice a second, and what it
+    /// says counts from when it was asked.
     pub fn max_silence(mut self, max_silence: Duration) -> Self {
-        self.max_silence = max_silence.max(Duration::from_secs(1));
+        self.max_silence = max_silence.max(LEAST_MAX_SILENCE);
         self
     }
 

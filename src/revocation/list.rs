@@ -300,15 +300,16 @@ impl Revocations for RevocationList {
     ) -> Result<bool, Box<dyn Error + Send + Sync>> {
         // K06
         let issued = token.issued_at().map_or(0, seconds);
-        // What is below the first version that is good.
-        let version = token.version().unwrap_or(0).saturating_add(1);
+        // What is below the first version that is good. The greatest there is is below none.
+        let version = token.version().unwrap_or(0).checked_add(1);
+        let versioned = token.subject().filter(|_| version.is_some());
         let names = [
             (Kind::Token, token.token_id(), 0),
             (Kind::Session, token.session(), 0),
             (Kind::Subject, token.subject(), issued),
             (Kind::Issuer, Some(""), issued),
             (Kind::Client, token.client(), issued),
-            (Kind::Version, token.subject(), version),
+            (Kind::Version, versioned, version.unwrap_or(0)),
         ];
         Ok(names.into_iter().any(|(kind, name, own)| {
             self.inner

@@ -68,6 +68,12 @@ impl StoreError {
         }
     }
 
+    /// It holds `what`, which is not the JSON that it should be. Only where: the error itself quotes what it has read.
+    pub(crate) fn not_json(what: &'static str, error: &serde_json::Error) -> Self {
+        let (kind, column) = (error.classify(), error.column());
+        Self::corrupt(what, format!("{kind:?} error in its JSON at byte {column}"))
+    }
+
     /// It cannot be opened as it is configured.
     pub fn open(store: impl Into<String>, problem: impl Into<String>) -> Self {
         Self::Open {

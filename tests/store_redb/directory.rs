@@ -1,4 +1,5 @@
 //! A directory of a test.
+#![allow(dead_code, reason = "each test uses its own part")]
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -11,13 +11,12 @@ use ::redb::{Builder, Database, StorageBackend};
 
 use super::super::StoreError;
 use super::file::check_header;
-use super::tables::{FORMAT, Tables, read_format};
+use super::tables::{FORMAT, Failed, Tables, read_format};
 use super::trial::{Held, Trial};
 
 /// How much of the file is kept in memory.
 const CACHE_BYTES: usize = 64 << 20;
-/// A file that could not be opened again is left alone for this long.
-const PAUSE: Duration = Duration::from_secs(1);
+const DEFAULT_PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) struct Engine {
     store: Arc<str>,
@@ -26,6 +25,8 @@ pub(super) struct Engine {
     database: RwLock<Option<Open>>,
     /// When the file was last tried in vain, and what was wrong.
     trouble: Mutex<Option<(Instant, StoreError)>>,
+    /// How long a file that could not be opened again is left alone.
+    pub(super) pause: Duration,
 }
 
 struct Open {
@@ -42,6 +43,7 @@ impl Engine {
             backend,
             database: RwLock::new(Some(open)),
             trouble: Mutex::default(),
+            pause: DEFAULT_PAUSE,
         })
     }
 
@@ -66,7 +68,7 @@ impl Engine {
     /// is done with it: after a failed write nobody knows what is on the disk, and redb would refuse everything.
     pub(super) fn with<T>(
         &self,
-        work: impl FnOnce(&Database) -> Result<T, ::redb::Error>,
+        work: impl FnOnce(&Database) -> Result<T, Failed>,
     ) -> Result<T, StoreError> {
         self.reopen()?;
         let error = {
@@ -86,8 +88,8 @@ impl Engine {
         Err(error)
     }
 
-    pub(super) fn failure(store: &str, error: &::redb::Error) -> StoreError {
-        match error {
+    pub(super) fn failure(store: &str, failed: &Failed) -> StoreError {
+        match failed.error() {
             ::redb::Error::Corrupted(what) => StoreError::corrupt("a damaged page", what.clone()),
             other => StoreError::unavailable(store, other.to_string()),
         }
@@ -119,7 +121,7 @@ impl Engine {
         }
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((when, error)) = &*trouble
-            && when.elapsed() < PAUSE
+            && when.elapsed() < self.pause
         {
             return Err(error.clone());
         }
@@ -154,7 +156,7 @@ fn builder() -> Builder {
     builder
 }
 
-fn create(backend: &Arc<dyn StorageBackend>) -> Result<(), ::redb::Error> {
+fn create(backend: &Arc<dyn StorageBackend>) -> Result<(), Failed> {
     let held = Held::new(Arc::clone(backend));
     let database = builder().create_with_backend(held)?;
     let mut transaction = database.begin_write()?;
@@ -208,14 +210,14 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(damaged(&panic_text(&*panic))))
 }
 
-fn explain(error: &::redb::Error) -> String {
-    match error {
+fn explain(failed: &Failed) -> String {
+    match failed.error() {
         ::redb::Error::DatabaseAlreadyOpen => super::file::IN_USE.into(),
         ::redb::Error::Corrupted(what) => damaged(what),
         ::redb::Error::UpgradeRequired(format) => format!(
             "it is in format {format} of redb, which this version cannot read: choose another path"
         ),
-        ::redb::Error::TableTypeMismatch { .. } => damaged(&error.to_string()),
+        ::redb::Error::TableTypeMismatch { .. } => damaged(&failed.error().to_string()),
         other => other.to_string(),
     }
 }

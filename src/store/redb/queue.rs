@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::super::StoreError;
 use super::engine::Engine;
-use super::tables::{Outcome, Tables, Write};
+use super::tables::{Failed, Outcome, Tables, Write};
 
 /// So many requests may wait; who comes later waits for a place.
 const WAITING: usize = 1_024;
@@ -29,8 +29,7 @@ struct Writing {
 }
 
 /// Gives its answer itself, and says whether the file can still be trusted.
-type Reading =
-    Box<dyn FnOnce(Result<&ReadTransaction, StoreError>) -> Result<(), ::redb::Error> + Send>;
+type Reading = Box<dyn FnOnce(Result<&ReadTransaction, StoreError>) -> Result<(), Failed> + Send>;
 
 impl Queues {
     pub(super) fn start(engine: Engine) -> Result<Self, StoreError> {
@@ -143,7 +142,7 @@ fn write_all(engine: &Engine, mut queue: mpsc::Receiver<Writing>) {
 fn write_together(
     database: &Database,
     writes: &[Write],
-) -> Result<Vec<Result<bool, StoreError>>, ::redb::Error> {
+) -> Result<Vec<Result<bool, StoreError>>, Failed> {
     let mut transaction = database.begin_write()?;
     transaction.set_durability(Durability::Immediate);
     // With one phase, damage to what was written last would be taken for a commit that was cut off, and what has been

@@ -47,8 +47,24 @@ pub(super) enum Write {
     Replace(SessionRecord),
 }
 
+/// Nothing can be said about the file any more. Boxed, since redb says much and it is moved often.
+#[derive(Debug)]
+pub(super) struct Failed(Box<::redb::Error>);
+
+impl Failed {
+    pub(super) fn error(&self) -> &::redb::Error {
+        &self.0
+    }
+}
+
+impl<E: Into<::redb::Error>> From<E> for Failed {
+    fn from(error: E) -> Self {
+        Self(Box::new(error.into()))
+    }
+}
+
 /// What a change came to. The outer error means that nothing can be said about the file any more.
-pub(super) type Outcome<T> = Result<Result<T, StoreError>, ::redb::Error>;
+pub(super) type Outcome<T> = Result<Result<T, StoreError>, Failed>;
 
 pub(super) struct Tables<'a> {
     meta: Table<'a, &'static str, u64>,
@@ -64,7 +80,7 @@ pub(super) struct Tables<'a> {
 }
 
 impl<'a> Tables<'a> {
-    pub(super) fn open(transaction: &'a WriteTransaction) -> Result<Self, ::redb::Error> {
+    pub(super) fn open(transaction: &'a WriteTransaction) -> Result<Self, Failed> {
         Ok(Self {
             meta: transaction.open_table(META)?,
             sessions: transaction.open_table(SESSIONS)?,
@@ -79,7 +95,7 @@ impl<'a> Tables<'a> {
     }
 
     /// Says in an empty file what it is.
-    pub(super) fn set_up(&mut self) -> Result<(), ::redb::Error> {
+    pub(super) fn set_up(&mut self) -> Result<(), Failed> {
         self.meta.insert(FORMAT_KEY, FORMAT)?;
         Ok(())
     }
@@ -147,7 +163,7 @@ impl<'a> Tables<'a> {
         Ok(SessionRecord::from_bytes(id, bytes.value()).map(Some))
     }
 
-    fn put(&mut self, record: &SessionRecord) -> Result<(), ::redb::Error> {
+    fn put(&mut self, record: &SessionRecord) -> Result<(), Failed> {
         self.has_changed = true;
         let bytes = record.to_bytes();
         self.sessions
@@ -155,7 +171,7 @@ impl<'a> Tables<'a> {
         Ok(())
     }
 
-    fn keep(&mut self, record: &SessionRecord) -> Result<(), ::redb::Error> {
+    fn keep(&mut self, record: &SessionRecord) -> Result<(), Failed> {
         self.put(record)?;
         let id = record.id();
         self.subjects
@@ -166,7 +182,7 @@ impl<'a> Tables<'a> {
         Ok(())
     }
 
-    fn forget(&mut self, record: &SessionRecord) -> Result<(), ::redb::Error> {
+    fn forget(&mut self, record: &SessionRecord) -> Result<(), Failed> {
         self.has_changed = true;
         let id = record.id();
         self.sessions.remove(id.as_bytes())?;
@@ -176,7 +192,7 @@ impl<'a> Tables<'a> {
         Ok(())
     }
 
-    fn clear_sessions(&mut self, now: u64) -> Result<(), ::redb::Error> {
+    fn clear_sessions(&mut self, now: u64) -> Result<(), Failed> {
         let ended: Vec<(u64, [u8; 16])> = self
             .ends
             .range(..=(now, &[u8::MAX; 16]))?
@@ -202,7 +218,7 @@ impl<'a> Tables<'a> {
         Ok(())
     }
 
-    fn add(&mut self, text: &str, end: u64, now: u64) -> Result<(), ::redb::Error> {
+    fn add(&mut self, text: &str, end: u64, now: u64) -> Result<(), Failed> {
         self.clear_revocations(now)?;
         let key = short_digest(text.as_bytes());
         if self.numbers.get(&key)?.is_some() {
@@ -217,7 +233,7 @@ impl<'a> Tables<'a> {
         Ok(())
     }
 
-    fn clear_revocations(&mut self, now: u64) -> Result<(), ::redb::Error> {
+    fn clear_revocations(&mut self, now: u64) -> Result<(), Failed> {
         let ended: Vec<(u64, u64)> = self
             .revocation_ends
             .range(..=(now, u64::MAX))?
@@ -236,7 +252,7 @@ impl<'a> Tables<'a> {
 }
 
 /// The format of the file, if it says one.
-pub(super) fn read_format(reading: &ReadTransaction) -> Result<Option<u64>, ::redb::Error> {
+pub(super) fn read_format(reading: &ReadTransaction) -> Result<Option<u64>, Failed> {
     let meta = match reading.open_table(META) {
         Err(::redb::TableError::TableDoesNotExist(_)) => return Ok(None),
         meta => meta?,

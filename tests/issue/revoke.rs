@@ -1,0 +1,138 @@
+//! A client gives back a token (RFC 7009).
+
+use super::*;
+
+#[tokio::test]
+async fn a_refresh_token_takes_its_session_along() {
+    // RFC 7009 section 2.1: and the access tokens of the same grant.
+    for spent in [false, true] {
+        let world = World::new().await;
+        let (first, other) = (world.issue().await, world.issue().await);
+        let second = world.refresh(&first).await.unwrap();
+        for tokens in [&first, &second, &other] {
+            assert_eq!(world.status(tokens).await, 200);
+        }
+        // A spent one will do: who gives it back wants the end of it.
+        let given = if spent { &first } else { &second };
+        for _ in 0..2 {
+            let revoked = world.issuer.revoke(refresh_token(given), "web").await;
+            revoked.unwrap();
+            for tokens in [&first, &second] {
+                assert_eq!(world.status(tokens).await, 401);
+            }
+            assert_eq!(reason(world.refresh(&second).await), InvalidGrant::Unknown);
+        }
+        assert_eq!(world.status(&other).await, 200);
+        assert!(world.refresh(&other).await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn an_access_token_goes_alone() {
+    let world = World::new().await;
+    let first = world.issue().await;
+    let second = world.refresh(&first).await.unwrap();
+    let alone = Grant::new("robot", "web");
+    let alone = world.issuer.issue_access_token(alone).unwrap();
+    for tokens in [&first, &second, &alone] {
+        assert_eq!(world.status(tokens).await, 200);
+    }
+    for tokens in [&second, &alone] {
+        let text = tokens.access_token();
+        world.issuer.revoke(text, "web").await.unwrap();
+        assert_eq!(world.status(tokens).await, 401);
+    }
+    assert_eq!(world.status(&first).await, 200);
+    let third = world.refresh(&second).await.unwrap();
+    assert_eq!(world.status(&third).await, 200);
+    // For as long as it would be accepted anywhere.
+    for after in [899, 900, 959, 960, 1_200] {
+        world.at(after * SECOND);
+        assert_eq!(world.status(&second).await, 401, "{after}");
+    }
+    assert_eq!(world.issuer.revocations().len(), 2);
+}
+
+#[tokio::test]
+async fn nobody_gives_back_what_is_of_another_client() {
+    let world = World::new().await;
+    let first = world.issue().await;
+    let second = world.refresh(&first).await.unwrap();
+    for client in ["app", "", "WEB", "web "] {
+        for text in [
+            refresh_token(&second),
+            refresh_token(&first),
+            second.access_token(),
+        ] {
+            let revoked = world.issuer.revoke(text, client).await;
+            assert_eq!(reason(revoked), InvalidGrant::Client, "{client:?}");
+        }
+    }
+    assert_eq!(world.status(&second).await, 200);
+    assert!(world.refresh(&second).await.is_ok());
+    assert!(world.issuer.revocations().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_no_token_is_no_error() {
+    // RFC 7009 section 2.2
+    let world = World::new().await;
+    let tokens = world.issue().await;
+    let forged = {
+        let mut parts: Vec<&str> = tokens.access_token().split('.').collect();
+        let signature = base64url([1; 64]);
+        parts[2] = &signature;
+        parts.join(".")
+    };
+    let elsewhere = TokenIssuer::builder(ISSUER, keys())
+        .audience(AUDIENCE)
+        .clock(world.clock.clone())
+        .build()
+        .unwrap();
+    let elsewhere = elsewhere.issue(Grant::new("alice", "web")).await.unwrap();
+    let unknown = base64url([9; 48]);
+    for text in [
+        "",
+        "garbage",
+        "a.b.c",
+        "..",
+        &forged,
+        &unknown,
+        refresh_token(&elsewhere),
+        elsewhere.access_token(),
+        &"x".repeat(100_000),
+    ] {
+        world.issuer.revoke(text, "web").await.unwrap();
+        // Nor does it matter who asks.
+        world.issuer.revoke(text, "app").await.unwrap();
+    }
+    assert!(world.issuer.revocations().is_empty());
+    assert_eq!(world.status(&tokens).await, 200);
+    // What has expired is over anyway.
+    world.at(DAY);
+    let text = tokens.access_token();
+    world.issuer.revoke(text, "web").await.unwrap();
+    assert!(world.issuer.revocations().is_empty());
+}
+
+#[tokio::test]
+async fn a_token_in_its_leeway_can_be_taken_back() {
+    let world = World::new().await;
+    let tokens = world.issue().await;
+    world.at(930 * SECOND);
+    assert_eq!(world.status(&tokens).await, 200);
+    let text = tokens.access_token();
+    world.issuer.revoke(text, "web").await.unwrap();
+    assert_eq!(world.status(&tokens).await, 401);
+}
+
+#[tokio::test]
+async fn a_session_that_is_over_is_ended_all_the_same() {
+    let world = World::with(|builder| builder.refresh_ttl(MINUTE)).await;
+    let tokens = world.issue().await;
+    world.at(2 * MINUTE);
+    assert_eq!(world.status(&tokens).await, 200);
+    let revoked = world.issuer.revoke(refresh_token(&tokens), "web").await;
+    revoked.unwrap();
+    assert_eq!(world.status(&tokens).await, 401);
+}

@@ -1,0 +1,239 @@
+//! Sessions as users and operators see and end them.
+
+use super::*;
+use std::collections::BTreeSet;
+use tower_bearer::store::{SessionRecord, SessionStore as _};
+
+async fn list(world: &World, of: SessionsOf<'_>) -> Vec<SessionId> {
+    let sessions = world.issuer.sessions(of, None, 1_000).await.unwrap();
+    sessions.iter().map(|session| session.id()).collect()
+}
+
+#[tokio::test]
+async fn a_session_shows_what_its_user_wants_to_know() {
+    let world = World::new().await;
+    world.clock.advance(SECOND / 2);
+    let grant = Grant::new("alice", "web").scope("read write");
+    let tokens = world.issuer.issue(grant.label("Firefox")).await.unwrap();
+    world.at(MINUTE);
+    world.refresh(&tokens).await.unwrap();
+    let of = SessionsOf::Subject("alice");
+    let sessions = world.issuer.sessions(of, None, 10).await.unwrap();
+    let [shown] = &sessions[..] else {
+        panic!("{sessions:?}")
+    };
+    assert_eq!(shown.id(), session(&tokens));
+    assert_eq!((shown.subject(), shown.client()), ("alice", "web"));
+    assert_eq!(shown.scopes().collect::<Vec<_>>(), ["read", "write"]);
+    assert_eq!(shown.label(), Some("Firefox"));
+    assert_eq!(shown.started_at(), now());
+    assert_eq!(shown.last_used_at(), now() + MINUTE);
+    assert_eq!(shown.idle_ends_at(), now() + MINUTE + 7 * DAY);
+    assert_eq!(shown.ends_at(), now() + 30 * DAY);
+    let unnamed = world.issue_to("bob", "web").await;
+    let of = SessionsOf::Subject("bob");
+    let sessions = world.issuer.sessions(of, None, 10).await.unwrap();
+    assert_eq!(sessions[0].id(), session(&unnamed));
+    assert_eq!(sessions[0].label(), None);
+}
+
+#[tokio::test]
+async fn a_list_comes_in_pages_without_what_is_over() {
+    let world = World::with(|builder| builder.refresh_ttl(HOUR)).await;
+    // Of each four, three are over soon, so that whole pages are.
+    let mut living = BTreeSet::new();
+    let mut kept = Vec::new();
+    for number in 0..40 {
+        let tokens = world.issue().await;
+        world.issue_to("alicf", "web").await;
+        if number % 4 == 0 {
+            living.insert(session(&tokens));
+            kept.push(tokens);
+        }
+    }
+    // Kept alive, so that in between there is nothing that could be cleared away.
+    world.at(HOUR / 2);
+    for tokens in &kept {
+        world.refresh(tokens).await.unwrap();
+    }
+    for (after, expected) in [(HOUR - SECOND, 40), (HOUR, 10), (3 * HOUR / 2, 0)] {
+        world.at(after);
+        for limit in [1, 3, 7, 10, 40, 1_000] {
+            let mut found = Vec::new();
+            let mut last = None;
+            loop {
+                let of = SessionsOf::Subject("alice");
+                let page = world.issuer.sessions(of, last, limit).await.unwrap();
+                assert!(page.len() <= limit);
+                let is_full = page.len() == limit;
+                last = page.last().map(|session| session.id()).or(last);
+                found.extend(page.iter().map(|session| session.id()));
+                if !is_full {
+                    break;
+                }
+            }
+            assert_eq!(found.len(), expected, "{after:?} {limit}");
+            assert!(found.is_sorted());
+            if expected == 10 {
+                assert!(found.iter().all(|id| living.contains(id)));
+            }
+        }
+    }
+    let of = SessionsOf::Subject("alice");
+    world.at(Duration::ZERO);
+    assert_eq!(world.issuer.sessions(of, None, 0).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn sessions_are_of_one_user_and_of_one_client() {
+    let world = World::new().await;
+    let mut all = Vec::new();
+    for (subject, client) in [
+        ("alice", "web"),
+        ("alice", "app"),
+        ("alic", "web"),
+        ("alice2", "web"),
+        ("web", "alice"),
+        ("ALICE", "web"),
+    ] {
+        all.push(session(&world.issue_to(subject, client).await));
+    }
+    let of_alice = list(&world, SessionsOf::Subject("alice")).await;
+    assert_eq!(
+        BTreeSet::from_iter(of_alice),
+        BTreeSet::from([all[0], all[1]])
+    );
+    assert_eq!(list(&world, SessionsOf::Subject("web")).await, [all[4]]);
+    assert_eq!(list(&world, SessionsOf::Client("alice")).await, [all[4]]);
+    assert_eq!(list(&world, SessionsOf::Client("web")).await.len(), 4);
+    assert_eq!(list(&world, SessionsOf::Client("")).await, []);
+}
+
+#[tokio::test]
+async fn a_session_is_ended_by_its_name() {
+    let world = World::new().await;
+    let (tokens, other) = (world.issue().await, world.issue().await);
+    let next = world.refresh(&tokens).await.unwrap();
+    for tokens in [&tokens, &next, &other] {
+        assert_eq!(world.status(tokens).await, 200);
+    }
+    assert!(world.issuer.end_session(session(&tokens)).await.unwrap());
+    for tokens in [&tokens, &next] {
+        assert_eq!(world.status(tokens).await, 401);
+        assert_eq!(reason(world.refresh(tokens).await), InvalidGrant::Unknown);
+    }
+    assert!(!world.issuer.end_session(session(&tokens)).await.unwrap());
+    assert_eq!(world.status(&other).await, 200);
+    assert!(world.refresh(&other).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_user_ends_none_of_somebody_else() {
+    let world = World::new().await;
+    let tokens = world.issue().await;
+    let id = session(&tokens);
+    for subject in ["bob", "", "alice ", "Alice", "web"] {
+        assert!(
+            !world.issuer.end_session_of(subject, id).await.unwrap(),
+            "{subject:?}"
+        );
+    }
+    let nobody = SessionId::from_bytes([0; 16]);
+    assert!(!world.issuer.end_session_of("alice", nobody).await.unwrap());
+    assert_eq!(world.status(&tokens).await, 200);
+    assert!(world.issuer.revocations().is_empty());
+    assert!(world.issuer.end_session_of("alice", id).await.unwrap());
+    assert_eq!(world.status(&tokens).await, 401);
+    assert!(!world.issuer.end_session_of("alice", id).await.unwrap());
+}
+
+#[tokio::test]
+async fn all_of_a_user_or_client_end_and_nothing_else() {
+    for (name, of) in [
+        ("user", SessionsOf::Subject("alice")),
+        ("client", SessionsOf::Client("web")),
+    ] {
+        let world = World::new().await;
+        let alone = |subject: &str, client: &str| {
+            let grant = Grant::new(subject, client);
+            world.issuer.issue_access_token(grant).unwrap()
+        };
+        let both = world.issue().await;
+        let user = world.issue_to("alice", "app").await;
+        let client = world.issue_to("bob", "web").await;
+        let neither = world.issue_to("bob", "app").await;
+        let robot = (alone("alice", "web"), alone("bob", "app"));
+        let refreshed = world.refresh(&both).await.unwrap();
+        let (ended, survives) = match of {
+            SessionsOf::Subject(_) => (&user, &client),
+            _ => (&client, &user),
+        };
+        for tokens in [&both, &user, &client, &neither, &robot.0, &robot.1] {
+            assert_eq!(world.status(tokens).await, 200, "{name}");
+        }
+        world.at(SECOND / 2);
+        assert_eq!(world.issuer.end_sessions(of).await.unwrap(), 2, "{name}");
+        for tokens in [&both, ended, &refreshed, &robot.0] {
+            assert_eq!(world.status(tokens).await, 401, "{name}");
+        }
+        for tokens in [survives, &neither, &robot.1] {
+            assert_eq!(world.status(tokens).await, 200, "{name}");
+        }
+        assert_eq!(world.store.sessions(), 2);
+        assert_eq!(
+            reason(world.refresh(&refreshed).await),
+            InvalidGrant::Unknown
+        );
+        // K06: within the same second it is not told apart.
+        let too_soon = world.issue().await;
+        assert_eq!(world.status(&too_soon).await, 401, "{name}");
+        assert_eq!(
+            reason(world.refresh(&too_soon).await),
+            InvalidGrant::Revoked
+        );
+        // The session has gone with it, so it does not come back when the entry goes.
+        assert!(!world.is_alive(session(&too_soon)).await);
+        world.at(SECOND);
+        let (later, robot) = (world.issue().await, alone("alice", "web"));
+        assert_eq!(world.status(&later).await, 200, "{name}");
+        assert_eq!(world.status(&robot).await, 200, "{name}");
+        assert!(world.refresh(&later).await.is_ok(), "{name}");
+        assert_eq!(world.issuer.end_sessions(of).await.unwrap(), 1, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn more_sessions_than_a_page_end() {
+    let world = World::new().await;
+    let mut last = world.issue().await;
+    for _ in 0..600 {
+        last = world.issue().await;
+    }
+    let of = SessionsOf::Subject("alice");
+    assert_eq!(world.issuer.end_sessions(of).await.unwrap(), 601);
+    assert_eq!(world.store.sessions(), 0);
+    assert_eq!(reason(world.refresh(&last).await), InvalidGrant::Unknown);
+}
+
+#[tokio::test]
+async fn a_session_that_cannot_be_read_saves_no_other() {
+    let world = World::new().await;
+    let garbage = |byte, data: &[u8]| {
+        let id = SessionId::from_bytes([byte; 16]);
+        SessionRecord::new(id, 0, "alice", "web", now() + DAY, data.to_vec())
+    };
+    for (byte, data) in [(0, &b""[..]), (0xff, b"{}")] {
+        world
+            .store
+            .insert(garbage(byte, data), now())
+            .await
+            .unwrap();
+    }
+    let tokens = world.issue().await;
+    let of = SessionsOf::Subject("alice");
+    let listed = world.issuer.sessions(of, None, 10).await;
+    assert_eq!(status_of(listed), 503);
+    assert_eq!(world.issuer.end_sessions(of).await.unwrap(), 3);
+    assert_eq!(world.store.sessions(), 0);
+    assert_eq!(reason(world.refresh(&tokens).await), InvalidGrant::Unknown);
+}

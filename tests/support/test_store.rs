@@ -1,0 +1,224 @@
+//! A store that outlives its users, fails when told to, and lets others come in between.
+
+#![allow(dead_code, reason = "each test uses some of it")]
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::Notify;
+use tower_bearer::revocation::Revocation;
+use tower_bearer::store::{
+    Changes, Cursor, MemoryStore, RevocationStore, SessionId, SessionRecord, SessionStore,
+    SessionsOf, StoreError, StoreFuture,
+};
+
+/// So many revocations are read at a time, so that it takes several times.
+const PAGE: usize = 2;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Op {
+    Insert,
+    Find,
+    Replace,
+    Remove,
+    List,
+    Add,
+    Changes,
+}
+
+/// When an operation fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    /// It is not done.
+    Before,
+    /// It is done, and nobody hears of it.
+    After,
+}
+
+/// Clones share everything.
+#[derive(Clone)]
+pub(crate) struct TestStore {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    sessions: MemoryStore,
+    revocations: Mutex<Vec<String>>,
+    added: Notify,
+    is_shared: bool,
+    faults: Mutex<Vec<(Op, When)>>,
+    yields: AtomicBool,
+    calls: AtomicUsize,
+}
+
+impl TestStore {
+    /// That one process has for itself.
+    pub(crate) fn new() -> Self {
+        Self::with(false)
+    }
+
+    /// That several share.
+    pub(crate) fn shared() -> Self {
+        Self::with(true)
+    }
+
+    fn with(is_shared: bool) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                sessions: MemoryStore::new(),
+                revocations: Mutex::default(),
+                added: Notify::new(),
+                is_shared,
+                faults: Mutex::default(),
+                yields: AtomicBool::new(false),
+                calls: AtomicUsize::new(0),
+            }),
+        }
+    }
+
+    pub(crate) fn fail(&self, op: Op, when: When) {
+        self.inner.faults.lock().unwrap().push((op, when));
+    }
+
+    pub(crate) fn recover(&self) {
+        self.inner.faults.lock().unwrap().clear();
+    }
+
+    /// From now on every operation lets others come first.
+    pub(crate) fn yields(&self) {
+        self.inner.yields.store(true, Ordering::SeqCst);
+    }
+
+    /// How many sessions there are.
+    pub(crate) fn sessions(&self) -> usize {
+        self.inner.sessions.len()
+    }
+
+    pub(crate) fn revocations(&self) -> Vec<String> {
+        self.inner.revocations.lock().unwrap().clone()
+    }
+
+    /// How often it was asked for anything but changes.
+    pub(crate) fn calls(&self) -> usize {
+        self.inner.calls.load(Ordering::SeqCst)
+    }
+
+    /// How many hold it.
+    pub(crate) fn holders(&self) -> usize {
+        Arc::strong_count(&self.inner)
+    }
+
+    async fn run<'a, T>(
+        &'a self,
+        op: Op,
+        work: impl FnOnce() -> StoreFuture<'a, T> + Send,
+    ) -> Result<T, StoreError>
+    where
+        T: Send,
+    {
+        if op != Op::Changes {
+            self.inner.calls.fetch_add(1, Ordering::SeqCst);
+        }
+        let fault = {
+            let faults = self.inner.faults.lock().unwrap();
+            faults.iter().find(|(other, _)| *other == op).copied()
+        };
+        let failure = || {
+            Err(StoreError::unavailable(
+                "of the test",
+                "as the test wants it",
+            ))
+        };
+        let yields = self.inner.yields.load(Ordering::SeqCst);
+        if yields {
+            tokio::task::yield_now().await;
+        }
+        let done = match fault {
+            Some((_, When::Before)) => return failure(),
+            _ => work().await,
+        };
+        if yields {
+            tokio::task::yield_now().await;
+        }
+        match fault {
+            Some(_) => failure(),
+            None => done,
+        }
+    }
+
+    /// What stands behind `place`.
+    fn behind(&self, place: usize) -> Result<Changes, StoreError> {
+        let revocations = self.inner.revocations.lock().unwrap();
+        let place = place.min(revocations.len());
+        let end = revocations.len().min(place + PAGE);
+        let read = |text: &String| Revocation::from_text(text.as_bytes());
+        let some: Result<Vec<_>, _> = revocations[place..end].iter().map(read).collect();
+        let cursor = Cursor::new(end.to_string());
+        Ok(Changes::new(some?, cursor, end < revocations.len()))
+    }
+}
+
+impl SessionStore for TestStore {
+    fn insert(&self, record: SessionRecord, now: SystemTime) -> StoreFuture<'_, ()> {
+        Box::pin(self.run(Op::Insert, move || self.inner.sessions.insert(record, now)))
+    }
+
+    fn find(&self, id: SessionId) -> StoreFuture<'_, Option<SessionRecord>> {
+        Box::pin(self.run(Op::Find, move || self.inner.sessions.find(id)))
+    }
+
+    fn replace(&self, record: SessionRecord) -> StoreFuture<'_, bool> {
+        Box::pin(self.run(Op::Replace, move || self.inner.sessions.replace(record)))
+    }
+
+    fn remove(&self, id: SessionId) -> StoreFuture<'_, bool> {
+        Box::pin(self.run(Op::Remove, move || self.inner.sessions.remove(id)))
+    }
+
+    fn list<'a>(
+        &'a self,
+        of: SessionsOf<'a>,
+        after: Option<SessionId>,
+        limit: usize,
+    ) -> StoreFuture<'a, Vec<SessionRecord>> {
+        Box::pin(self.run(Op::List, move || self.inner.sessions.list(of, after, limit)))
+    }
+}
+
+impl RevocationStore for TestStore {
+    fn add<'a>(&'a self, revocation: &'a Revocation, _: SystemTime) -> StoreFuture<'a, ()> {
+        Box::pin(self.run(Op::Add, move || {
+            let mut revocations = self.inner.revocations.lock().unwrap();
+            revocations.push(revocation.to_text());
+            self.inner.added.notify_waiters();
+            Box::pin(std::future::ready(Ok(())))
+        }))
+    }
+
+    fn changes<'a>(&'a self, cursor: Option<&'a Cursor>) -> StoreFuture<'a, Changes> {
+        Box::pin(self.run(Op::Changes, move || {
+            Box::pin(async move {
+                let place = cursor.map_or(0, |cursor| cursor.as_str().parse().unwrap());
+                let added = self.inner.added.notified();
+                let changes = self.behind(place)?;
+                if !self.inner.is_shared || cursor.is_none() || !changes.revocations.is_empty() {
+                    return Ok(changes);
+                }
+                let _ = tokio::time::timeout(Duration::from_millis(500), added).await;
+                self.behind(place)
+            })
+        }))
+    }
+
+    fn is_shared(&self) -> bool {
+        self.inner.is_shared
+    }
+}
+
+impl fmt::Debug for TestStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TestStore").finish_non_exhaustive()
+    }
+}
