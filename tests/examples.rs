@@ -1,38 +1,12 @@
 //! The main example as a newcomer uses it: start it, read its tokens, run every curl line it prints.
 
+#[path = "support/example.rs"]
+mod example;
+
 use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
-/// Ends the server however the test ends.
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn cargo(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO"));
-    command
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .args(arguments);
-    command
-}
-
-/// Where cargo puts the example, whatever the target directory is.
-fn example(name: &str) -> std::path::PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let profile = test.parent().unwrap().parent().unwrap();
-    let built = cargo(&["build", "--quiet", "--all-features", "--example", name])
-        .arg("--target-dir")
-        .arg(profile.parent().unwrap())
-        .status()
-        .unwrap();
-    assert!(built.success(), "the example {name} does not build");
-    profile.join("examples").join(name)
-}
+use example::{Server, example};
 
 /// Starts an example, runs the first `lines` curl lines that it prints, each with the tokens printed
 /// before it, and compares the status with the one promised: behind the line, or in the line above it.
