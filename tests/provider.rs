@@ -7,6 +7,8 @@ mod api;
 mod interop;
 #[path = "provider/introspection.rs"]
 mod introspection;
+#[path = "support/packages.rs"]
+mod packages;
 #[path = "provider/realm.rs"]
 mod realm;
 #[path = "provider/remote_keys.rs"]
@@ -21,7 +23,7 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
 
-use tools::{Tools, is_required};
+use tools::Tools;
 
 /// Tests by the names of their functions, each with the tool that it needs.
 macro_rules! trials {
@@ -67,8 +69,7 @@ where
             runtime.block_on(test(folder));
             Ok(())
         }),
-        Err(missing) => {
-            Trial::test(name, move || Err(missing.into())).with_ignored_flag(!is_required())
-        }
+        Err(missing) => Trial::test(name, move || Err(missing.into()))
+            .with_ignored_flag(!packages::is_required("provider")),
     }
 }

@@ -1,5 +1,7 @@
 //! What a user may not do to others, or take too much of.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use http::Method;
 use serde_json::{Value, json};
 
@@ -74,6 +76,19 @@ async fn users_have_what_is_theirs() {
     let answer = client.call(Method::DELETE, &session, &alice).await;
     assert_eq!(answer.status, 204);
     assert_eq!(client.get("/me", &alice).await.status, 401);
+}
+
+#[tokio::test]
+async fn users_are_told_when_their_token_expires() {
+    let service = Service::with(&[("ACCESS_TTL", "100"), ("ALICE_PASSWORD", ALICE)]);
+    let client = Client::new(service.address);
+    let answer = client.try_password("alice", ALICE).await;
+    assert_eq!(answer.json()["expires_in"], 100);
+    let me = client.get("/me", &answer.tokens().access).await.json();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let left = me["expires_at"].as_u64().unwrap() - now.as_secs();
+    assert!((70..=100).contains(&left), "{me}");
+    assert_eq!(me["scopes"], json!(["tasks:read", "tasks:write"]));
 }
 
 #[tokio::test]
