@@ -18,7 +18,11 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'u
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "tower-bearer, the example login", version = "1"),
+    info(
+        title = "The example login",
+        description = "\"Authorize\" logs in, with the name and password of a user",
+        version = "1"
+    ),
     paths(
         auth::token,
         auth::refresh,

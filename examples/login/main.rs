@@ -29,6 +29,9 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::Method;
+use axum::http::header::CACHE_CONTROL;
+use axum::middleware::map_response;
+use axum::response::Response;
 use axum::routing::{delete, get, post};
 use tokio::net::TcpListener;
 use tower_bearer::issue::{SigningKey, SigningKeys, TokenIssuer, TokenIssuerBuilder};
@@ -84,9 +87,9 @@ fn router(app: App) -> Result<Router, Fault> {
         .with_sources([Source::bearer(), Source::cookie(page::ACCESS_COOKIE)])?
         .with_policy(policies);
     let docs = docs::router(&layer)?;
+    // What is for one user is for no cache, least of all where a cookie was the credential.
+    let no_store = |answer: Response| async { ([(CACHE_CONTROL, "no-store")], answer) };
     Ok(Router::new()
-        .route_service("/.well-known/jwks.json", app.issuer.jwk_set_endpoint())
-        .route_service("/auth/revoke", app.issuer.revocation_endpoint())
         .route("/auth/token", post(auth::token))
         .route("/auth/refresh", post(auth::refresh))
         .route("/auth/logout", post(auth::logout))
@@ -101,8 +104,11 @@ fn router(app: App) -> Result<Router, Fault> {
         .route("/page.js", get(page::script))
         .route("/session", post(page::log_in).delete(page::log_out))
         .route("/session/refresh", post(page::refresh))
-        .with_state(app)
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(map_response(no_store))
+        .route_service("/.well-known/jwks.json", app.issuer.jwk_set_endpoint())
+        .route_service("/auth/revoke", app.issuer.revocation_endpoint())
+        .with_state(app)
         .merge(docs)
         .layer(layer))
 }

@@ -55,7 +55,7 @@ function count() {
   const left = Math.max(0, Math.round((expiresAt - Date.now()) / 1000));
   byId('countdown').textContent = left
     ? `Your access token expires in ${left} seconds.`
-    : 'Your access token has expired. What you do next will refresh it.';
+    : 'Your access token has expired; your next click renews it.';
 }
 
 byId('login').addEventListener('submit', async (event) => {

@@ -6,8 +6,7 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, SET_COOKIE,
-    X_CONTENT_TYPE_OPTIONS,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, SET_COOKIE, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{AppendHeaders, IntoResponse, Response};
@@ -142,8 +141,7 @@ fn with_cookies(tokens: &TokenResponse) -> Response {
         7 * 86_400
     );
     let headers = AppendHeaders([(SET_COOKIE, access), (SET_COOKIE, refresh)]);
-    let body = Json(json!({ "expires_in": age }));
-    ([(CACHE_CONTROL, "no-store")], headers, body).into_response()
+    (headers, Json(json!({ "expires_in": age }))).into_response()
 }
 
 fn without_cookies() -> AppendHeaders<[(axum::http::HeaderName, String); 2]> {

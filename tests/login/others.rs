@@ -175,6 +175,19 @@ async fn every_method_and_path_has_its_rule() {
             assert_eq!(answer.body, "");
         }
     }
+    // Nothing is for a cache but the keys, which are for everybody.
+    let alice = client.log_in("alice", ALICE).await.access;
+    for (path, directive) in [
+        ("/", "no-store"),
+        ("/me", "no-store"),
+        ("/tasks", "no-store"),
+        ("/tasks/99", "no-store"),
+        ("/auth/sessions", "no-store"),
+        ("/.well-known/jwks.json", "public, max-age=300"),
+    ] {
+        let answer = client.get(path, &alice).await;
+        assert_eq!(answer.header("cache-control"), directive, "{path}");
+    }
     // Nothing in a URL logs anybody in, where it would be logged.
     let query = form(&[
         ("grant_type", "password"),
@@ -185,7 +198,6 @@ async fn every_method_and_path_has_its_rule() {
     let path = format!("/auth/token?{query}");
     let answer = client.send(Method::POST, &path, &[FORM], "").await;
     answer.is_error(400, "invalid_request");
-    let alice = client.log_in("alice", ALICE).await.access;
     let path = format!("/me?access_token={alice}");
     assert_eq!(client.send(Method::GET, &path, &[], "").await.status, 401);
 }
