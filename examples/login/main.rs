@@ -18,7 +18,7 @@ mod page;
 mod tasks;
 mod users;
 
-use std::env;
+use std::env::{self, VarError};
 use std::error::Error;
 use std::iter;
 use std::net::SocketAddr;
@@ -114,8 +114,13 @@ fn router(app: App) -> Result<Router, Fault> {
 }
 
 /// A variable of the environment that is set to something.
-fn variable(name: &str) -> Option<String> {
-    env::var(name).ok().filter(|value| !value.is_empty())
+fn variable(name: &str) -> Result<Option<String>, Fault> {
+    match env::var(name) {
+        Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
+        Err(VarError::NotPresent) => Ok(None),
+        // The error itself shows the value, which may be a secret.
+        Err(VarError::NotUnicode(_)) => Err(format!("{name}: expected UTF-8").into()),
+    }
 }
 
 /// An error of this variable, with all its reasons.
@@ -130,7 +135,7 @@ fn reasons(error: &(dyn Error + 'static)) -> String {
 }
 
 fn signing_keys() -> Result<SigningKeys, Fault> {
-    let key = match variable("SIGNING_KEY") {
+    let key = match variable("SIGNING_KEY")? {
         Some(pem) => SigningKey::from_pem(pem).map_err(in_variable("SIGNING_KEY"))?,
         None => SigningKey::generate(Algorithm::ES256)?,
     };
@@ -138,7 +143,7 @@ fn signing_keys() -> Result<SigningKeys, Fault> {
 }
 
 fn access_ttl() -> Result<Duration, Fault> {
-    let Some(text) = variable("ACCESS_TTL") else {
+    let Some(text) = variable("ACCESS_TTL")? else {
         return Ok(Duration::from_secs(900));
     };
     let seconds = text
@@ -166,7 +171,7 @@ async fn app() -> Result<App, Fault> {
         .audience(name)
         .access_ttl(access_ttl()?);
     let wrong = in_variable::<StoreError>("STORE");
-    let (issuer, users) = match variable("STORE") {
+    let (issuer, users) = match variable("STORE")? {
         None => (
             issuer(builder, MemoryStore::new()).await?,
             Users::in_memory()?,
@@ -191,7 +196,7 @@ async fn app() -> Result<App, Fault> {
 }
 
 async fn run() -> Result<(), Fault> {
-    let address = variable("ADDR").unwrap_or_else(|| "127.0.0.1:3000".into());
+    let address = variable("ADDR")?.unwrap_or_else(|| "127.0.0.1:3000".into());
     let address: SocketAddr = address
         .parse()
         .map_err(|_| format!("ADDR={address}: expected IP:PORT, for example 127.0.0.1:3000"))?;

@@ -17,7 +17,8 @@ use tower_bearer::permits_cookie;
 use crate::App;
 use crate::auth;
 
-/// `__Host-`: set by this host over TLS, and for no other path or subdomain.
+/// `__Host-`: set by this host over TLS, and for no other path or subdomain. Without TLS, Chromium and Firefox take it from
+/// `localhost` and 127.0.0.1; Safari does not.
 pub(crate) const ACCESS_COOKIE: &str = "__Host-access";
 /// Sent nowhere but to `/session`.
 const REFRESH_COOKIE: &str = "__Secure-refresh";

@@ -80,7 +80,7 @@ impl Users {
         if self.find(name)?.is_some() {
             return Ok(Password::Kept);
         }
-        let given = crate::variable(variable);
+        let given = crate::variable(variable)?;
         let password = given.clone().map_or_else(random_password, Ok)?;
         let user = User {
             name: name.into(),

@@ -1,16 +1,21 @@
 //! What is wrong in the environment is named, and nothing is harmed by it.
 
 use std::fs;
+use std::process::Command;
 
 use crate::service::{ADMIN, ALICE, command, folder};
 
 /// What the example says about it when it does not start.
 fn complaint(variables: &[(&str, &str)]) -> String {
     let passwords = [("ALICE_PASSWORD", ALICE), ("ADMIN_PASSWORD", ADMIN)];
-    let output = command(&[&passwords, variables].concat()).output().unwrap();
+    complaint_of(command(&[&passwords, variables].concat()))
+}
+
+fn complaint_of(mut command: Command) -> String {
+    let output = command.output().unwrap();
     let printed = String::from_utf8(output.stdout).unwrap();
     let complaint = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{variables:?}: {complaint}");
+    assert_eq!(output.status.code(), Some(1), "{complaint}");
     assert!(!complaint.contains("panicked"), "{complaint}");
     for secret in [ALICE, ADMIN, "hunter2", "MIIE", "c2VjcmV0"] {
         assert!(!complaint.contains(secret), "{complaint}");
@@ -72,6 +77,27 @@ fn a_wrong_variable_is_named() {
         for part in *parts {
             assert!(complaint.contains(part), "{name}={value}: {complaint}");
         }
+    }
+}
+
+/// Not as if it were not set, which would mean a store in memory.
+#[test]
+#[cfg(unix)]
+fn a_variable_that_is_no_text_is_named() {
+    use std::os::unix::ffi::OsStrExt as _;
+
+    let value = std::ffi::OsStr::from_bytes(b"hunter2\xff");
+    for name in [
+        "ADDR",
+        "ACCESS_TTL",
+        "ALICE_PASSWORD",
+        "SIGNING_KEY",
+        "STORE",
+    ] {
+        let mut command = command(&[]);
+        command.env(name, value);
+        let complaint = complaint_of(command);
+        assert_eq!(complaint, format!("{name}: expected UTF-8\n"));
     }
 }
 
