@@ -28,6 +28,8 @@ const ATTEMPTS: usize = 4;
 const PAGE: usize = 256;
 /// Entries of the hub live this much longer than the tokens they concern, in case the clocks of machines differ.
 const MARGIN: Duration = Duration::from_secs(60);
+/// The longest for which a validator accepts a token after its end.
+const LEEWAY: Duration = Duration::from_secs(300);
 
 /// Issues access tokens ([RFC 9068](https://www.rfc-editor.org/rfc/rfc9068)) and refresh tokens, and keeps the sessions
 /// behind them. Clones are cheap and share everything.
@@ -145,7 +147,7 @@ impl TokenIssuer {
         let id = token.session();
         let state = State::start(grant, &token, &inner.lifetimes, now);
         let access_token = inner.sign(&subject, &client, &state.scope, Some(id), &state, now)?;
-        let record = state.to_record(id, 0, &subject, &client);
+        let record = state.to_record(id, 0, &subject, &client, inner.outlived());
         let clearing = inner.clearing.now();
         inner.sessions.insert(record, clearing).await?;
         Ok(inner.response(access_token, state.scope, Some((id, &token))))
@@ -228,7 +230,7 @@ impl TokenIssuer {
                 Step::Again(token) => token,
                 Step::Rotate(next, token) => {
                     let version = record.version().saturating_add(1);
-                    let next = next.to_record(id, version, subject, client);
+                    let next = next.to_record(id, version, subject, client, inner.outlived());
                     if !inner.sessions.replace(next).await? {
                         continue;
                     }
@@ -456,6 +458,11 @@ impl Inner {
     /// When the last token has expired that is issued now.
     fn until(&self, now: SystemTime) -> SystemTime {
         now.checked_add(self.access_ttl + MARGIN).unwrap_or(now)
+    }
+
+    /// For how long the access tokens of a session may be good after its end.
+    fn outlived(&self) -> Duration {
+        self.access_ttl + LEEWAY
     }
 
     fn is_revoked(
