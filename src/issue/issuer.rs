@@ -28,6 +28,8 @@ const ATTEMPTS: usize = 4;
 const PAGE: usize = 256;
 /// The longest token that a validator takes unless told otherwise.
 const MAX_TOKEN: usize = 8_192;
+/// So many seconds ahead a token is dated at most, when what was issued until now has been taken back.
+const MAX_AHEAD: u64 = 4;
 /// Entries of the hub live this much longer than the tokens they concern, in case the clocks of machines differ.
 const MARGIN: Duration = Duration::from_secs(60);
 
@@ -144,7 +146,7 @@ impl TokenIssuer {
         let inner = &*self.inner;
         let now = inner.clock.now();
         let (subject, client) = (grant.subject.clone(), grant.client.clone());
-        let begin = inner.first_good_second(&grant, now)?;
+        let begin = inner.first_good_second(inner.identity(&grant), now)?;
         let token = RefreshToken::generate()?;
         let id = token.session();
         let state = State::start(grant, &token, &inner.lifetimes, begin);
@@ -167,7 +169,7 @@ impl TokenIssuer {
         let inner = &*self.inner;
         let now = inner.clock.now();
         let (subject, client) = (grant.subject.clone(), grant.client.clone());
-        let begin = inner.first_good_second(&grant, now)?;
+        let begin = inner.first_good_second(inner.identity(&grant), now)?;
         // No refresh token leaves this function, so there is no session.
         let nobody = RefreshToken::generate()?;
         let state = State::start(grant, &nobody, &inner.lifetimes, begin);
@@ -358,7 +360,7 @@ impl TokenIssuer {
     pub async fn end_sessions(&self, of: SessionsOf<'_>) -> Result<usize, IssueError> {
         let inner = &*self.inner;
         let now = inner.clock.now();
-        self.revoke_issued(of, now).await?;
+        let issued_until = self.revoke_issued(of, now).await?;
         let mut ended = 0;
         let mut after = None;
         loop {
@@ -367,7 +369,7 @@ impl TokenIssuer {
                 // One that began after this call is none of its business. One that cannot be read goes too, lest it save
                 // all others.
                 let state = State::from_record(record);
-                if state.map_or(true, |state| state.started_at <= seconds(now)) {
+                if state.map_or(true, |state| state.started_at <= issued_until) {
                     ended += usize::from(inner.sessions.remove(record.id()).await?);
                 }
             }
@@ -378,21 +380,33 @@ impl TokenIssuer {
         }
         // One of them may have been refreshed until it was removed.
         let later = inner.clock.now();
-        if seconds(later) > seconds(now) {
+        if seconds(later) > issued_until {
             self.revoke_issued(of, later).await?;
         }
         Ok(ended)
     }
 
-    async fn revoke_issued(&self, of: SessionsOf<'_>, now: SystemTime) -> Result<(), IssueError> {
+    /// Takes back what was issued until now, and returns the second up to which that counts.
+    async fn revoke_issued(&self, of: SessionsOf<'_>, now: SystemTime) -> Result<u64, IssueError> {
         let inner = &*self.inner;
         let issuer = Some(&*inner.issuer);
         let until = inner.until(now);
-        let revocation = match of {
-            SessionsOf::Subject(subject) => Revocation::subject(issuer, subject, now, until),
-            SessionsOf::Client(client) => Revocation::client(issuer, client, now, until),
+        let all = TokenIdentity::new()
+            .with_issuer(issuer)
+            .with_version(u64::MAX);
+        let all = match of {
+            SessionsOf::Subject(subject) => all.with_subject(subject),
+            SessionsOf::Client(client) => all.with_client(client),
         };
-        Ok(inner.hub.revoke(&revocation).await?)
+        // For the second time within a second, there may be tokens that were dated to the next. Whether that is so is no
+        // reason to let the end of the sessions fail.
+        let moment = inner.first_good_second(all, now).unwrap_or(now);
+        let revocation = match of {
+            SessionsOf::Subject(subject) => Revocation::subject(issuer, subject, moment, until),
+            SessionsOf::Client(client) => Revocation::client(issuer, client, moment, until),
+        };
+        inner.hub.revoke(&revocation).await?;
+        Ok(seconds(moment))
     }
 
     /// A validator for the tokens of this issuer: its keys at any moment, its audience, RFC 9068 to the letter, and what has
@@ -465,19 +479,29 @@ impl Inner {
         now.checked_add(self.access_ttl + MARGIN).unwrap_or(now)
     }
 
-    /// From when on a token can be dated for this grant: now, unless everything was taken back within this second (K06).
-    fn first_good_second(&self, grant: &Grant, now: SystemTime) -> Result<SystemTime, IssueError> {
-        let identity = TokenIdentity::new()
+    fn identity<'a>(&'a self, grant: &'a Grant) -> TokenIdentity<'a> {
+        TokenIdentity::new()
             .with_issuer(&*self.issuer)
             .with_subject(&*grant.subject)
             .with_client(&*grant.client)
             .with_version(grant.token_version)
-            .with_issued_at(now);
-        let next = now.checked_add(Duration::from_secs(1)).unwrap_or(now);
-        match self.asks_hub(&identity, now)? {
-            true => Ok(next),
-            false => Ok(now),
+    }
+
+    /// From when on a token can be dated: now, unless everything was taken back within this second (K06). Then with the
+    /// next, so that who ends all sessions can begin one at once.
+    fn first_good_second(
+        &self,
+        identity: TokenIdentity<'_>,
+        now: SystemTime,
+    ) -> Result<SystemTime, IssueError> {
+        for ahead in 0..=MAX_AHEAD {
+            let second = now.checked_add(Duration::from_secs(ahead)).unwrap_or(now);
+            if !self.asks_hub(&identity.with_issued_at(second), now)? {
+                return Ok(second);
+            }
         }
+        // It is not the time.
+        Ok(now)
     }
 
     fn asks_hub(&self, identity: &TokenIdentity<'_>, now: SystemTime) -> Result<bool, IssueError> {
