@@ -14,6 +14,8 @@
 mod error;
 mod memory;
 mod record;
+#[cfg(feature = "redb")]
+mod redb;
 #[cfg(feature = "redis")]
 mod redis;
 
@@ -25,6 +27,8 @@ use std::time::SystemTime;
 pub use error::StoreError;
 pub use memory::MemoryStore;
 pub use record::{InvalidSessionId, SessionId, SessionRecord};
+#[cfg(feature = "redb")]
+pub use redb::RedbStore;
 #[cfg(feature = "redis")]
 pub use redis::{RedisStore, RedisStoreBuilder};
 

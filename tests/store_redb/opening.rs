@@ -1,0 +1,261 @@
+//! Who may have a file, and which files are none.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::SystemTime;
+
+use futures_util::FutureExt as _;
+use redb::{Database, TableDefinition};
+use tower_bearer::revocation::{Revocation, RevocationHub};
+use tower_bearer::store::{
+    RedbStore, RevocationStore as _, SessionStore as _, SessionsOf, StoreError,
+};
+
+use super::block_on;
+use super::directory::Directory;
+use super::store_contract::{all_changes, hour, id, list_all, record, version};
+
+/// Set for the process that has the file of this name.
+const HAS_FILE: &str = "TOWER_BEARER_TEST_HAS_FILE";
+
+fn problem(path: &Path) -> String {
+    match RedbStore::open(path).unwrap_err() {
+        StoreError::Open { store, problem } => {
+            assert_eq!(store, path.display().to_string());
+            problem
+        }
+        error => panic!("{error}"),
+    }
+}
+
+#[tokio::test]
+async fn all_of_it_is_there_when_it_is_opened_again() {
+    let now = SystemTime::now();
+    let directory = Directory::new();
+    let first = record(1, now + hour());
+    let revoked = Revocation::session(None, "a", now + hour());
+    let store = RedbStore::open(directory.file()).unwrap();
+    store.insert(first.clone(), now).await.unwrap();
+    store.insert(record(2, now + hour()), now).await.unwrap();
+    assert!(store.replace(version(&first, 1)).await.unwrap());
+    assert!(store.remove(id(2)).await.unwrap());
+    store.add(&revoked, now).await.unwrap();
+    let cursor = store.changes(None).await.unwrap().cursor;
+    drop(store);
+    for _ in 0..3 {
+        let store = RedbStore::open(directory.file()).unwrap();
+        let all = list_all(&store, SessionsOf::Subject("alice"), 9).await;
+        assert_eq!(all, [version(&first, 1)]);
+        assert_eq!(all_changes(&store).await, std::slice::from_ref(&revoked));
+        assert!(
+            store
+                .changes(Some(&cursor))
+                .await
+                .unwrap()
+                .revocations
+                .is_empty()
+        );
+        assert_eq!(RevocationHub::open(store).await.unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_waits_for_any_more_does_no_harm() {
+    let now = SystemTime::now();
+    let directory = Directory::new();
+    let store = RedbStore::open(directory.file()).unwrap();
+    for number in 0..50 {
+        let begun = store.insert(record(number, now + hour()), now);
+        // Asked for, and not waited for.
+        let _ = begun.now_or_never();
+    }
+    let clone = store.clone();
+    drop(store);
+    // All of them were asked for before this.
+    clone.insert(record(99, now + hour()), now).await.unwrap();
+    drop(clone);
+    let store = RedbStore::open(directory.file()).unwrap();
+    assert_eq!(
+        list_all(&store, SessionsOf::Client("web"), 100).await.len(),
+        51
+    );
+}
+
+#[test]
+fn it_needs_no_runtime() {
+    let now = SystemTime::now();
+    let store = RedbStore::in_memory().unwrap();
+    block_on(store.insert(record(1, now + hour()), now)).unwrap();
+    assert!(block_on(store.find(id(1))).unwrap().is_some());
+}
+
+#[test]
+fn it_is_opened_once_at_a_time() {
+    let directory = Directory::new();
+    let store = RedbStore::open(directory.file()).unwrap();
+    for _ in 0..2 {
+        let problem = problem(&directory.file());
+        assert!(
+            problem.contains("in use") && problem.contains("Redis"),
+            "{problem}"
+        );
+    }
+    let clone = store.clone();
+    drop(store);
+    assert!(problem(&directory.file()).contains("in use"));
+    drop(clone);
+    RedbStore::open(directory.file()).unwrap();
+}
+
+#[test]
+fn another_process_has_it() {
+    let directory = Directory::new();
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "opening::another_process_has_it_child",
+            "--nocapture",
+        ])
+        .env(HAS_FILE, directory.file())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap() == "it is open"));
+    let refused = problem(&directory.file());
+    assert!(refused.contains("another process"), "{refused}");
+    // It ends as soon as nobody speaks to it any more.
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+    RedbStore::open(directory.file()).unwrap();
+}
+
+#[test]
+fn another_process_has_it_child() {
+    let Some(path) = std::env::var_os(HAS_FILE) else {
+        return;
+    };
+    let store = RedbStore::open(path).unwrap();
+    println!("\nit is open");
+    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+    drop(store);
+}
+
+#[test]
+fn a_path_without_a_directory_is_refused() {
+    let directory = Directory::new();
+    let missing = directory.path().join("none").join("sessions.redb");
+    assert!(problem(&missing).contains("create it"));
+    assert!(!directory.path().join("none").exists());
+    assert!(problem(directory.path()).contains("is a directory"));
+    fs::write(directory.file(), "x").unwrap();
+    problem(&directory.file().join("below a file"));
+}
+
+#[cfg(unix)]
+#[test]
+fn only_its_owner_may_read_a_new_file() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
+    let directory = Directory::new();
+    drop(RedbStore::open(directory.file()).unwrap());
+    let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
+    assert_eq!(mode(&directory.file()), 0o600);
+    // What somebody has decided stays.
+    fs::set_permissions(directory.file(), fs::Permissions::from_mode(0o640)).unwrap();
+    drop(RedbStore::open(directory.file()).unwrap());
+    assert_eq!(mode(&directory.file()), 0o640);
+    let names: Vec<_> = fs::read_dir(directory.path()).unwrap().collect();
+    assert_eq!(names.len(), 1, "{names:?}");
+}
+
+#[tokio::test]
+async fn a_file_that_was_being_made_is_made_anew() {
+    let now = SystemTime::now();
+    let directory = Directory::new();
+    let mut provisional = directory.file().into_os_string();
+    provisional.push(".tower-bearer-new");
+    for left in [
+        vec![],
+        vec![0; 3_000_000],
+        b"redb\x1a\x0a\xa9\x0d\x0a".to_vec(),
+    ] {
+        fs::write(&provisional, left).unwrap();
+        let store = RedbStore::open(directory.file()).unwrap();
+        store.insert(record(1, now + hour()), now).await.unwrap();
+        drop(store);
+        assert!(!Path::new(&provisional).exists());
+        // Beside a complete one it means nothing.
+        fs::write(&provisional, "x").unwrap();
+        let store = RedbStore::open(directory.file()).unwrap();
+        assert!(store.find(id(1)).await.unwrap().is_some());
+        drop(store);
+        fs::remove_file(directory.file()).unwrap();
+    }
+}
+
+#[test]
+fn files_of_others_are_refused_and_left_alone() {
+    let directory = Directory::new();
+    for (content, expected) in [
+        (vec![], "empty"),
+        (b"hello".to_vec(), "not a file of redb"),
+        (vec![0; 3_000_000], "not a file of redb"),
+        (b"SQLite format 3\0".repeat(1_000), "not a file of redb"),
+        (b"redb\x1a\x0a\xa9\x0d\x0a".to_vec(), "cut off"),
+    ] {
+        fs::write(directory.file(), &content).unwrap();
+        let problem = problem(&directory.file());
+        assert!(problem.contains(expected), "{problem}");
+        assert_eq!(fs::read(directory.file()).unwrap(), content, "{expected}");
+    }
+}
+
+#[test]
+fn a_database_of_another_application_or_version_is_refused_and_left_alone() {
+    const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+    const OTHER: TableDefinition<'_, &str, &str> = TableDefinition::new("meta");
+
+    let directory = Directory::new();
+    let change = |change: &dyn Fn(&redb::WriteTransaction)| {
+        let mut builder = Database::builder();
+        builder.create_with_file_format_v3(true);
+        let database = builder.create(directory.file()).unwrap();
+        let mut transaction = database.begin_write().unwrap();
+        transaction.set_two_phase_commit(true);
+        change(&transaction);
+        transaction.commit().unwrap();
+        drop(database);
+        let before = fs::read(directory.file()).unwrap();
+        let problem = problem(&directory.file());
+        assert!(fs::read(directory.file()).unwrap() == before, "{problem}");
+        problem
+    };
+    let empty = change(&|_| {});
+    assert!(empty.contains("none of tower-bearer"), "{empty}");
+    let foreign = change(&|transaction| {
+        transaction
+            .open_table(OTHER)
+            .unwrap()
+            .insert("a", "b")
+            .unwrap();
+    });
+    assert!(foreign.contains("meta"), "{foreign}");
+    fs::remove_file(directory.file()).unwrap();
+
+    drop(RedbStore::open(directory.file()).unwrap());
+    let later = change(&|transaction| {
+        transaction
+            .open_table(META)
+            .unwrap()
+            .insert("format", 2)
+            .unwrap();
+    });
+    assert!(
+        later.contains("format 2") && later.contains("later"),
+        "{later}"
+    );
+}

@@ -1,0 +1,558 @@
+//! What every store has to do, whatever it is made of. A test file has `mod`s for this and for what makes a store, and
+//! calls [`sessions`] and [`revocations`] with an empty one.
+#![allow(dead_code, reason = "each test uses its own part")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tower_bearer::revocation::Revocation;
+use tower_bearer::store::{
+    Cursor, RevocationStore, SessionId, SessionRecord, SessionStore, SessionsOf, StoreError,
+};
+
+/// Names that something between the store and its disk might not like.
+pub(crate) const ODD_NAMES: [&str; 12] = [
+    "",
+    " ",
+    "a",
+    "a\0",
+    "a\0b",
+    "a:b",
+    "{a}",
+    "*",
+    "a\r\nDEL x\r\n",
+    "\u{1f600}",
+    "e\u{301}",
+    "\u{e9}",
+];
+
+/// Everything a store of sessions has to do. `store` makes an empty one each time. By `now`, nothing that the checks
+/// do not let end has ended; a store with a time of its own needs the real one.
+pub(crate) async fn sessions<S: SessionStore + 'static>(
+    store: impl AsyncFn() -> S,
+    now: SystemTime,
+) {
+    what_is_inserted_is_found(&store().await, now).await;
+    an_id_is_inserted_once(&store().await, now).await;
+    a_record_is_replaced_by_the_next_version_alone(&store().await, now).await;
+    what_was_removed_stays_away(&store().await, now).await;
+    a_list_is_in_order_and_in_parts(&store().await, now).await;
+    a_list_names_nobody_else(&store().await, now).await;
+    names_may_be_long(&store().await, now).await;
+    what_has_ended_goes_and_nothing_else(&store().await, now).await;
+    an_ended_session_is_no_obstacle(&store().await, now).await;
+    one_of_many_replaces(store().await, now).await;
+    many_at_once_are_all_kept(store().await, now).await;
+}
+
+/// Everything a store of revocations has to do that keeps them. [`sessions`] says what `store` and `now` are.
+pub(crate) async fn revocations<S: RevocationStore + 'static>(
+    store: impl AsyncFn() -> S,
+    now: SystemTime,
+) {
+    what_was_added_is_read(&store().await, now).await;
+    the_same_takes_one_place(&store().await, now).await;
+    only_what_is_new_is_read_behind_a_cursor(&store().await, now).await;
+    a_strange_cursor_loses_nothing(&store().await, now).await;
+    many_are_read_in_portions(&store().await, now).await;
+    ended_revocations_go_and_others_stay(&store().await, now).await;
+    revocations_from_many_are_all_kept(store().await, now).await;
+}
+
+pub(crate) fn hour() -> Duration {
+    Duration::from_secs(3_600)
+}
+
+pub(crate) fn id(number: u64) -> SessionId {
+    let mut bytes = [0; 16];
+    bytes[8..].copy_from_slice(&number.to_be_bytes());
+    SessionId::from_bytes(bytes)
+}
+
+/// Version 0 of a session of alice by the client web.
+pub(crate) fn record(number: u64, end: SystemTime) -> SessionRecord {
+    SessionRecord::new(id(number), 0, "alice", "web", end, vec![0, 255])
+}
+
+/// The same session with another version and other data.
+pub(crate) fn version(record: &SessionRecord, version: u64) -> SessionRecord {
+    with_end(record, version, record.ends_at())
+}
+
+pub(crate) fn with_end(record: &SessionRecord, version: u64, end: SystemTime) -> SessionRecord {
+    let data = version.to_be_bytes().to_vec();
+    SessionRecord::new(
+        record.id(),
+        version,
+        record.subject(),
+        record.client(),
+        end,
+        data,
+    )
+}
+
+/// All of them, read in parts of `limit`.
+pub(crate) async fn list_all(
+    store: &impl SessionStore,
+    of: SessionsOf<'_>,
+    limit: usize,
+) -> Vec<SessionRecord> {
+    let mut all: Vec<SessionRecord> = Vec::new();
+    loop {
+        let after = all.last().map(SessionRecord::id);
+        let part = store.list(of, after, limit).await.unwrap();
+        assert!(part.len() <= limit);
+        if part.is_empty() {
+            return all;
+        }
+        all.extend(part);
+    }
+}
+
+/// Everything there is, whatever the portions.
+pub(crate) async fn all_changes(store: &impl RevocationStore) -> Vec<Revocation> {
+    let mut all = Vec::new();
+    let mut cursor: Option<Cursor> = None;
+    loop {
+        let changes = store.changes(cursor.as_ref()).await.unwrap();
+        all.extend(changes.revocations);
+        if !changes.more {
+            return all;
+        }
+        cursor = Some(changes.cursor);
+    }
+}
+
+pub(crate) fn texts(revocations: &[Revocation]) -> BTreeSet<String> {
+    revocations.iter().map(Revocation::to_text).collect()
+}
+
+async fn what_is_inserted_is_found(store: &impl SessionStore, now: SystemTime) {
+    assert_eq!(store.find(id(1)).await.unwrap(), None);
+    let mut all = Vec::new();
+    for (number, name) in (0..).zip(ODD_NAMES) {
+        let data = vec![number as u8; number as usize * 100];
+        let record = SessionRecord::new(id(number), 0, name, "", now + hour(), data);
+        store.insert(record.clone(), now).await.unwrap();
+        all.push(record);
+    }
+    for record in all {
+        assert_eq!(store.find(record.id()).await.unwrap(), Some(record));
+    }
+    assert_eq!(store.find(id(77)).await.unwrap(), None);
+}
+
+async fn an_id_is_inserted_once(store: &impl SessionStore, now: SystemTime) {
+    let first = record(1, now + hour());
+    store.insert(first.clone(), now).await.unwrap();
+    let second = SessionRecord::new(id(1), 0, "mallory", "app", now + 2 * hour(), vec![1]);
+    for again in [first.clone(), second] {
+        let error = store.insert(again, now).await.unwrap_err();
+        assert!(matches!(error, StoreError::Exists), "{error}");
+    }
+    assert_eq!(store.find(id(1)).await.unwrap(), Some(first));
+    let of_mallory = list_all(store, SessionsOf::Subject("mallory"), 9).await;
+    assert!(of_mallory.is_empty(), "a refused session is listed");
+}
+
+async fn a_record_is_replaced_by_the_next_version_alone(
+    store: &impl SessionStore,
+    now: SystemTime,
+) {
+    let first = record(1, now + hour());
+    assert!(
+        !store.replace(version(&first, 1)).await.unwrap(),
+        "there is none"
+    );
+    store.insert(first.clone(), now).await.unwrap();
+    for wrong in [0, 2, u64::MAX] {
+        assert!(
+            !store.replace(version(&first, wrong)).await.unwrap(),
+            "{wrong}"
+        );
+        assert_eq!(store.find(id(1)).await.unwrap().as_ref(), Some(&first));
+    }
+    let second = with_end(&first, 1, now + 2 * hour());
+    assert!(store.replace(second.clone()).await.unwrap());
+    assert!(!store.replace(second.clone()).await.unwrap(), "twice");
+    assert_eq!(store.find(id(1)).await.unwrap(), Some(second.clone()));
+    for of in [SessionsOf::Subject("alice"), SessionsOf::Client("web")] {
+        assert_eq!(
+            list_all(store, of, 9).await,
+            std::slice::from_ref(&second),
+            "{of:?}"
+        );
+    }
+}
+
+async fn what_was_removed_stays_away(store: &impl SessionStore, now: SystemTime) {
+    let first = record(1, now + hour());
+    assert!(!store.remove(id(1)).await.unwrap());
+    store.insert(first.clone(), now).await.unwrap();
+    store.insert(record(2, now + hour()), now).await.unwrap();
+    assert!(store.remove(id(1)).await.unwrap());
+    assert!(!store.remove(id(1)).await.unwrap());
+    assert!(!store.replace(version(&first, 1)).await.unwrap());
+    assert_eq!(store.find(id(1)).await.unwrap(), None);
+    for of in [SessionsOf::Subject("alice"), SessionsOf::Client("web")] {
+        assert_eq!(
+            list_all(store, of, 9).await,
+            [record(2, now + hour())],
+            "{of:?}"
+        );
+    }
+    // Its id may be used again.
+    store.insert(first.clone(), now).await.unwrap();
+    assert_eq!(store.find(id(1)).await.unwrap(), Some(first));
+}
+
+async fn a_list_is_in_order_and_in_parts(store: &impl SessionStore, now: SystemTime) {
+    let mut ids: Vec<SessionId> = (0..20).map(|number| id(number * 7_919 % 20)).collect();
+    ids.push(SessionId::from_bytes([0xff; 16]));
+    ids.push(SessionId::from_bytes([0x80; 16]));
+    for id in &ids {
+        let record = SessionRecord::new(*id, 0, "alice", "web", now + hour(), Vec::new());
+        store.insert(record, now).await.unwrap();
+    }
+    ids.sort_unstable();
+    for of in [SessionsOf::Subject("alice"), SessionsOf::Client("web")] {
+        for limit in [1, 2, 7, 22, 23, 1_000] {
+            let all = list_all(store, of, limit).await;
+            let listed: Vec<_> = all.iter().map(SessionRecord::id).collect();
+            assert_eq!(listed, ids, "{of:?}, {limit} at a time");
+        }
+        assert!(store.list(of, None, 0).await.unwrap().is_empty());
+        // Behind one that is not there.
+        let behind = store.list(of, Some(id(1_000)), 9).await.unwrap();
+        let behind: Vec<_> = behind.iter().map(SessionRecord::id).collect();
+        assert_eq!(behind, ids[20..], "{of:?}");
+        let last = SessionId::from_bytes([0xff; 16]);
+        assert!(store.list(of, Some(last), 9).await.unwrap().is_empty());
+    }
+}
+
+async fn a_list_names_nobody_else(store: &impl SessionStore, now: SystemTime) {
+    for (number, name) in (0..).zip(ODD_NAMES) {
+        let client = ODD_NAMES[(number as usize + 1) % ODD_NAMES.len()];
+        for each in 0..2 {
+            let id = id(number * 2 + each);
+            let record = SessionRecord::new(id, 0, name, client, now + hour(), Vec::new());
+            store.insert(record, now).await.unwrap();
+        }
+    }
+    for name in ODD_NAMES {
+        let of_subject = list_all(store, SessionsOf::Subject(name), 1).await;
+        assert_eq!(of_subject.len(), 2, "{name:?}");
+        assert!(
+            of_subject.iter().all(|record| record.subject() == name),
+            "{name:?}"
+        );
+        let of_client = list_all(store, SessionsOf::Client(name), 9).await;
+        assert_eq!(of_client.len(), 2, "{name:?}");
+        assert!(
+            of_client.iter().all(|record| record.client() == name),
+            "{name:?}"
+        );
+    }
+    for nobody in ["A", "a\0\0", "alice", "\u{e9} "] {
+        assert!(
+            list_all(store, SessionsOf::Subject(nobody), 9)
+                .await
+                .is_empty(),
+            "{nobody:?}"
+        );
+        assert!(
+            list_all(store, SessionsOf::Client(nobody), 9)
+                .await
+                .is_empty(),
+            "{nobody:?}"
+        );
+    }
+}
+
+/// A store may refuse them, but then entirely.
+async fn names_may_be_long(store: &impl SessionStore, now: SystemTime) {
+    for (number, length) in (0..).zip([255, 256, 4_096, 65_535, 65_536, 100_000]) {
+        let name = "x".repeat(length);
+        let record = SessionRecord::new(id(number), 0, &name, &name, now + hour(), Vec::new());
+        let kept = match store.insert(record.clone(), now).await {
+            Ok(()) => vec![record],
+            Err(_) => Vec::new(),
+        };
+        assert_eq!(
+            store.find(id(number)).await.unwrap().as_slice(),
+            kept,
+            "{length}"
+        );
+        assert_eq!(
+            list_all(store, SessionsOf::Subject(&name), 9).await,
+            kept,
+            "{length}"
+        );
+        assert_eq!(
+            list_all(store, SessionsOf::Client(&name), 9).await,
+            kept,
+            "{length}"
+        );
+    }
+    store.insert(record(99, now + hour()), now).await.unwrap();
+}
+
+async fn what_has_ended_goes_and_nothing_else(store: &impl SessionStore, now: SystemTime) {
+    let second = Duration::from_secs(1);
+    let short = now + second;
+    for number in 0..10 {
+        store.insert(record(number, short), now).await.unwrap();
+    }
+    // Two of them are prolonged, and one is cut short.
+    for number in [3, 4] {
+        let prolonged = with_end(&record(number, short), 1, now + hour());
+        assert!(store.replace(prolonged).await.unwrap());
+    }
+    store.insert(record(10, now + hour()), now).await.unwrap();
+    let cut_short = with_end(&record(10, short), 1, short);
+    assert!(store.replace(cut_short).await.unwrap());
+    store
+        .insert(record(11, now + 3 * second), now)
+        .await
+        .unwrap();
+
+    // Some stores clear away a few at a time, and only then, and others by their own time.
+    for number in 100..110 {
+        store
+            .insert(record(number, now + hour()), now + 2 * second)
+            .await
+            .unwrap();
+    }
+    for stays in [3, 4, 11].into_iter().chain(100..110) {
+        assert!(store.find(id(stays)).await.unwrap().is_some(), "{stays}");
+    }
+    let listed = list_all(store, SessionsOf::Subject("alice"), 4).await;
+    let listed: BTreeSet<_> = listed.iter().map(SessionRecord::id).collect();
+    assert!(
+        [3, 4, 11, 105]
+            .iter()
+            .all(|stays| listed.contains(&id(*stays)))
+    );
+    for listed in listed {
+        assert!(
+            store.find(listed).await.unwrap().is_some(),
+            "{listed} is listed and not found"
+        );
+    }
+}
+
+async fn an_ended_session_is_no_obstacle(store: &impl SessionStore, now: SystemTime) {
+    // Removed and inserted again, whether or not it has been cleared away.
+    let past = now - hour();
+    store.insert(record(1, past), past - hour()).await.unwrap();
+    store.remove(id(1)).await.unwrap();
+    store.insert(record(1, now + hour()), now).await.unwrap();
+    assert_eq!(
+        store.find(id(1)).await.unwrap(),
+        Some(record(1, now + hour()))
+    );
+}
+
+async fn one_of_many_replaces<S: SessionStore + 'static>(store: S, now: SystemTime) {
+    let store = Arc::new(store);
+    let mut known = record(1, now + hour());
+    store.insert(known.clone(), now).await.unwrap();
+    for round in 1..4 {
+        let tasks: Vec<_> = (0..100_u8)
+            .map(|task| {
+                let store = Arc::clone(&store);
+                let end = known.ends_at();
+                let next = SessionRecord::new(id(1), round, "alice", "web", end, vec![task]);
+                tokio::spawn(async move { (store.replace(next.clone()).await.unwrap(), next) })
+            })
+            .collect();
+        let mut winners = Vec::new();
+        for task in tasks {
+            let (has_won, record) = task.await.unwrap();
+            if has_won {
+                winners.push(record);
+            }
+        }
+        assert_eq!(winners.len(), 1, "round {round}");
+        known = winners.remove(0);
+        assert_eq!(store.find(id(1)).await.unwrap().as_ref(), Some(&known));
+    }
+}
+
+async fn many_at_once_are_all_kept<S: SessionStore + 'static>(store: S, now: SystemTime) {
+    let store = Arc::new(store);
+    let tasks: Vec<_> = (0..100)
+        .map(|number| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move {
+                let first = record(number, now + hour());
+                store.insert(first.clone(), now).await.unwrap();
+                // Each sees what it has done itself.
+                assert_eq!(store.find(id(number)).await.unwrap().as_ref(), Some(&first));
+                match number % 3 {
+                    0 => assert!(store.remove(id(number)).await.unwrap()),
+                    1 => assert!(store.replace(version(&first, 1)).await.unwrap()),
+                    _ => {}
+                }
+                let found = store.find(id(number)).await.unwrap();
+                assert_eq!(found.is_some(), number % 3 != 0);
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let all = list_all(&*store, SessionsOf::Client("web"), 10).await;
+    let versions: BTreeMap<_, _> = all
+        .iter()
+        .map(|record| (record.id(), record.version()))
+        .collect();
+    let expected = (0..100).filter(|number| number % 3 != 0);
+    let expected: BTreeMap<_, _> = expected
+        .map(|number| (id(number), number % 3 % 2))
+        .collect();
+    assert_eq!(versions, expected);
+}
+
+fn revocation(name: &str, until: SystemTime) -> Revocation {
+    Revocation::token(Some("https://login.example.com/"), name, until)
+}
+
+async fn what_was_added_is_read(store: &impl RevocationStore, now: SystemTime) {
+    let changes = store.changes(None).await.unwrap();
+    assert!(changes.revocations.is_empty() && !changes.more);
+    let until = now + hour();
+    let mut all = vec![
+        Revocation::issuer(None, now, until),
+        Revocation::versions_below(Some(""), "alice", 7, until),
+        revocation(&"x".repeat(100_000), until),
+    ];
+    for name in ODD_NAMES {
+        all.push(Revocation::session(Some(name), "", until));
+        all.push(Revocation::subject(None, name, now, until));
+        all.push(Revocation::client(None, name, now, until));
+    }
+    for revocation in &all {
+        store.add(revocation, now).await.unwrap();
+    }
+    assert_eq!(all_changes(store).await, all, "oldest first");
+}
+
+async fn the_same_takes_one_place(store: &impl RevocationStore, now: SystemTime) {
+    for _ in 0..3 {
+        for name in ["a", "b"] {
+            store
+                .add(&revocation(name, now + hour()), now)
+                .await
+                .unwrap();
+        }
+    }
+    store
+        .add(&revocation("a", now + 2 * hour()), now)
+        .await
+        .unwrap();
+    // That something is read twice does no harm, that something is missing does.
+    let expected = [
+        revocation("a", now + hour()),
+        revocation("b", now + hour()),
+        revocation("a", now + 2 * hour()),
+    ];
+    assert_eq!(texts(&all_changes(store).await), texts(&expected));
+}
+
+async fn only_what_is_new_is_read_behind_a_cursor(store: &impl RevocationStore, now: SystemTime) {
+    let mut cursor = store.changes(None).await.unwrap().cursor;
+    for name in ["a", "b", "c"] {
+        let added = revocation(name, now + hour());
+        store.add(&added, now).await.unwrap();
+        let changes = store.changes(Some(&cursor)).await.unwrap();
+        assert_eq!(changes.revocations, [added], "{name}");
+        cursor = changes.cursor;
+    }
+    let changes = store.changes(Some(&cursor)).await.unwrap();
+    assert!(changes.revocations.is_empty() && !changes.more);
+    assert_eq!(all_changes(store).await.len(), 3);
+}
+
+async fn a_strange_cursor_loses_nothing(store: &impl RevocationStore, now: SystemTime) {
+    store
+        .add(&revocation("a", now + hour()), now)
+        .await
+        .unwrap();
+    for strange in ["", "x", "-1", "99999999999999999999999", "\u{1f600}"] {
+        let read = store.changes(Some(&Cursor::new(strange))).await;
+        assert!(
+            read.is_err() || read.is_ok_and(|changes| changes.revocations.len() == 1),
+            "{strange:?}"
+        );
+    }
+}
+
+async fn many_are_read_in_portions(store: &impl RevocationStore, now: SystemTime) {
+    let long = "y".repeat(10_000);
+    let all: Vec<_> = (0..300)
+        .map(|number| revocation(&format!("{number}{long}"), now + hour()))
+        .collect();
+    for revocation in &all {
+        store.add(revocation, now).await.unwrap();
+    }
+    assert_eq!(all_changes(store).await, all);
+}
+
+async fn ended_revocations_go_and_others_stay(store: &impl RevocationStore, now: SystemTime) {
+    let until = |seconds| now + Duration::from_secs(seconds);
+    for number in 0..10 {
+        store
+            .add(&revocation(&format!("short{number}"), until(1)), now)
+            .await
+            .unwrap();
+    }
+    let before = store.changes(None).await.unwrap().cursor;
+    // They are kept for five minutes of leeway.
+    for (name, when) in [("in time", until(300)), ("later", until(302))] {
+        store
+            .add(&revocation(name, until(10_000)), when)
+            .await
+            .unwrap();
+    }
+    let left = texts(&all_changes(store).await);
+    for stays in ["in time", "later"] {
+        assert!(
+            left.contains(&revocation(stays, until(10_000)).to_text()),
+            "{stays}"
+        );
+    }
+    // Where a reader stood, it finds what is new.
+    let new = store.changes(Some(&before)).await.unwrap().revocations;
+    assert!(new.contains(&revocation("later", until(10_000))));
+    // What was cleared away can be added again.
+    store
+        .add(&revocation("short1", until(1)), now)
+        .await
+        .unwrap();
+    let again = revocation("short1", until(1)).to_text();
+    assert!(texts(&all_changes(store).await).contains(&again));
+}
+
+async fn revocations_from_many_are_all_kept<S: RevocationStore + 'static>(
+    store: S,
+    now: SystemTime,
+) {
+    let store = Arc::new(store);
+    let tasks: Vec<_> = (0..100)
+        .map(|number| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move {
+                // Two of each.
+                let added = revocation(&format!("{}", number / 2), now + hour());
+                store.add(&added, now).await.unwrap();
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(texts(&all_changes(&*store).await).len(), 50);
+}
