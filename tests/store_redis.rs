@@ -3,13 +3,21 @@
 
 #[path = "support/redis_server.rs"]
 mod redis_server;
+#[path = "support/store_contract.rs"]
+mod store_contract;
+#[path = "support/tokens.rs"]
+mod tokens;
 
 #[path = "store_redis/configuration.rs"]
 mod configuration;
+#[path = "store_redis/contract.rs"]
+mod contract;
 #[path = "store_redis/hubs.rs"]
 mod hubs;
 #[path = "store_redis/outages.rs"]
 mod outages;
+#[path = "store_redis/processes.rs"]
+mod processes;
 #[path = "store_redis/sessions.rs"]
 mod sessions;
 
