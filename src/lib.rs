@@ -266,7 +266,7 @@
 //! | `issue` | `issue::TokenIssuer`: tokens and sessions of one's own; brings `aws_lc_rs`, `logout` and `revocation` along | no |
 //! | `jwks` | `issuer::RemoteKeys`: keys fetched from a JWK Set and kept fresh | no |
 //! | `jwt` | `jwt::JwtValidator`; needs `aws_lc_rs` or `rust_crypto`, both may be on | no |
-//! | `logout` | `revocation::BackChannelLogout`: hearing from a provider who has logged out | no |
+//! | `logout` | `revocation::BackChannelLogout`: hearing from an OpenID provider who has logged out | no |
 //! | `oidc` | discovery of an issuer by its name | no |
 //! | `openapi` | `openapi::Security`: locks and the "Authorize" button for an OpenAPI document | no |
 //! | `redb` | `store::RedbStore`: sessions and revocations in a file | no |
@@ -281,7 +281,8 @@
 //! refusals, TRACE for what passes. The cause of an outage is in none of them, because it may quote its
 //! input; a hook ([`on_decision`](BearerAuthLayer::on_decision)) finds it as the source of the
 //! [`Rejection`]. Two more events are for the operator: WARN with the outcome `keys-not-fetched` where an
-//! issuer's keys could not be fetched, and ERROR with `introspection-credentials-refused` where an
+//! issuer's keys could not be fetched or the outcome `logout-not-done` where somebody's logout was not carried out, and
+//! ERROR with `introspection-credentials-refused` where an
 //! authorization server does not let this service ask about tokens.
 //!
 //! Without features the crate depends on `http`, `http-body`, the two `tower` traits and a few small
@@ -297,7 +298,7 @@
 #![cfg_attr(not(test), warn(clippy::expect_used, clippy::unwrap_used))]
 
 mod answer;
-#[cfg(feature = "issue")]
+#[cfg(any(feature = "issue", feature = "logout"))]
 mod answer_body;
 mod body;
 #[cfg(feature = "cache")]
@@ -334,7 +335,7 @@ mod validator;
 #[cfg(feature = "axum")]
 mod axum;
 
-#[cfg(feature = "issue")]
+#[cfg(any(feature = "issue", feature = "logout"))]
 pub use answer_body::AnswerBody;
 pub use body::ResponseBody;
 pub use challenge::Challenge;
@@ -393,8 +394,10 @@ pub mod _documentation {
     feature = "aws_lc_rs",
     feature = "axum",
     feature = "introspection",
+    feature = "issue",
     feature = "oidc",
     feature = "opaque",
+    feature = "redb",
     feature = "revocation"
 ))]
 #[doc = include_str!("../README.md")]

@@ -75,3 +75,21 @@ pub(crate) fn keys_not_fetched(error: &crate::issuer::IssuerError) {
 
 #[cfg(all(feature = "jwks", not(feature = "tracing")))]
 pub(crate) fn keys_not_fetched(_: &crate::issuer::IssuerError) {}
+
+/// Somebody was logged out elsewhere, and nobody could be told here: for the operator.
+#[cfg(all(feature = "logout", feature = "tracing"))]
+pub(crate) fn logout_not_done() {
+    tracing::warn!(target: "tower_bearer", outcome = "logout-not-done");
+}
+
+#[cfg(all(feature = "logout", not(feature = "tracing")))]
+pub(crate) fn logout_not_done() {}
+
+/// What came as a logout token is none.
+#[cfg(all(feature = "logout", feature = "tracing"))]
+pub(crate) fn logout_refused(reason: &'static str) {
+    tracing::debug!(target: "tower_bearer", outcome = "logout-refused", reason);
+}
+
+#[cfg(all(feature = "logout", not(feature = "tracing")))]
+pub(crate) fn logout_refused(_: &'static str) {}

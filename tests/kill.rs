@@ -5,5 +5,7 @@ mod kill;
 
 #[path = "store_redb/directory.rs"]
 mod directory;
+#[path = "kill/issuer.rs"]
+mod issuer;
 #[path = "kill/store.rs"]
 mod store;

@@ -409,3 +409,60 @@ fn a_flood_leaves_no_more_than_the_bounds_say() {
         assert!(left < 10_000, "{max_entries}: {left}");
     }
 }
+
+#[cfg(feature = "issue")]
+#[test]
+fn a_secret_that_signs_is_not_left_behind() {
+    // J03
+    use tower_bearer::issue::{SigningKey, SigningKeys};
+
+    let bytes: &'static str = Box::leak(format!("{MARKER}{}", "x7Gq!".repeat(4)).into_boxed_str());
+    let left = left_behind(|| {
+        let key = SigningKey::from_secret(SharedSecret::hs256(bytes).unwrap()).unwrap();
+        let keys = SigningKeys::new(key.with_kid("k").unwrap()).unwrap();
+        let validator = JwtValidator::builder(&keys)
+            .issuer(ISSUER)
+            .audience(AUDIENCE)
+            .build()
+            .unwrap();
+        let clock = clock();
+        let token = keys.current().sign_jwt("at+jwt", &claims()).unwrap();
+        assert!(is_good(&validator, credential(&token), clock));
+        let next = SharedSecret::hs256(bytes).unwrap();
+        let next = SigningKey::from_secret(next).unwrap();
+        keys.rotate(next, now(), Duration::ZERO).unwrap();
+        assert!(!is_good(&validator, credential(&token), clock));
+    });
+    assert_eq!(left, 0);
+}
+
+#[cfg(feature = "issue")]
+#[test]
+fn a_private_key_is_not_left_behind() {
+    // J03
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use tower_bearer::issue::SigningKey;
+
+    // An Ed25519 key may be any 32 bytes, so these can be found again.
+    let mut der = b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20".to_vec();
+    der.extend_from_slice(MARKER.as_bytes());
+    der.extend_from_slice(b"12345678");
+    let pem: &'static str = Box::leak(
+        format!(
+            "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
+            STANDARD.encode(&der)
+        )
+        .into_boxed_str(),
+    );
+    let left = left_behind(|| {
+        let key = SigningKey::from_pem(pem).unwrap();
+        let text = key.to_pkcs8_pem().unwrap();
+        assert_eq!(text.as_str(), pem);
+        let _token = key.sign_jwt("at+jwt", &claims()).unwrap();
+        let _debug = format!("{key:?} {text:?}");
+    });
+    assert_eq!(left, 0);
+    // The search would have found it.
+    assert_eq!(left_behind(|| drop(der)), 1);
+}

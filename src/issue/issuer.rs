@@ -26,6 +26,10 @@ use crate::validator::Verdict;
 const ATTEMPTS: usize = 4;
 /// So many sessions are ended at a time.
 const PAGE: usize = 256;
+/// The longest token that a validator takes unless told otherwise.
+const MAX_TOKEN: usize = 8_192;
+/// So many seconds ahead a token is dated at most, when what was issued until now has been taken back.
+const MAX_AHEAD: u64 = 4;
 /// Entries of the hub live this much longer than the tokens they concern, in case the clocks of machines differ.
 const MARGIN: Duration = Duration::from_secs(60);
 /// The longest for which a validator accepts a token after its end.
@@ -137,15 +141,17 @@ impl TokenIssuer {
     ///
     /// # Errors
     ///
-    /// [`IssueError::Store`] if the session could not be kept, [`IssueError::Grant`] if the grant cannot be put into a token.
+    /// [`IssueError::Store`] if the session could not be kept, [`IssueError::Revocations`] if the hub cannot tell at the moment
+    /// what has been taken back, [`IssueError::Grant`] if the grant cannot be put into a token.
     pub async fn issue(&self, grant: Grant) -> Result<TokenResponse, IssueError> {
         grant.check()?;
         let inner = &*self.inner;
         let now = inner.clock.now();
         let (subject, client) = (grant.subject.clone(), grant.client.clone());
+        let begin = inner.first_good_second(inner.identity(&grant), now)?;
         let token = RefreshToken::generate()?;
         let id = token.session();
-        let state = State::start(grant, &token, &inner.lifetimes, now);
+        let state = State::start(grant, &token, &inner.lifetimes, begin);
         let access_token = inner.sign(&subject, &client, &state.scope, Some(id), &state, now)?;
         let record = state.to_record(id, 0, &subject, &client, inner.outlived());
         let clearing = inner.clearing.now();
@@ -158,15 +164,17 @@ impl TokenIssuer {
     ///
     /// # Errors
     ///
-    /// [`IssueError::Grant`] if the grant cannot be put into a token.
+    /// [`IssueError::Grant`] if the grant cannot be put into a token, [`IssueError::Revocations`] if the hub cannot tell at the
+    /// moment what has been taken back.
     pub fn issue_access_token(&self, grant: Grant) -> Result<TokenResponse, IssueError> {
         grant.check()?;
         let inner = &*self.inner;
         let now = inner.clock.now();
         let (subject, client) = (grant.subject.clone(), grant.client.clone());
+        let begin = inner.first_good_second(inner.identity(&grant), now)?;
         // No refresh token leaves this function, so there is no session.
         let nobody = RefreshToken::generate()?;
-        let state = State::start(grant, &nobody, &inner.lifetimes, now);
+        let state = State::start(grant, &nobody, &inner.lifetimes, begin);
         let access_token = inner.sign(&subject, &client, &state.scope, None, &state, now)?;
         Ok(inner.response(access_token, state.scope, None))
     }
@@ -345,8 +353,8 @@ impl TokenIssuer {
     /// Ends all sessions of a user or client, and takes back every access token that was issued to it until now, also those
     /// without a session. Returns how many sessions there were.
     ///
-    /// Tokens issued within the same second are taken back too, since `iat` has no fraction: who logs in again at once may
-    /// have to do so twice.
+    /// Tokens that were issued within the same second are taken back too, since `iat` has no fraction. Who logs in again at
+    /// once is given tokens that are dated to the next one.
     ///
     /// # Errors
     ///
@@ -354,7 +362,7 @@ impl TokenIssuer {
     pub async fn end_sessions(&self, of: SessionsOf<'_>) -> Result<usize, IssueError> {
         let inner = &*self.inner;
         let now = inner.clock.now();
-        self.revoke_issued(of, now).await?;
+        let issued_until = self.revoke_issued(of, now).await?;
         let mut ended = 0;
         let mut after = None;
         loop {
@@ -363,7 +371,7 @@ impl TokenIssuer {
                 // One that began after this call is none of its business. One that cannot be read goes too, lest it save
                 // all others.
                 let state = State::from_record(record);
-                if state.map_or(true, |state| state.started_at <= seconds(now)) {
+                if state.map_or(true, |state| state.started_at <= issued_until) {
                     ended += usize::from(inner.sessions.remove(record.id()).await?);
                 }
             }
@@ -374,21 +382,33 @@ impl TokenIssuer {
         }
         // One of them may have been refreshed until it was removed.
         let later = inner.clock.now();
-        if seconds(later) > seconds(now) {
+        if seconds(later) > issued_until {
             self.revoke_issued(of, later).await?;
         }
         Ok(ended)
     }
 
-    async fn revoke_issued(&self, of: SessionsOf<'_>, now: SystemTime) -> Result<(), IssueError> {
+    /// Takes back what was issued until now, and returns the second up to which that counts.
+    async fn revoke_issued(&self, of: SessionsOf<'_>, now: SystemTime) -> Result<u64, IssueError> {
         let inner = &*self.inner;
         let issuer = Some(&*inner.issuer);
         let until = inner.until(now);
-        let revocation = match of {
-            SessionsOf::Subject(subject) => Revocation::subject(issuer, subject, now, until),
-            SessionsOf::Client(client) => Revocation::client(issuer, client, now, until),
+        let all = TokenIdentity::new()
+            .with_issuer(issuer)
+            .with_version(u64::MAX);
+        let all = match of {
+            SessionsOf::Subject(subject) => all.with_subject(subject),
+            SessionsOf::Client(client) => all.with_client(client),
         };
-        Ok(inner.hub.revoke(&revocation).await?)
+        // For the second time within a second, there may be tokens that were dated to the next. Whether that is so is no
+        // reason to let the end of the sessions fail.
+        let moment = inner.first_good_second(all, now).unwrap_or(now);
+        let revocation = match of {
+            SessionsOf::Subject(subject) => Revocation::subject(issuer, subject, moment, until),
+            SessionsOf::Client(client) => Revocation::client(issuer, client, moment, until),
+        };
+        inner.hub.revoke(&revocation).await?;
+        Ok(seconds(moment))
     }
 
     /// A validator for the tokens of this issuer: its keys at any moment, its audience, RFC 9068 to the letter, and what has
@@ -401,7 +421,8 @@ impl TokenIssuer {
         self.validator_builder().build()
     }
 
-    /// The same before it is built.
+    /// The same before it is built. While the hub cannot tell what has been taken back, requests are refused with 503; for
+    /// another answer, give it a [`RevocationCheck`](crate::revocation::RevocationCheck) of `self.revocations().clone()`.
     pub fn validator_builder(&self) -> JwtValidatorBuilder {
         let inner = &*self.inner;
         let builder = JwtValidator::builder(&inner.keys)
@@ -465,6 +486,38 @@ impl Inner {
         self.access_ttl + LEEWAY
     }
 
+    fn identity<'a>(&'a self, grant: &'a Grant) -> TokenIdentity<'a> {
+        TokenIdentity::new()
+            .with_issuer(&*self.issuer)
+            .with_subject(&*grant.subject)
+            .with_client(&*grant.client)
+            .with_version(grant.token_version)
+    }
+
+    /// From when on a token can be dated: now, unless everything was taken back within this second (K06). Then with the
+    /// next, so that who ends all sessions can begin one at once.
+    fn first_good_second(
+        &self,
+        identity: TokenIdentity<'_>,
+        now: SystemTime,
+    ) -> Result<SystemTime, IssueError> {
+        for ahead in 0..=MAX_AHEAD {
+            let second = now.checked_add(Duration::from_secs(ahead)).unwrap_or(now);
+            if !self.asks_hub(&identity.with_issued_at(second), now)? {
+                return Ok(second);
+            }
+        }
+        // It is not the time.
+        Ok(now)
+    }
+
+    fn asks_hub(&self, identity: &TokenIdentity<'_>, now: SystemTime) -> Result<bool, IssueError> {
+        let revoked = self.hub.is_revoked(identity, now);
+        revoked.map_err(|error| IssueError::Revocations {
+            problem: error.to_string(),
+        })
+    }
+
     fn is_revoked(
         &self,
         record: &SessionRecord,
@@ -480,10 +533,7 @@ impl Inner {
             .with_session(&*id)
             .with_version(state.token_version)
             .with_issued_at(started_at);
-        let revoked = self.hub.is_revoked(&identity, now);
-        revoked.map_err(|error| IssueError::Revocations {
-            problem: error.to_string(),
-        })
+        self.asks_hub(&identity, now)
     }
 
     fn sign(
@@ -495,7 +545,8 @@ impl Inner {
         state: &State,
         now: SystemTime,
     ) -> Result<String, IssueError> {
-        let iat = seconds(now);
+        // A session may begin with the next second.
+        let iat = seconds(now).max(state.started_at);
         let claims = AccessClaims {
             iss: &self.issuer,
             sub: subject,
@@ -510,9 +561,15 @@ impl Inner {
             claims: &state.claims,
         };
         let token = self.keys.current().sign_jwt("at+jwt", &claims);
-        token.map_err(|error| IssueError::Crypto {
+        let token = token.map_err(|error| IssueError::Crypto {
             problem: error.to_string(),
-        })
+        })?;
+        match token.len() <= MAX_TOKEN {
+            true => Ok(token),
+            false => Err(IssueError::Grant {
+                problem: "the token would have more than 8192 bytes, which validators refuse",
+            }),
+        }
     }
 
     fn response(

@@ -114,7 +114,8 @@ impl SigningKeys {
     /// # Errors
     ///
     /// [`KeyError::DuplicateKeyId`] if there is a key of its name, [`KeyError::Mixed`] if it is a secret and the others
-    /// are not, or the other way around, [`KeyError::TooMany`] if there are 16 keys.
+    /// are not, or the other way around, [`KeyError::TooMany`] if there are 16 keys, those included whose time has run out since the last
+    /// [`activate`](Self::activate) or [`rotate`](Self::rotate).
     pub fn publish(&self, next: SigningKey) -> Result<(), KeyError> {
         self.change(|keys| add(keys, next).map(|_| ()))
     }

@@ -16,6 +16,8 @@ use super::validator::{
 use crate::cache::{CacheSettings, VerdictCache};
 use crate::error::ConfigError;
 use crate::revocation::RevocationCheck;
+#[cfg(feature = "logout")]
+use crate::revocation::{LogoutRules, LogoutToken};
 use crate::validator::Failure;
 
 /// The longest token that is read unless told otherwise, in bytes.
@@ -96,13 +98,31 @@ impl JwtValidatorBuilder {
     /// # let _ = validator; Ok(()) }
     /// ```
     pub fn claims<C: DeserializeOwned + Send + Sync + 'static>(self) -> JwtValidatorBuilder<C> {
+        self.reading(read_own::<C>)
+    }
+
+    /// For logout tokens, and for nothing else. None of them is remembered.
+    #[cfg(feature = "logout")]
+    pub(crate) fn logout_tokens(
+        mut self,
+        rules: LogoutRules,
+        read: ReadClaims<LogoutToken>,
+    ) -> JwtValidatorBuilder<LogoutToken> {
+        self.checks.logout = Some(rules);
+        self.reading(read)
+            .require("iat")
+            .require("jti")
+            .without_cache()
+    }
+
+    fn reading<C>(self, read: ReadClaims<C>) -> JwtValidatorBuilder<C> {
         JwtValidatorBuilder {
             keys: self.keys,
             checks: self.checks,
             any_issuer: self.any_issuer,
             any_audience: self.any_audience,
             max_length: self.max_length,
-            read: read_own::<C>,
+            read,
             own: Vec::new(),
             // A check for another type would be lost without a word.
             lost_checks: !self.own.is_empty(),

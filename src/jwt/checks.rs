@@ -8,6 +8,8 @@ use super::claims::{RawClaims, Times};
 use super::error::TokenError;
 use super::header::media_type;
 use super::layout::ClaimsLayout;
+#[cfg(feature = "logout")]
+use crate::revocation::LogoutRules;
 
 /// The most that a clock may be off (D05).
 pub(crate) const MAX_LEEWAY: Duration = Duration::from_secs(300);
@@ -15,6 +17,9 @@ pub(crate) const MAX_LEEWAY: Duration = Duration::from_secs(300);
 /// The settings of a validator that concern claims.
 #[derive(Clone, Debug)]
 pub(crate) struct Checks {
+    /// Logout tokens are wanted, and nothing else.
+    #[cfg(feature = "logout")]
+    pub(crate) logout: Option<LogoutRules>,
     /// `None`: any, or none.
     pub(crate) issuer: Option<Box<str>>,
     /// Empty: any, or none.
@@ -36,6 +41,8 @@ pub(crate) struct Checks {
 impl Default for Checks {
     fn default() -> Self {
         Self {
+            #[cfg(feature = "logout")]
+            logout: None,
             issuer: None,
             audiences: Vec::new(),
             leeway: Duration::from_secs(60),
@@ -64,11 +71,11 @@ pub(crate) enum Typing {
 impl Checks {
     /// RFC 8725 section 3.11, RFC 9068 section 4.
     pub(crate) fn token_type(&self, typ: Option<&str>) -> Result<Typing, TokenError> {
-        let is = |accepted: &str| {
-            typ.is_some_and(|typ| {
-                typ == accepted || media_type(typ).eq_ignore_ascii_case(media_type(accepted))
-            })
-        };
+        #[cfg(feature = "logout")]
+        if let Some(rules) = &self.logout {
+            return rules.token_type(typ);
+        }
+        let is = |accepted: &str| is_of_type(typ, accepted);
         let listed = self.types.iter().any(|accepted| is(accepted));
         if is("at+jwt") {
             Ok(Typing::Explicit)
@@ -148,6 +155,10 @@ impl Checks {
 
     /// Tells tokens of other kinds by what only they have.
     fn kind(&self, claims: &RawClaims<'_>, typing: Typing) -> Result<(), TokenError> {
+        #[cfg(feature = "logout")]
+        if let Some(rules) = &self.logout {
+            return rules.kind(claims);
+        }
         let found = |found| Err(TokenError::TokenType { found });
         let text = |name: &str| claims.rest.get(name).and_then(Value::as_str);
         let marked = self.layout.mark.as_ref().map(|mark| mark.is_on(claims));
@@ -194,6 +205,13 @@ impl Checks {
         }
         let is_ours = |audience: &str| self.audiences.iter().any(|own| **own == *audience);
         match &claims.aud {
+            #[cfg(feature = "logout")]
+            Some(aud)
+                if self.logout.is_some()
+                    && !aud.as_slice().iter().all(|audience| is_ours(audience)) =>
+            {
+                Err(TokenError::Audience)
+            }
             Some(aud) if aud.as_slice().iter().any(|audience| is_ours(audience)) => Ok(()),
             Some(_) => Err(TokenError::Audience),
             None if self.layout.audience_is_client => match self.layout.client(claims)? {
@@ -228,6 +246,10 @@ impl Checks {
         {
             return Err(TokenError::NotYetValid);
         }
+        #[cfg(feature = "logout")]
+        if let Some(rules) = &self.logout {
+            rules.age(times, self.leeway, now)?;
+        }
         if let Some(max_lifetime) = self.max_lifetime {
             let iat = times.iat.ok_or(TokenError::missing("iat"))?;
             let exp = times.exp.ok_or(TokenError::missing("exp"))?;
@@ -237,4 +259,11 @@ impl Checks {
         }
         Ok(expires_at)
     }
+}
+
+/// Whether a header's `typ` is this one.
+pub(crate) fn is_of_type(typ: Option<&str>, accepted: &str) -> bool {
+    typ.is_some_and(|typ| {
+        typ == accepted || media_type(typ).eq_ignore_ascii_case(media_type(accepted))
+    })
 }

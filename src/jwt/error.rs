@@ -37,6 +37,15 @@ pub enum TokenError {
         /// What gives it away.
         found: &'static str,
     },
+    /// What is expected is a logout token, and this one is none, or one that must not be used.
+    #[error("not a usable logout token: {problem}")]
+    LogoutToken {
+        /// What is wrong.
+        problem: &'static str,
+    },
+    /// A token that may be used once, and has been.
+    #[error("used before")]
+    Replayed,
     /// No key has this `kid`, or it has none and several keys fit.
     #[error("{problem}")]
     Key {
@@ -105,7 +114,9 @@ impl TokenError {
         Some(match self {
             TokenError::NotAJwt => return None,
             TokenError::Algorithm => InvalidReason::Algorithm,
-            TokenError::TokenType { .. } => InvalidReason::TokenType,
+            TokenError::LogoutToken { .. } | TokenError::TokenType { .. } => {
+                InvalidReason::TokenType
+            }
             TokenError::Key { .. } => InvalidReason::Key,
             TokenError::Signature => InvalidReason::Signature,
             TokenError::Issuer => InvalidReason::Issuer,
@@ -113,7 +124,9 @@ impl TokenError {
             TokenError::Expired => InvalidReason::Expired,
             TokenError::NotYetValid => InvalidReason::NotYetValid,
             TokenError::SenderConstrained => InvalidReason::SenderConstrained,
-            TokenError::TooLong { .. } | TokenError::Header { .. } => InvalidReason::Other,
+            TokenError::TooLong { .. } | TokenError::Header { .. } | TokenError::Replayed => {
+                InvalidReason::Other
+            }
             TokenError::Claims
             | TokenError::Claim { .. }
             | TokenError::MissingClaim { .. }

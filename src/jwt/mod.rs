@@ -83,11 +83,17 @@ pub(crate) use algorithm::{Curve, Family};
 pub use backend::CryptoBackend;
 pub use builder::JwtValidatorBuilder;
 pub use by_shape::ByShape;
+#[cfg(any(feature = "introspection", feature = "logout"))]
+pub(crate) use checks::Typing;
+#[cfg(feature = "logout")]
+pub(crate) use checks::is_of_type;
 #[cfg(feature = "introspection")]
-pub(crate) use checks::{Checks, MAX_LEEWAY, Typing};
+pub(crate) use checks::{Checks, MAX_LEEWAY};
 pub use claim_path::ClaimPath;
-#[cfg(feature = "introspection")]
+#[cfg(any(feature = "introspection", feature = "logout"))]
 pub(crate) use claims::RawClaims;
+#[cfg(feature = "logout")]
+pub(crate) use claims::Times;
 pub use error::TokenError;
 pub use issuers::JwtIssuers;
 #[cfg(feature = "issue")]

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::{GeneralPurpose, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
 use super::algorithm::Algorithm;
@@ -195,17 +195,22 @@ fn public_form(secret: &[u8]) -> Option<&'static str> {
         return Some("a JWK or JWK Set");
     }
     // A key in DER, bare or in base64 without its PEM lines.
-    let text: Vec<u8> = secret
-        .iter()
-        .copied()
-        .filter(|byte| !byte.is_ascii_whitespace() && *byte != b'=')
-        .collect();
-    let decoded = [STANDARD_NO_PAD, URL_SAFE_NO_PAD].map(|engine| engine.decode(&text));
-    if PublicMaterial::is_any_der(secret)
-        || decoded
+    // With room for all of it, so that nothing of a secret is left behind where it grows (J03).
+    let mut text = Zeroizing::new(Vec::with_capacity(secret.len()));
+    text.extend(
+        secret
             .iter()
-            .flatten()
-            .any(|der| PublicMaterial::is_any_der(der))
+            .copied()
+            .filter(|byte| !byte.is_ascii_whitespace() && *byte != b'='),
+    );
+    let is_der_in = |engine: GeneralPurpose| {
+        let mut der = Zeroizing::new(Vec::with_capacity(text.len() + 4));
+        engine.decode_vec(&*text, &mut der).is_ok() && PublicMaterial::is_any_der(&der)
+    };
+    if PublicMaterial::is_any_der(secret)
+        || [STANDARD_NO_PAD, URL_SAFE_NO_PAD]
+            .into_iter()
+            .any(is_der_in)
     {
         return Some("a key or certificate in DER");
     }
@@ -237,11 +242,13 @@ fn is_known(secret: &[u8]) -> bool {
     if secret.is_empty() || secret.windows(2).all(|pair| pair[0] == pair[1]) {
         return true;
     }
-    let letters: String = secret
-        .iter()
-        .filter(|byte| byte.is_ascii_alphanumeric())
-        .map(|byte| char::from(byte.to_ascii_lowercase()))
-        .collect();
+    let mut letters = Zeroizing::new(String::with_capacity(secret.len()));
+    letters.extend(
+        secret
+            .iter()
+            .filter(|byte| byte.is_ascii_alphanumeric())
+            .map(|byte| char::from(byte.to_ascii_lowercase())),
+    );
     // `secretsecretsecretse` is no better than `secret`.
     KNOWN.iter().any(|known| {
         letters.len() >= known.len()

@@ -252,10 +252,7 @@ impl<C: Send + Sync + 'static> Validator for JwtValidator<C> {
 
     fn validate(&self, credential: &Credential<'_>, request: &RequestView<'_>) -> Verdict<C> {
         let text = credential.token_bytes();
-        let ask = || match self.parse(text) {
-            Ok(token) => self.decide(text, &token, request.now()),
-            Err(error) => Verdict::Ready(Err(error.into())),
-        };
+        let ask = || self.decide_text(text, request.now());
         match &self.cache {
             Some(cache) if may_be_a_jwt(credential) => {
                 cache.validate(credential, request.now(), ask)
@@ -275,6 +272,14 @@ impl<C: Send + Sync + 'static> Validator for JwtValidator<C> {
 }
 
 impl<C: Send + Sync + 'static> JwtValidator<C> {
+    /// The whole decision about a token, nothing remembered.
+    pub(crate) fn decide_text(&self, text: &[u8], now: SystemTime) -> Verdict<C> {
+        match self.parse(text) {
+            Ok(token) => self.decide(text, &token, now),
+            Err(error) => Verdict::Ready(Err(error.into())),
+        }
+    }
+
     pub(crate) fn parse<'t>(&self, token: &'t [u8]) -> Result<UnverifiedToken<'t>, TokenError> {
         self.inner.parse(token)
     }

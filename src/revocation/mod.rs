@@ -44,11 +44,17 @@
 //!
 //! A handler finds the `sid` of an `AccessToken` with `token.claim("sid")`.
 //!
+//! # Logged out elsewhere
+//!
+//! With the feature `logout`, `BackChannelLogout` is the endpoint at which an OpenID provider says who has logged out.
+//!
 //! # When the store cannot tell
 //!
 //! The request is refused with 503, unless
 //! [`insecure_allow_in_outage`](RevocationCheck::insecure_allow_in_outage) sets a time for which it is not.
 
+#[cfg(feature = "logout")]
+mod back_channel;
 mod check;
 #[cfg(feature = "revocation")]
 mod entry;
@@ -62,6 +68,12 @@ mod revocable;
 use std::error::Error;
 use std::time::SystemTime;
 
+#[cfg(feature = "logout")]
+pub(crate) use back_channel::LogoutRules;
+#[cfg(feature = "logout")]
+pub use back_channel::{
+    BackChannelLogout, LogoutToken, LogoutTokenValidator, LogoutTokenValidatorBuilder,
+};
 pub use check::RevocationCheck;
 #[cfg(feature = "revocation")]
 pub use entry::Revocation;

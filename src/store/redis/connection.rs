@@ -17,6 +17,8 @@ use super::address::{Address, Place};
 use super::problem::Problem;
 use crate::store::StoreError;
 
+const NO_REDIS: &str = "what answers there is no Redis";
+
 /// A Redis, and the connections to it.
 pub(super) struct Server {
     address: Address,
@@ -186,7 +188,10 @@ async fn greet(mut commands: MultiplexedConnection, address: &Address) -> Result
     }
     hello.arg("SETNAME").arg("tower-bearer");
     let about: Value = hello.query_async(&mut commands).await.map_err(refused)?;
-    let about = read_pairs(about).ok_or(Problem::Protocol)?;
+    let about = read_pairs(about).unwrap_or_default();
+    if !about.contains_key("mode") {
+        return Err(wrong(NO_REDIS));
+    }
     let is = |key: &str, value: &str| about.get(key).is_some_and(|is| is == value);
     if is("mode", "sentinel") {
         return Err(wrong("it is a Sentinel: name the Redis behind it"));
@@ -228,7 +233,7 @@ fn refused(error: RedisError) -> Refusal {
             wrong("it wants a password: redis://user:password@host")
         }
         Problem::Refused { .. } if is_unknown => wrong("it is older than Redis 6, or no Redis"),
-        Problem::Protocol | Problem::Answer => wrong("what answers there is no Redis"),
+        Problem::Protocol | Problem::Answer => wrong(NO_REDIS),
         problem => Refusal::Problem(problem),
     }
 }
