@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
@@ -90,6 +91,8 @@ pub(super) struct Inner {
     pub(super) clearing: Arc<dyn Clock>,
     /// Recognises what was issued here.
     pub(super) own: JwtValidator,
+    /// The latest second to which a token was dated before it had come.
+    pub(super) dated: AtomicU64,
 }
 
 /// RFC 9068 section 2.2.
@@ -370,9 +373,12 @@ impl TokenIssuer {
             for record in &page {
                 // One that began after this call is none of its business. One that cannot be read goes too, lest it save
                 // all others.
-                let state = State::from_record(record);
-                if state.map_or(true, |state| state.started_at <= issued_until) {
+                let started_at = State::from_record(record).map_or(0, |state| state.started_at);
+                if started_at <= issued_until {
                     ended += usize::from(inner.sessions.remove(record.id()).await?);
+                } else if started_at <= seconds(now).saturating_add(MAX_AHEAD) {
+                    // It may have been dated ahead by another process.
+                    ended += usize::from(self.end(record).await?);
                 }
             }
             if page.len() < PAGE {
@@ -403,6 +409,8 @@ impl TokenIssuer {
         // For the second time within a second, there may be tokens that were dated to the next. Whether that is so is no
         // reason to let the end of the sessions fail.
         let moment = inner.first_good_second(all, now).unwrap_or(now);
+        // Or of the other of the two, a user who was logged out of a client that is ended now.
+        let moment = moment.max(inner.dated(now));
         let revocation = match of {
             SessionsOf::Subject(subject) => Revocation::subject(issuer, subject, moment, until),
             SessionsOf::Client(client) => Revocation::client(issuer, client, moment, until),
@@ -511,6 +519,17 @@ impl Inner {
         Ok(now)
     }
 
+    /// The latest second, of now and the next ones, to which a token was dated here.
+    fn dated(&self, now: SystemTime) -> SystemTime {
+        let ahead = self.dated.load(Ordering::Acquire);
+        let ahead = ahead.saturating_sub(seconds(now));
+        match ahead <= MAX_AHEAD {
+            true => now.checked_add(Duration::from_secs(ahead)).unwrap_or(now),
+            // The clock has been set back.
+            false => now,
+        }
+    }
+
     fn asks_hub(&self, identity: &TokenIdentity<'_>, now: SystemTime) -> Result<bool, IssueError> {
         let revoked = self.hub.is_revoked(identity, now);
         revoked.map_err(|error| IssueError::Revocations {
@@ -547,6 +566,9 @@ impl Inner {
     ) -> Result<String, IssueError> {
         // A session may begin with the next second.
         let iat = seconds(now).max(state.started_at);
+        if iat > seconds(now) {
+            self.dated.fetch_max(iat, Ordering::AcqRel);
+        }
         let claims = AccessClaims {
             iss: &self.issuer,
             sub: subject,
