@@ -3,6 +3,8 @@
 
 #[path = "support/redis_server.rs"]
 mod redis_server;
+#[path = "support/session_model.rs"]
+mod session_model;
 #[path = "support/store_contract.rs"]
 mod store_contract;
 #[path = "support/tokens.rs"]
@@ -14,6 +16,8 @@ mod configuration;
 mod contract;
 #[path = "store_redis/hubs.rs"]
 mod hubs;
+#[path = "store_redis/model.rs"]
+mod model;
 #[path = "store_redis/outages.rs"]
 mod outages;
 #[path = "store_redis/processes.rs"]
