@@ -256,6 +256,24 @@ async fn what_another_process_has_dated_ahead_ends_too() {
 }
 
 #[tokio::test]
+async fn what_is_issued_while_all_is_ended_ends_too() {
+    // One of the sessions may be refreshed until it is removed.
+    let world = World::new().await;
+    world.issue().await;
+    let issued = std::sync::Arc::new(std::sync::Mutex::new(None));
+    let (clock, issuer, tell) = (world.clock.clone(), world.issuer.clone(), issued.clone());
+    world.store.meanwhile(Op::Remove, move || {
+        clock.advance(5 * SECOND);
+        let tokens = issuer.issue_access_token(Grant::new("alice", "web"));
+        *tell.lock().unwrap() = Some(tokens.unwrap());
+    });
+    let of = SessionsOf::Subject("alice");
+    assert_eq!(world.issuer.end_sessions(of).await.unwrap(), 1);
+    let tokens = issued.lock().unwrap().take().unwrap();
+    assert_eq!(world.status(&tokens).await, 401);
+}
+
+#[tokio::test]
 async fn a_clock_that_was_ahead_takes_back_nothing_of_later() {
     let world = World::new().await;
     let of = SessionsOf::Subject("alice");
