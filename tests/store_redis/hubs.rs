@@ -10,7 +10,7 @@ use tower_bearer::{FailureKind, InvalidReason};
 use crate::redis_server::RedisServer;
 use crate::{DEADLINE, HOUR, ISSUER, SECOND, asks, is_unavailable, session, store, until};
 
-const MAX_SILENCE: Duration = SECOND;
+const MAX_SILENCE: Duration = Duration::from_millis(1_500);
 
 async fn hub(server: &RedisServer) -> RevocationHub {
     let builder = RevocationHub::builder(store(server).await).max_silence(MAX_SILENCE);
