@@ -14,6 +14,8 @@ mod configuration;
 mod contract;
 #[path = "store_redis/hubs.rs"]
 mod hubs;
+#[path = "store_redis/issuers.rs"]
+mod issuers;
 #[path = "store_redis/outages.rs"]
 mod outages;
 #[path = "store_redis/processes.rs"]
