@@ -78,6 +78,10 @@ fn asks(hub: &RevocationHub, name: &str) -> Option<bool> {
 }
 
 #[track_caller]
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "reads better at the many calls"
+)]
 fn is_unavailable<T: std::fmt::Debug>(answer: Result<T, StoreError>) {
     assert!(
         matches!(answer, Err(StoreError::Unavailable { .. })),
