@@ -3,6 +3,8 @@
 
 #[path = "support/redis_server.rs"]
 mod redis_server;
+#[path = "support/session_model.rs"]
+mod session_model;
 #[path = "support/store_contract.rs"]
 mod store_contract;
 #[path = "support/tokens.rs"]
@@ -16,6 +18,8 @@ mod contract;
 mod hubs;
 #[path = "store_redis/issuers.rs"]
 mod issuers;
+#[path = "store_redis/model.rs"]
+mod model;
 #[path = "store_redis/outages.rs"]
 mod outages;
 #[path = "store_redis/processes.rs"]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
@@ -32,6 +33,8 @@ const MAX_TOKEN: usize = 8_192;
 const MAX_AHEAD: u64 = 4;
 /// Entries of the hub live this much longer than the tokens they concern, in case the clocks of machines differ.
 const MARGIN: Duration = Duration::from_secs(60);
+/// The longest for which a validator accepts a token after its end.
+const LEEWAY: Duration = Duration::from_secs(300);
 
 /// Issues access tokens ([RFC 9068](https://www.rfc-editor.org/rfc/rfc9068)) and refresh tokens, and keeps the sessions
 /// behind them. Clones are cheap and share everything.
@@ -88,6 +91,8 @@ pub(super) struct Inner {
     pub(super) clearing: Arc<dyn Clock>,
     /// Recognises what was issued here.
     pub(super) own: JwtValidator,
+    /// The latest second to which a token was dated before it had come.
+    pub(super) dated: AtomicU64,
 }
 
 /// RFC 9068 section 2.2.
@@ -151,7 +156,7 @@ impl TokenIssuer {
         let id = token.session();
         let state = State::start(grant, &token, &inner.lifetimes, begin);
         let access_token = inner.sign(&subject, &client, &state.scope, Some(id), &state, now)?;
-        let record = state.to_record(id, 0, &subject, &client);
+        let record = state.to_record(id, 0, &subject, &client, inner.outlived());
         let clearing = inner.clearing.now();
         inner.sessions.insert(record, clearing).await?;
         Ok(inner.response(access_token, state.scope, Some((id, &token))))
@@ -236,7 +241,7 @@ impl TokenIssuer {
                 Step::Again(token) => token,
                 Step::Rotate(next, token) => {
                     let version = record.version().saturating_add(1);
-                    let next = next.to_record(id, version, subject, client);
+                    let next = next.to_record(id, version, subject, client, inner.outlived());
                     if !inner.sessions.replace(next).await? {
                         continue;
                     }
@@ -368,9 +373,12 @@ impl TokenIssuer {
             for record in &page {
                 // One that began after this call is none of its business. One that cannot be read goes too, lest it save
                 // all others.
-                let state = State::from_record(record);
-                if state.map_or(true, |state| state.started_at <= issued_until) {
+                let started_at = State::from_record(record).map_or(0, |state| state.started_at);
+                if started_at <= issued_until {
                     ended += usize::from(inner.sessions.remove(record.id()).await?);
+                } else if started_at <= seconds(now).saturating_add(MAX_AHEAD) {
+                    // It may have been dated ahead by another process.
+                    ended += usize::from(self.end(record).await?);
                 }
             }
             if page.len() < PAGE {
@@ -401,6 +409,8 @@ impl TokenIssuer {
         // For the second time within a second, there may be tokens that were dated to the next. Whether that is so is no
         // reason to let the end of the sessions fail.
         let moment = inner.first_good_second(all, now).unwrap_or(now);
+        // Or of the other of the two, a user who was logged out of a client that is ended now.
+        let moment = moment.max(inner.dated(now));
         let revocation = match of {
             SessionsOf::Subject(subject) => Revocation::subject(issuer, subject, moment, until),
             SessionsOf::Client(client) => Revocation::client(issuer, client, moment, until),
@@ -479,6 +489,11 @@ impl Inner {
         now.checked_add(self.access_ttl + MARGIN).unwrap_or(now)
     }
 
+    /// For how long the access tokens of a session may be good after its end.
+    fn outlived(&self) -> Duration {
+        self.access_ttl + LEEWAY
+    }
+
     fn identity<'a>(&'a self, grant: &'a Grant) -> TokenIdentity<'a> {
         TokenIdentity::new()
             .with_issuer(&*self.issuer)
@@ -502,6 +517,17 @@ impl Inner {
         }
         // It is not the time.
         Ok(now)
+    }
+
+    /// The latest second, of now and the next ones, to which a token was dated here.
+    fn dated(&self, now: SystemTime) -> SystemTime {
+        let ahead = self.dated.load(Ordering::Acquire);
+        let ahead = ahead.saturating_sub(seconds(now));
+        match ahead <= MAX_AHEAD {
+            true => now.checked_add(Duration::from_secs(ahead)).unwrap_or(now),
+            // The clock has been set back.
+            false => now,
+        }
     }
 
     fn asks_hub(&self, identity: &TokenIdentity<'_>, now: SystemTime) -> Result<bool, IssueError> {
@@ -540,6 +566,9 @@ impl Inner {
     ) -> Result<String, IssueError> {
         // A session may begin with the next second.
         let iat = seconds(now).max(state.started_at);
+        if iat > seconds(now) {
+            self.dated.fetch_max(iat, Ordering::AcqRel);
+        }
         let claims = AccessClaims {
             iss: &self.issuer,
             sub: subject,

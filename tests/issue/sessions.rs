@@ -208,6 +208,72 @@ async fn all_of_a_user_or_client_end_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn who_was_logged_out_within_the_same_second_is_logged_out_again() {
+    // K06: tokens that are dated to the next second because of the one end are those of the other nevertheless.
+    let of = [SessionsOf::Subject("alice"), SessionsOf::Client("web")];
+    for (first, second) in [(of[0], of[1]), (of[1], of[0])] {
+        let world = World::new().await;
+        world.issuer.end_sessions(first).await.unwrap();
+        let tokens = world.issue().await;
+        let alone = Grant::new("alice", "web");
+        let alone = world.issuer.issue_access_token(alone).unwrap();
+        let next = world.refresh(&tokens).await.unwrap();
+        for tokens in [&tokens, &next, &alone] {
+            assert_eq!(world.status(tokens).await, 200);
+        }
+        assert_eq!(world.issuer.end_sessions(second).await.unwrap(), 1);
+        for tokens in [&tokens, &next, &alone] {
+            assert_eq!(world.status(tokens).await, 401);
+        }
+        assert!(world.refresh(&next).await.is_err());
+        let later = world.issue().await;
+        assert_eq!(world.status(&later).await, 200);
+        assert!(world.refresh(&later).await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn what_another_process_has_dated_ahead_ends_too() {
+    let world = World::new().await;
+    world
+        .issuer
+        .end_sessions(SessionsOf::Subject("alice"))
+        .await
+        .unwrap();
+    let tokens = world.issue().await;
+    assert_eq!(world.status(&tokens).await, 200);
+    let other = TokenIssuer::builder(ISSUER, world.issuer.keys().clone())
+        .audience(AUDIENCE)
+        .revocations(world.issuer.revocations().clone())
+        .sessions(world.store.clone())
+        .clock(world.clock.clone())
+        .build()
+        .unwrap();
+    let ended = other.end_sessions(SessionsOf::Client("web")).await;
+    assert_eq!(ended.unwrap(), 1);
+    assert_eq!(world.status(&tokens).await, 401);
+    assert!(world.refresh(&tokens).await.is_err());
+}
+
+#[tokio::test]
+async fn a_clock_that_was_ahead_takes_back_nothing_of_later() {
+    let world = World::new().await;
+    let of = SessionsOf::Subject("alice");
+    world.at(DAY);
+    world.issuer.end_sessions(of).await.unwrap();
+    world.issue().await;
+    world.at(Duration::ZERO);
+    world
+        .issuer
+        .end_sessions(SessionsOf::Client("web"))
+        .await
+        .unwrap();
+    world.at(SECOND);
+    let bob = world.issue_to("bob", "web").await;
+    assert_eq!(world.status(&bob).await, 200);
+}
+
+#[tokio::test]
 async fn more_sessions_than_a_page_end() {
     let world = World::new().await;
     let mut last = world.issue().await;
