@@ -1,7 +1,7 @@
 //! What it costs that tokens can be taken back, and what a session costs in each store.
 //!
 //! Run with `cargo bench --bench stores --features issue,redb`. What takes long is left out when it is run as a test.
-//! Files are written below the directory for temporary files: set `TMPDIR` to measure another disk.
+//! With the feature `redis` and `REDIS_URL` set, refreshes are measured against that Redis too. Files are written below the directory for temporary files: set `TMPDIR` to measure another disk.
 
 #[path = "../tests/store_redb/directory.rs"]
 mod directory;
@@ -24,11 +24,11 @@ use tokens::{AUDIENCE, ISSUER, SECRET, Signer, claims, with};
 use tokio::runtime::{Builder, Runtime};
 use tower::Layer as _;
 use tower_bearer::BearerAuthLayer;
-use tower_bearer::jwt::{JwtValidator, SharedSecret};
+use tower_bearer::issue::{Grant, SigningKey, SigningKeys, TokenIssuer};
+use tower_bearer::jwt::{Algorithm, JwtValidator, SharedSecret};
 use tower_bearer::revocation::{Revocation, RevocationHub};
 use tower_bearer::store::{
-    MemoryStore, RedbStore, RevocationStore as _, SessionId, SessionRecord, SessionStore,
-    SessionsOf,
+    MemoryStore, RedbStore, RevocationStore, SessionId, SessionRecord, SessionStore, SessionsOf,
 };
 
 /// So many are in the file whose size and times are printed.
@@ -158,6 +158,58 @@ fn replacing_a_session(c: &mut Criterion) {
     group.finish();
 }
 
+/// `TokenIssuer::refresh`, with its signature, on each store.
+fn refreshing(_: &mut Criterion) {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let directory = Directory::new();
+    refresh(&runtime, "memory", &MemoryStore::new());
+    refresh(
+        &runtime,
+        "redb",
+        &RedbStore::open(directory.file()).unwrap(),
+    );
+    #[cfg(feature = "redis")]
+    if let Ok(url) = std::env::var("REDIS_URL") {
+        let store = tower_bearer::store::RedisStore::connect(&url);
+        refresh(&runtime, "redis", &runtime.block_on(store).unwrap());
+    }
+}
+
+fn refresh<S>(runtime: &Runtime, name: &str, store: &S)
+where
+    S: SessionStore + RevocationStore + Clone + 'static,
+{
+    let keys = SigningKeys::new(SigningKey::generate(Algorithm::ES256).unwrap()).unwrap();
+    let hub = runtime
+        .block_on(RevocationHub::open(store.clone()))
+        .unwrap();
+    let issuer = TokenIssuer::builder(ISSUER, keys)
+        .audience(AUDIENCE)
+        .revocations(hub)
+        .sessions(store.clone())
+        .build()
+        .unwrap();
+    for tasks in [1, 64] {
+        let each = if is_measured() { 2_000 / tasks } else { 1 };
+        let work = (0..tasks).map(|task| {
+            let issuer = &issuer;
+            async move {
+                let grant = Grant::new(format!("user-{task}"), "web").scope("orders:read");
+                let mut tokens = issuer.issue(grant).await.unwrap();
+                let started = Instant::now();
+                for _ in 0..each {
+                    let refresh_token = tokens.refresh_token().unwrap();
+                    tokens = issuer.refresh(refresh_token, "web", None).await.unwrap();
+                }
+                started.elapsed()
+            }
+        });
+        let slowest = runtime.block_on(join_all(work)).into_iter().max().unwrap();
+        let rate = f64::from(each * tasks) / slowest.as_secs_f64();
+        println!("refreshes a second, {name}, {tasks} at once: {rate:.0}");
+    }
+}
+
 /// What stands in a file with many in it, and how long it takes to open.
 fn sizes_and_times(_: &mut Criterion) {
     if !is_measured() {
@@ -241,6 +293,7 @@ criterion_group!(
     benches,
     requests_with_a_hub,
     replacing_a_session,
+    refreshing,
     sizes_and_times
 );
 criterion_main!(benches);

@@ -16,6 +16,8 @@ mod configuration;
 mod contract;
 #[path = "store_redis/hubs.rs"]
 mod hubs;
+#[path = "store_redis/issuers.rs"]
+mod issuers;
 #[path = "store_redis/model.rs"]
 mod model;
 #[path = "store_redis/outages.rs"]
@@ -80,6 +82,10 @@ fn asks(hub: &RevocationHub, name: &str) -> Option<bool> {
 }
 
 #[track_caller]
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "reads better at the many calls"
+)]
 fn is_unavailable<T: std::fmt::Debug>(answer: Result<T, StoreError>) {
     assert!(
         matches!(answer, Err(StoreError::Unavailable { .. })),

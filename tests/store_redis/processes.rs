@@ -16,23 +16,19 @@ use crate::tokens::{AUDIENCE, ISSUER, SECRET, Signer, claims, now, with};
 use crate::{DEADLINE, HOUR};
 
 /// Where the Redis is, for a process that is one of the two.
-const URL: &str = "TOWER_BEARER_TEST_REDIS";
+pub(crate) const URL: &str = "TOWER_BEARER_TEST_REDIS";
 
-/// This test again, in a process of its own, which does as it is told line by line.
-struct Process {
+/// A test again, in a process of its own, which does as it is told line by line.
+pub(crate) struct Process {
     child: Child,
     stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
 }
 
 impl Process {
-    fn start(server: &RedisServer) -> Self {
+    pub(crate) fn start(server: &RedisServer, test: &str) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "processes::what_one_process_takes_back_the_other_refuses",
-            ])
-            .args(["--nocapture", "--test-threads=1"])
+            .args(["--exact", test, "--nocapture", "--test-threads=1"])
             .env(URL, server.url())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -49,13 +45,18 @@ impl Process {
         process
     }
 
-    fn tell(&mut self, line: &str) -> String {
-        writeln!(self.stdin, "{line}").unwrap();
+    pub(crate) fn tell(&mut self, line: &str) -> String {
+        self.begin(line);
         self.answer()
     }
 
+    /// Does not wait for the answer.
+    pub(crate) fn begin(&mut self, line: &str) {
+        writeln!(self.stdin, "{line}").unwrap();
+    }
+
     /// The next line for us, among those of the test harness.
-    fn answer(&mut self) -> String {
+    pub(crate) fn answer(&mut self) -> String {
         loop {
             let mut line = String::new();
             assert!(
@@ -82,7 +83,9 @@ async fn what_one_process_takes_back_the_other_refuses() {
         return work(&url).await;
     }
     let mut server = RedisServer::start();
-    let (mut one, mut other) = (Process::start(&server), Process::start(&server));
+    let test = "processes::what_one_process_takes_back_the_other_refuses";
+    let start = || Process::start(&server, test);
+    let (mut one, mut other) = (start(), start());
     let mut times = Vec::new();
     for number in 0..50 {
         if number == 25 {
@@ -121,6 +124,14 @@ fn is_told(process: &mut Process, line: &str, expected: &str) {
     }
 }
 
+pub(crate) async fn next_line() -> String {
+    let line = tokio::task::spawn_blocking(|| {
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).map(|_| line)
+    });
+    line.await.unwrap().unwrap()
+}
+
 /// What each of the two does.
 async fn work(url: &str) {
     let store = RedisStore::connect(url).await.unwrap();
@@ -133,11 +144,7 @@ async fn work(url: &str) {
         .unwrap();
     println!("answer: ready");
     loop {
-        let line = tokio::task::spawn_blocking(|| {
-            let mut line = String::new();
-            std::io::stdin().read_line(&mut line).map(|_| line)
-        });
-        let line = line.await.unwrap().unwrap();
+        let line = next_line().await;
         let answer = match line.trim().split_once(' ') {
             Some(("ask", name)) => ask(&validator, name),
             Some(("revoke", name)) => {
