@@ -1,6 +1,6 @@
-//! How much memory a remembered token, a rule and an entry of a revocation list take, counted by the allocator.
+//! How much memory a remembered token, a rule, an entry of a revocation list and a session take, counted by the allocator.
 //!
-//! Run with `cargo bench --bench memory --features aws_lc_rs,revocation`. The figures are the same each time.
+//! Run with `cargo bench --bench memory --features issue`. The figures are the same each time.
 
 #[path = "support/mod.rs"]
 mod support;
@@ -17,9 +17,11 @@ use tokens::{AUDIENCE, ISSUER, SECRET, Signer, claims, public_pem, with};
 use tower::Layer as _;
 use tower_bearer::BearerAuthLayer;
 use tower_bearer::cache::CacheSettings;
-use tower_bearer::jwt::{JwtValidator, KeySource, PublicKey, SharedSecret};
+use tower_bearer::issue::{Grant, SigningKey, SigningKeys, TokenIssuer};
+use tower_bearer::jwt::{Algorithm, JwtValidator, KeySource, PublicKey, SharedSecret};
 use tower_bearer::policy::{Policies, scope};
 use tower_bearer::revocation::RevocationList;
+use tower_bearer::store::MemoryStore;
 
 struct Counting;
 
@@ -119,4 +121,26 @@ fn main() {
         revoked
     });
     println!("an entry of a revocation list of {count}: {bytes}");
+
+    let count = if is_measured { 100_000 } else { 20 };
+    let keys = SigningKeys::new(SigningKey::generate(Algorithm::HS256).unwrap()).unwrap();
+    let bytes = each(count, || {
+        let store = MemoryStore::new();
+        let issuer = TokenIssuer::builder(ISSUER, keys)
+            .audience(AUDIENCE)
+            .sessions(store.clone())
+            .build()
+            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        for number in 0..count {
+            let grant = Grant::new(format!("user-{}", number / 3), "web")
+                .scope("orders:read orders:write")
+                .label("Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0");
+            runtime.block_on(issuer.issue(grant)).unwrap();
+        }
+        store
+    });
+    println!("a session in memory: {bytes}");
 }

@@ -280,10 +280,10 @@
 //! `scheme`, `source` (the place of the credential) and `status`: WARN for an outage, DEBUG for other
 //! refusals, TRACE for what passes. The cause of an outage is in none of them, because it may quote its
 //! input; a hook ([`on_decision`](BearerAuthLayer::on_decision)) finds it as the source of the
-//! [`Rejection`]. Two more events are for the operator: WARN with the outcome `keys-not-fetched` where an
-//! issuer's keys could not be fetched or the outcome `logout-not-done` where somebody's logout was not carried out, and
-//! ERROR with `introspection-credentials-refused` where an
-//! authorization server does not let this service ask about tokens.
+//! [`Rejection`]. Further events are for the operator: WARN with the outcome `keys-not-fetched` where an
+//! issuer's keys could not be fetched, `revocations-not-followed` where a shared store of revocations could not be
+//! read, or `logout-not-done` where somebody's logout was not carried out, and ERROR with
+//! `introspection-credentials-refused` where an authorization server does not let this service ask about tokens.
 //!
 //! Without features the crate depends on `http`, `http-body`, the two `tower` traits and a few small
 //! crates. The minimum supported Rust version is 1.88; raising it is not a breaking change, but always

@@ -93,3 +93,12 @@ pub(crate) fn logout_refused(reason: &'static str) {
 
 #[cfg(all(feature = "logout", not(feature = "tracing")))]
 pub(crate) fn logout_refused(_: &'static str) {}
+
+/// A store of revocations that others may add to could not be read: for the operator, before there are refusals.
+#[cfg(all(feature = "issue", feature = "tracing"))]
+pub(crate) fn revocations_not_followed() {
+    tracing::warn!(target: "tower_bearer", outcome = "revocations-not-followed");
+}
+
+#[cfg(all(feature = "issue", not(feature = "tracing")))]
+pub(crate) fn revocations_not_followed() {}

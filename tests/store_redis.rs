@@ -3,13 +3,27 @@
 
 #[path = "support/redis_server.rs"]
 mod redis_server;
+#[path = "support/session_model.rs"]
+mod session_model;
+#[path = "support/store_contract.rs"]
+mod store_contract;
+#[path = "support/tokens.rs"]
+mod tokens;
 
 #[path = "store_redis/configuration.rs"]
 mod configuration;
+#[path = "store_redis/contract.rs"]
+mod contract;
 #[path = "store_redis/hubs.rs"]
 mod hubs;
+#[path = "store_redis/issuers.rs"]
+mod issuers;
+#[path = "store_redis/model.rs"]
+mod model;
 #[path = "store_redis/outages.rs"]
 mod outages;
+#[path = "store_redis/processes.rs"]
+mod processes;
 #[path = "store_redis/sessions.rs"]
 mod sessions;
 
@@ -68,6 +82,10 @@ fn asks(hub: &RevocationHub, name: &str) -> Option<bool> {
 }
 
 #[track_caller]
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "reads better at the many calls"
+)]
 fn is_unavailable<T: std::fmt::Debug>(answer: Result<T, StoreError>) {
     assert!(
         matches!(answer, Err(StoreError::Unavailable { .. })),

@@ -168,6 +168,7 @@ impl TokenIssuerBuilder {
             hub: self.hub.unwrap_or_else(RevocationHub::in_memory),
             clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
             clearing,
+            dated: Default::default(),
         }))
     }
 }

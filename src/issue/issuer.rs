@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
@@ -28,8 +29,12 @@ const ATTEMPTS: usize = 4;
 const PAGE: usize = 256;
 /// The longest token that a validator takes unless told otherwise.
 const MAX_TOKEN: usize = 8_192;
+/// So many seconds ahead a token is dated at most, when what was issued until now has been taken back.
+const MAX_AHEAD: u64 = 4;
 /// Entries of the hub live this much longer than the tokens they concern, in case the clocks of machines differ.
 const MARGIN: Duration = Duration::from_secs(60);
+/// The longest for which a validator accepts a token after its end.
+const LEEWAY: Duration = Duration::from_secs(300);
 
 /// Issues access tokens ([RFC 9068](https://www.rfc-editor.org/rfc/rfc9068)) and refresh tokens, and keeps the sessions
 /// behind them. Clones are cheap and share everything.
@@ -86,6 +91,8 @@ pub(super) struct Inner {
     pub(super) clearing: Arc<dyn Clock>,
     /// Recognises what was issued here.
     pub(super) own: JwtValidator,
+    /// The latest second to which a token was dated before it had come.
+    pub(super) dated: AtomicU64,
 }
 
 /// RFC 9068 section 2.2.
@@ -144,12 +151,12 @@ impl TokenIssuer {
         let inner = &*self.inner;
         let now = inner.clock.now();
         let (subject, client) = (grant.subject.clone(), grant.client.clone());
-        let begin = inner.first_good_second(&grant, now)?;
+        let begin = inner.first_good_second(inner.identity(&grant), now)?;
         let token = RefreshToken::generate()?;
         let id = token.session();
         let state = State::start(grant, &token, &inner.lifetimes, begin);
         let access_token = inner.sign(&subject, &client, &state.scope, Some(id), &state, now)?;
-        let record = state.to_record(id, 0, &subject, &client);
+        let record = state.to_record(id, 0, &subject, &client, inner.outlived());
         let clearing = inner.clearing.now();
         inner.sessions.insert(record, clearing).await?;
         Ok(inner.response(access_token, state.scope, Some((id, &token))))
@@ -167,7 +174,7 @@ impl TokenIssuer {
         let inner = &*self.inner;
         let now = inner.clock.now();
         let (subject, client) = (grant.subject.clone(), grant.client.clone());
-        let begin = inner.first_good_second(&grant, now)?;
+        let begin = inner.first_good_second(inner.identity(&grant), now)?;
         // No refresh token leaves this function, so there is no session.
         let nobody = RefreshToken::generate()?;
         let state = State::start(grant, &nobody, &inner.lifetimes, begin);
@@ -234,7 +241,7 @@ impl TokenIssuer {
                 Step::Again(token) => token,
                 Step::Rotate(next, token) => {
                     let version = record.version().saturating_add(1);
-                    let next = next.to_record(id, version, subject, client);
+                    let next = next.to_record(id, version, subject, client, inner.outlived());
                     if !inner.sessions.replace(next).await? {
                         continue;
                     }
@@ -358,7 +365,7 @@ impl TokenIssuer {
     pub async fn end_sessions(&self, of: SessionsOf<'_>) -> Result<usize, IssueError> {
         let inner = &*self.inner;
         let now = inner.clock.now();
-        self.revoke_issued(of, now).await?;
+        let issued_until = self.revoke_issued(of, now).await?;
         let mut ended = 0;
         let mut after = None;
         loop {
@@ -366,9 +373,12 @@ impl TokenIssuer {
             for record in &page {
                 // One that began after this call is none of its business. One that cannot be read goes too, lest it save
                 // all others.
-                let state = State::from_record(record);
-                if state.map_or(true, |state| state.started_at <= seconds(now)) {
+                let started_at = State::from_record(record).map_or(0, |state| state.started_at);
+                if started_at <= issued_until {
                     ended += usize::from(inner.sessions.remove(record.id()).await?);
+                } else if started_at <= seconds(now).saturating_add(MAX_AHEAD) {
+                    // It may have been dated ahead by another process.
+                    ended += usize::from(self.end(record).await?);
                 }
             }
             if page.len() < PAGE {
@@ -378,21 +388,35 @@ impl TokenIssuer {
         }
         // One of them may have been refreshed until it was removed.
         let later = inner.clock.now();
-        if seconds(later) > seconds(now) {
+        if seconds(later) > issued_until {
             self.revoke_issued(of, later).await?;
         }
         Ok(ended)
     }
 
-    async fn revoke_issued(&self, of: SessionsOf<'_>, now: SystemTime) -> Result<(), IssueError> {
+    /// Takes back what was issued until now, and returns the second up to which that counts.
+    async fn revoke_issued(&self, of: SessionsOf<'_>, now: SystemTime) -> Result<u64, IssueError> {
         let inner = &*self.inner;
         let issuer = Some(&*inner.issuer);
         let until = inner.until(now);
-        let revocation = match of {
-            SessionsOf::Subject(subject) => Revocation::subject(issuer, subject, now, until),
-            SessionsOf::Client(client) => Revocation::client(issuer, client, now, until),
+        let all = TokenIdentity::new()
+            .with_issuer(issuer)
+            .with_version(u64::MAX);
+        let all = match of {
+            SessionsOf::Subject(subject) => all.with_subject(subject),
+            SessionsOf::Client(client) => all.with_client(client),
         };
-        Ok(inner.hub.revoke(&revocation).await?)
+        // For the second time within a second, there may be tokens that were dated to the next. Whether that is so is no
+        // reason to let the end of the sessions fail.
+        let moment = inner.first_good_second(all, now).unwrap_or(now);
+        // Or of the other of the two, a user who was logged out of a client that is ended now.
+        let moment = moment.max(inner.dated(now));
+        let revocation = match of {
+            SessionsOf::Subject(subject) => Revocation::subject(issuer, subject, moment, until),
+            SessionsOf::Client(client) => Revocation::client(issuer, client, moment, until),
+        };
+        inner.hub.revoke(&revocation).await?;
+        Ok(seconds(moment))
     }
 
     /// A validator for the tokens of this issuer: its keys at any moment, its audience, RFC 9068 to the letter, and what has
@@ -465,18 +489,44 @@ impl Inner {
         now.checked_add(self.access_ttl + MARGIN).unwrap_or(now)
     }
 
-    /// From when on a token can be dated for this grant: now, unless everything was taken back within this second (K06).
-    fn first_good_second(&self, grant: &Grant, now: SystemTime) -> Result<SystemTime, IssueError> {
-        let identity = TokenIdentity::new()
+    /// For how long the access tokens of a session may be good after its end.
+    fn outlived(&self) -> Duration {
+        self.access_ttl + LEEWAY
+    }
+
+    fn identity<'a>(&'a self, grant: &'a Grant) -> TokenIdentity<'a> {
+        TokenIdentity::new()
             .with_issuer(&*self.issuer)
             .with_subject(&*grant.subject)
             .with_client(&*grant.client)
             .with_version(grant.token_version)
-            .with_issued_at(now);
-        let next = now.checked_add(Duration::from_secs(1)).unwrap_or(now);
-        match self.asks_hub(&identity, now)? {
-            true => Ok(next),
-            false => Ok(now),
+    }
+
+    /// From when on a token can be dated: now, unless everything was taken back within this second (K06). Then with the
+    /// next, so that who ends all sessions can begin one at once.
+    fn first_good_second(
+        &self,
+        identity: TokenIdentity<'_>,
+        now: SystemTime,
+    ) -> Result<SystemTime, IssueError> {
+        for ahead in 0..=MAX_AHEAD {
+            let second = now.checked_add(Duration::from_secs(ahead)).unwrap_or(now);
+            if !self.asks_hub(&identity.with_issued_at(second), now)? {
+                return Ok(second);
+            }
+        }
+        // It is not the time.
+        Ok(now)
+    }
+
+    /// The latest second, of now and the next ones, to which a token was dated here.
+    fn dated(&self, now: SystemTime) -> SystemTime {
+        let ahead = self.dated.load(Ordering::Acquire);
+        let ahead = ahead.saturating_sub(seconds(now));
+        match ahead <= MAX_AHEAD {
+            true => now.checked_add(Duration::from_secs(ahead)).unwrap_or(now),
+            // The clock has been set back.
+            false => now,
         }
     }
 
@@ -516,6 +566,9 @@ impl Inner {
     ) -> Result<String, IssueError> {
         // A session may begin with the next second.
         let iat = seconds(now).max(state.started_at);
+        if iat > seconds(now) {
+            self.dated.fetch_max(iat, Ordering::AcqRel);
+        }
         let claims = AccessClaims {
             iss: &self.issuer,
             sub: subject,

@@ -146,18 +146,19 @@ impl State {
         }
     }
 
+    /// The session stays for `outlived` after its end: as long as access tokens of it may be good, it can be ended.
     pub(crate) fn to_record(
         &self,
         id: SessionId,
         version: u64,
         subject: &str,
         client: &str,
+        outlived: Duration,
     ) -> SessionRecord {
         // Texts, numbers and JSON that was read: there is nothing that could fail.
         let data = serde_json::to_vec(self).unwrap_or_default();
-        let ends_at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(self.idle_ends_at));
-        let ends_at = ends_at.unwrap_or(SystemTime::UNIX_EPOCH);
-        SessionRecord::new(id, version, subject, client, ends_at, data)
+        let ends_at = self.idle_ends_at.saturating_add(outlived.as_secs());
+        SessionRecord::new(id, version, subject, client, time(ends_at), data)
     }
 
     pub(crate) fn from_record(record: &SessionRecord) -> Result<Self, StoreError> {
@@ -398,7 +399,8 @@ mod tests {
     fn what_is_kept_is_what_there_was_and_no_token() {
         let (state, first) = start(&LIFETIMES);
         let (state, second) = rotate(&state, &first, &LIFETIMES, 1);
-        let record = state.to_record(first.session(), 1, "alice", "web");
+        let record = state.to_record(first.session(), 1, "alice", "web", Duration::from_secs(7));
+        assert_eq!(record.ends_at(), time(state.idle_ends_at + 7));
         assert_eq!(State::from_record(&record).unwrap(), state);
         let text = String::from_utf8(record.data().to_vec()).unwrap();
         for token in [&first, &second] {

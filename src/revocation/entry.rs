@@ -12,6 +12,11 @@ pub(crate) const GRACE: Duration = Duration::from_secs(300);
 /// is when the last of the tokens concerned expires: what is longer costs memory, what is shorter brings them back to
 /// life. All times count in whole seconds, `until` rounded up.
 ///
+/// This concerns access tokens. The refresh token of a session outlives the entry, so sessions of a
+/// `TokenIssuer` (feature `issue`) are better ended by its `end_session` and `end_sessions`, which take back their access
+/// tokens as well. Otherwise `until` has to be the end of the sessions: a refresh asks the hub too, and ends what it finds
+/// revoked.
+///
 /// # Example
 ///
 /// ```

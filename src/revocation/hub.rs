@@ -4,12 +4,13 @@ use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::{Revocation, RevocationList, Revocations, TokenIdentity};
 use crate::clock::{Clock, Steady};
 use crate::store::{Changes, Cursor, MemoryStore, RevocationStore, StoreError};
+use crate::trace;
 
 /// How many entries there may be unless told otherwise.
 const DEFAULT_LIMIT: usize = 1_000_000;
@@ -64,6 +65,8 @@ struct Inner {
     store: Arc<dyn RevocationStore>,
     clock: Arc<dyn Clock>,
     touch: Option<Touch>,
+    /// Why the store was not heard the last time.
+    trouble: Mutex<Option<StoreError>>,
     /// An entry of the store found no room here, so nothing can be told any more.
     overflown: AtomicBool,
 }
@@ -153,6 +156,13 @@ impl RevocationHub {
         self.len() == 0
     }
 
+    /// Why the store could not be followed, the last time that it was asked. `None` if it could. Also an event of
+    /// `tracing`, `revocations-not-followed`, when it begins.
+    #[must_use]
+    pub fn last_error(&self) -> Option<StoreError> {
+        self.inner.trouble().clone()
+    }
+
     /// Whether it can tell at the moment. Always, if the store is not shared.
     #[must_use]
     pub fn is_in_touch(&self) -> bool {
@@ -230,6 +240,7 @@ impl RevocationHubBuilder {
                 store: self.store,
                 clock: self.clock,
                 touch,
+                trouble: Mutex::new(None),
                 overflown: AtomicBool::new(false),
             }),
         }
@@ -244,6 +255,10 @@ impl Inner {
                 self.overflown.store(true, Ordering::Release);
             }
         }
+    }
+
+    fn trouble(&self) -> MutexGuard<'_, Option<StoreError>> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn check_touch(&self) -> Result<(), OutOfTouch> {
@@ -289,7 +304,8 @@ async fn follow(hub: Weak<Inner>, mut cursor: Option<Cursor>) {
         let answer = ask(&*store, cursor.as_ref(), patience).await;
         let Some(inner) = hub.upgrade() else { return };
         match answer {
-            Some(changes) => {
+            Ok(changes) => {
+                *inner.trouble() = None;
                 inner.apply(&changes);
                 // With more to come, it is not known yet how things stood when it was asked.
                 if let (Some(touch), false) = (&inner.touch, changes.more) {
@@ -298,7 +314,10 @@ async fn follow(hub: Weak<Inner>, mut cursor: Option<Cursor>) {
                 cursor = Some(changes.cursor);
                 pause = FIRST_PAUSE;
             }
-            None => {
+            Err(error) => {
+                if inner.trouble().replace(error).is_none() {
+                    trace::revocations_not_followed();
+                }
                 // A store that was away may have lost something, or count anew: all of it is read again.
                 cursor = None;
                 drop(inner);
@@ -313,9 +332,12 @@ async fn ask(
     store: &dyn RevocationStore,
     cursor: Option<&Cursor>,
     patience: Duration,
-) -> Option<Changes> {
+) -> Result<Changes, StoreError> {
     let changes: &mut (dyn Future<Output = _> + Send + Unpin) = &mut store.changes(cursor);
-    tokio::time::timeout(patience, changes).await.ok()?.ok()
+    match tokio::time::timeout(patience, changes).await {
+        Ok(answer) => answer,
+        Err(late) => Err(StoreError::unavailable("of revocations", late)),
+    }
 }
 
 impl Revocations for RevocationHub {

@@ -64,6 +64,8 @@ mod identity;
 #[cfg(feature = "revocation")]
 mod list;
 mod revocable;
+#[cfg(feature = "revocation")]
+mod revoke;
 
 use std::error::Error;
 use std::time::SystemTime;
@@ -85,6 +87,8 @@ pub use identity::TokenIdentity;
 #[cfg(feature = "revocation")]
 pub use list::{RevocationList, RevocationListFull};
 pub use revocable::Revocable;
+#[cfg(feature = "revocation")]
+pub use revoke::{Revoke, Revoked};
 
 /// A store of what has been taken back.
 ///

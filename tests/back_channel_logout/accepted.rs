@@ -336,3 +336,26 @@ async fn the_keys_of_this_process_are_followed() {
     assert_eq!(service.post(&sign("3")).await.status(), 200);
     assert_eq!(service.post(&former).await.status(), 400);
 }
+
+#[cfg(feature = "issue")]
+#[tokio::test]
+async fn a_hub_hears_of_it_too() {
+    use tower_bearer::revocation::{RevocationHub, Revocations as _, TokenIdentity};
+    let hub = RevocationHub::in_memory();
+    let clock = ManualClock::new(now());
+    let validator = builder().build().unwrap();
+    let endpoint = BackChannelLogout::revoking(validator, hub.clone(), HOUR).with_clock(clock);
+    let token = logout_token(json!({}));
+    let answer = send(endpoint, form(&[("logout_token", &token)])).await;
+    assert_eq!(answer.status(), 200);
+    let session = TokenIdentity::new().with_issuer(ISSUER).with_session("s-1");
+    assert!(hub.is_revoked(&session, now()).unwrap());
+    let issued = |seconds| {
+        let then = now() - Duration::from_secs(seconds);
+        let alice = TokenIdentity::new()
+            .with_issuer(ISSUER)
+            .with_subject("alice");
+        hub.is_revoked(&alice.with_issued_at(then), now()).unwrap()
+    };
+    assert!(issued(6) && !issued(4));
+}

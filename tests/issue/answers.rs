@@ -407,10 +407,15 @@ async fn a_grant_that_cannot_be_leaves_nothing_behind() {
         );
     }
     assert_eq!(world.store.calls(), 0);
-    // The longest that there may be goes through everything.
+    // Each is short enough, all of it is not.
     let scope = ["x".repeat(2_047), "y".repeat(2_048)].join(" ");
-    let longest = Grant::new("a".repeat(1_024), "c".repeat(1_024))
-        .scope(scope)
+    let longest = Grant::new("a".repeat(1_024), "c".repeat(1_024));
+    let too_long = longest.clone().scope(scope).claim("x", "z".repeat(1_000));
+    assert_eq!(status_of(world.issuer.issue(too_long).await), 500);
+    assert_eq!(world.store.calls(), 0);
+    // The longest that there may be goes through everything.
+    let longest = longest
+        .scope(["x".repeat(2_047), "y".repeat(1_200)].join(" "))
         .label("l".repeat(4_096));
     let tokens = world.issuer.issue(longest).await.unwrap();
     let client = "c".repeat(1_024);

@@ -133,6 +133,29 @@ async fn who_has_lost_touch_cannot_tell() {
 }
 
 #[tokio::test]
+async fn a_store_that_was_away_and_counts_anew_is_read_from_the_beginning() {
+    let store = TestStore::shared();
+    let builder = RevocationHub::builder(store.clone()).max_silence(Duration::ZERO);
+    let hub = builder.open().await.unwrap();
+    for name in ["a", "b", "c"] {
+        hub.revoke(&of_session(name)).await.unwrap();
+    }
+    // Until the hub has seen them go by.
+    let other = open(&store).await;
+    other.revoke(&of_session("d")).await.unwrap();
+    until("it arrives", || hub.len() == 4).await;
+    store.fail(Op::Changes, When::Before);
+    until("touch is lost", || !hub.is_in_touch()).await;
+    store.lose_revocations();
+    other.revoke(&of_session("e")).await.unwrap();
+    store.recover();
+    until("touch is found again", || hub.is_in_touch()).await;
+    assert_eq!(is_revoked(&hub, "e"), Some(true));
+    // What was known is not forgotten with the store.
+    assert_eq!(is_revoked(&hub, "a"), Some(true));
+}
+
+#[tokio::test]
 async fn a_store_that_answers_keeps_touch() {
     let store = TestStore::shared();
     let builder = RevocationHub::builder(store.clone()).max_silence(Duration::ZERO);

@@ -127,12 +127,34 @@ async fn a_token_in_its_leeway_can_be_taken_back() {
 }
 
 #[tokio::test]
-async fn a_session_that_is_over_is_ended_all_the_same() {
+async fn a_session_that_is_over_is_ended_as_long_as_its_access_tokens_are_good() {
+    for (name, by_token) in [("by its token", true), ("by its name", false)] {
+        let world = World::with(|builder| builder.refresh_ttl(MINUTE)).await;
+        let tokens = world.issue().await;
+        world.at(900 * SECOND);
+        // On this occasion what is over is cleared away.
+        world.issue().await;
+        assert!(!world.is_alive(session(&tokens)).await);
+        assert_eq!(world.status(&tokens).await, 200);
+        match by_token {
+            true => {
+                let revoked = world.issuer.revoke(refresh_token(&tokens), "web").await;
+                revoked.unwrap();
+            }
+            false => assert!(world.issuer.end_session(session(&tokens)).await.unwrap()),
+        }
+        assert_eq!(world.status(&tokens).await, 401, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_is_cleared_away_when_nothing_of_it_is_left() {
     let world = World::with(|builder| builder.refresh_ttl(MINUTE)).await;
-    let tokens = world.issue().await;
-    world.at(2 * MINUTE);
-    assert_eq!(world.status(&tokens).await, 200);
-    let revoked = world.issuer.revoke(refresh_token(&tokens), "web").await;
-    revoked.unwrap();
-    assert_eq!(world.status(&tokens).await, 401);
+    world.issue().await;
+    // A minute, the access token that may be issued at its end, and the longest leeway.
+    for (after, expected) in [(1_259, 2), (1_260, 2)] {
+        world.at(after * SECOND);
+        world.issue_to("bob", "web").await;
+        assert_eq!(world.store.sessions(), expected, "{after}");
+    }
 }

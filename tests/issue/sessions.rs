@@ -184,22 +184,111 @@ async fn all_of_a_user_or_client_end_and_nothing_else() {
             reason(world.refresh(&refreshed).await),
             InvalidGrant::Unknown
         );
-        // K06: within the same second it is not told apart.
-        let too_soon = world.issue().await;
-        assert_eq!(world.status(&too_soon).await, 401, "{name}");
-        assert_eq!(
-            reason(world.refresh(&too_soon).await),
-            InvalidGrant::Revoked
-        );
-        // The session has gone with it, so it does not come back when the entry goes.
-        assert!(!world.is_alive(session(&too_soon)).await);
+        // K06: within the same second it is not told apart, so what comes next is dated to the next one,
+        let (next, robot) = (world.issue().await, alone("alice", "web"));
+        let next = world.refresh(&next).await.unwrap();
+        assert_eq!(world.status(&next).await, 200, "{name}");
+        assert_eq!(world.status(&robot).await, 200, "{name}");
+        // and ends like the others, however soon.
+        assert_eq!(world.issuer.end_sessions(of).await.unwrap(), 1, "{name}");
+        assert_eq!(world.status(&next).await, 401, "{name}");
+        assert_eq!(world.status(&robot).await, 401, "{name}");
+        assert!(!world.is_alive(session(&next)).await);
+        let again = world.issue().await;
+        assert_eq!(world.status(&again).await, 200, "{name}");
+        world.issuer.end_session(session(&again)).await.unwrap();
         world.at(SECOND);
         let (later, robot) = (world.issue().await, alone("alice", "web"));
         assert_eq!(world.status(&later).await, 200, "{name}");
         assert_eq!(world.status(&robot).await, 200, "{name}");
         assert!(world.refresh(&later).await.is_ok(), "{name}");
         assert_eq!(world.issuer.end_sessions(of).await.unwrap(), 1, "{name}");
+        assert_eq!(world.status(&later).await, 401, "{name}");
     }
+}
+
+#[tokio::test]
+async fn who_was_logged_out_within_the_same_second_is_logged_out_again() {
+    // K06: tokens that are dated to the next second because of the one end are those of the other nevertheless.
+    let of = [SessionsOf::Subject("alice"), SessionsOf::Client("web")];
+    for (first, second) in [(of[0], of[1]), (of[1], of[0])] {
+        let world = World::new().await;
+        world.issuer.end_sessions(first).await.unwrap();
+        let tokens = world.issue().await;
+        let alone = Grant::new("alice", "web");
+        let alone = world.issuer.issue_access_token(alone).unwrap();
+        let next = world.refresh(&tokens).await.unwrap();
+        for tokens in [&tokens, &next, &alone] {
+            assert_eq!(world.status(tokens).await, 200);
+        }
+        assert_eq!(world.issuer.end_sessions(second).await.unwrap(), 1);
+        for tokens in [&tokens, &next, &alone] {
+            assert_eq!(world.status(tokens).await, 401);
+        }
+        assert!(world.refresh(&next).await.is_err());
+        let later = world.issue().await;
+        assert_eq!(world.status(&later).await, 200);
+        assert!(world.refresh(&later).await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn what_another_process_has_dated_ahead_ends_too() {
+    let world = World::new().await;
+    world
+        .issuer
+        .end_sessions(SessionsOf::Subject("alice"))
+        .await
+        .unwrap();
+    let tokens = world.issue().await;
+    assert_eq!(world.status(&tokens).await, 200);
+    let other = TokenIssuer::builder(ISSUER, world.issuer.keys().clone())
+        .audience(AUDIENCE)
+        .revocations(world.issuer.revocations().clone())
+        .sessions(world.store.clone())
+        .clock(world.clock.clone())
+        .build()
+        .unwrap();
+    let ended = other.end_sessions(SessionsOf::Client("web")).await;
+    assert_eq!(ended.unwrap(), 1);
+    assert_eq!(world.status(&tokens).await, 401);
+    assert!(world.refresh(&tokens).await.is_err());
+}
+
+#[tokio::test]
+async fn what_is_issued_while_all_is_ended_ends_too() {
+    // One of the sessions may be refreshed until it is removed.
+    let world = World::new().await;
+    world.issue().await;
+    let issued = std::sync::Arc::new(std::sync::Mutex::new(None));
+    let (clock, issuer, tell) = (world.clock.clone(), world.issuer.clone(), issued.clone());
+    world.store.meanwhile(Op::Remove, move || {
+        clock.advance(5 * SECOND);
+        let tokens = issuer.issue_access_token(Grant::new("alice", "web"));
+        *tell.lock().unwrap() = Some(tokens.unwrap());
+    });
+    let of = SessionsOf::Subject("alice");
+    assert_eq!(world.issuer.end_sessions(of).await.unwrap(), 1);
+    let tokens = issued.lock().unwrap().take().unwrap();
+    assert_eq!(world.status(&tokens).await, 401);
+}
+
+#[tokio::test]
+async fn a_clock_that_was_ahead_takes_back_nothing_of_later() {
+    let world = World::new().await;
+    let of = SessionsOf::Subject("alice");
+    world.at(DAY);
+    world.issuer.end_sessions(of).await.unwrap();
+    world.issue().await;
+    world.at(Duration::ZERO);
+    world
+        .issuer
+        .end_sessions(SessionsOf::Client("web"))
+        .await
+        .unwrap();
+    world.at(SECOND);
+    let bob = world.issue_to("bob", "web").await;
+    assert_eq!(world.status(&bob).await, 200);
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use tower_bearer::store::{
 use super::directory::Directory;
 use super::kill::{Random, Said, Worker, begin, done, seed};
 
-const ROUNDS: u64 = 80;
+const ROUNDS: u64 = 40;
 /// So many work side by side, each on sessions of its own.
 const TASKS: usize = 4;
 /// Each has so many of them at most.

@@ -51,6 +51,7 @@ struct Inner {
     faults: Mutex<Vec<(Op, When)>>,
     yields: AtomicBool,
     calls: AtomicUsize,
+    meanwhile: Mutex<Option<(Op, Box<dyn FnOnce() + Send>)>>,
 }
 
 impl TestStore {
@@ -74,6 +75,7 @@ impl TestStore {
                 faults: Mutex::default(),
                 yields: AtomicBool::new(false),
                 calls: AtomicUsize::new(0),
+                meanwhile: Mutex::default(),
             }),
         }
     }
@@ -89,6 +91,16 @@ impl TestStore {
     /// From now on every operation lets others come first.
     pub(crate) fn yields(&self) {
         self.inner.yields.store(true, Ordering::SeqCst);
+    }
+
+    /// Does this before `op` is done the next time.
+    pub(crate) fn meanwhile(&self, op: Op, does: impl FnOnce() + Send + 'static) {
+        *self.inner.meanwhile.lock().unwrap() = Some((op, Box::new(does)));
+    }
+
+    /// Forgets all revocations.
+    pub(crate) fn lose_revocations(&self) {
+        self.inner.revocations.lock().unwrap().clear();
     }
 
     /// How many sessions there are.
@@ -125,6 +137,13 @@ impl TestStore {
             let faults = self.inner.faults.lock().unwrap();
             faults.iter().find(|(other, _)| *other == op).copied()
         };
+        let does = {
+            let mut meanwhile = self.inner.meanwhile.lock().unwrap();
+            meanwhile.take_if(|(other, _)| *other == op)
+        };
+        if let Some((_, does)) = does {
+            does();
+        }
         let failure = || {
             Err(StoreError::unavailable(
                 "of the test",

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
-use std::future::{Future, ready};
+use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -20,7 +20,7 @@ use super::logout_token::LogoutToken;
 use super::validator::LogoutTokenValidator;
 use crate::answer_body::AnswerBody;
 use crate::clock::{Clock, SystemClock};
-use crate::revocation::{RevocationList, RevocationListFull};
+use crate::revocation::{Revocation, Revoke};
 use crate::trace;
 use crate::validator::{BoxFuture, Failure, FailureKind};
 
@@ -135,11 +135,12 @@ impl BackChannelLogout {
     /// providers have no `sid`, and would outlive it. So those of the user's other sessions go too, and are replaced by the
     /// clients' refresh tokens. Where access tokens have a `sid`, use [`revoking_session`](Self::revoking_session).
     ///
-    /// If the list is full, the answer is 503, and nothing is forgotten.
+    /// `revoked` is a [`RevocationList`](super::super::RevocationList), or a `RevocationHub` for more than one process. If it is
+    /// full or cannot be reached, the answer is 503, and nothing is forgotten.
     #[must_use]
     pub fn revoking(
         validator: LogoutTokenValidator,
-        revoked: RevocationList,
+        revoked: impl Revoke + 'static,
         token_lifetime: Duration,
     ) -> Self {
         Self::revoke(validator, revoked, token_lifetime, Extent::Named)
@@ -150,7 +151,7 @@ impl BackChannelLogout {
     #[must_use]
     pub fn revoking_session(
         validator: LogoutTokenValidator,
-        revoked: RevocationList,
+        revoked: impl Revoke + 'static,
         token_lifetime: Duration,
     ) -> Self {
         Self::revoke(validator, revoked, token_lifetime, Extent::Narrow)
@@ -158,15 +159,21 @@ impl BackChannelLogout {
 
     fn revoke(
         validator: LogoutTokenValidator,
-        revoked: RevocationList,
+        revoked: impl Revoke + 'static,
         token_lifetime: Duration,
         extent: Extent,
     ) -> Self {
         let lifetime = token_lifetime.min(CENTURY);
+        let revoked = Arc::new(revoked);
         Self::with_handler(validator, move |logout, now| {
             let until = now.checked_add(lifetime).unwrap_or(now);
-            let done = take_back(&revoked, &logout, until, extent);
-            Box::pin(ready(done.map_err(Into::into)))
+            let revoked = Arc::clone(&revoked);
+            Box::pin(async move {
+                for revocation in what(&logout, until, extent) {
+                    revoked.revoke(&revocation).await?;
+                }
+                Ok(())
+            })
         })
     }
 
@@ -239,23 +246,20 @@ impl BackChannelLogout {
     }
 }
 
-fn take_back(
-    revoked: &RevocationList,
+/// What a logout takes back.
+fn what(
     logout: &LogoutToken,
     until: SystemTime,
     extent: Extent,
-) -> Result<(), RevocationListFull> {
+) -> impl Iterator<Item = Revocation> + use<> {
     let issuer = Some(logout.issuer());
-    if let Some(session) = logout.session() {
-        revoked.revoke_session(issuer, session, until)?;
-        if matches!(extent, Extent::Narrow) {
-            return Ok(());
-        }
-    }
-    if let Some(subject) = logout.subject() {
-        revoked.revoke_subject(issuer, subject, logout.issued_at(), until)?;
-    }
-    Ok(())
+    let session = logout.session();
+    let session = session.map(|session| Revocation::session(issuer, session, until));
+    let is_enough = session.is_some() && matches!(extent, Extent::Narrow);
+    let subject = logout.subject().filter(|_| !is_enough);
+    let subject =
+        subject.map(|subject| Revocation::subject(issuer, subject, logout.issued_at(), until));
+    session.into_iter().chain(subject)
 }
 
 /// Section 2.5: `application/x-www-form-urlencoded`.

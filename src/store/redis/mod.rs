@@ -31,10 +31,12 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
 /// # When Redis is away
 ///
 /// Commands fail with [`StoreError::Unavailable`], within the [timeout](RedisStoreBuilder::timeout), and nothing is sent
-/// twice: after an error nobody knows whether a change was made. The first command after its return makes a new
-/// connection. A hub says that it cannot tell, so requests are refused with 503, or let through for a bounded time by
-/// [`insecure_allow_in_outage`](crate::revocation::RevocationCheck::insecure_allow_in_outage); when Redis is back, it reads
-/// everything again.
+/// twice: after an error nobody knows whether a change was made. When Redis is back, a command that still meets the dead
+/// connection fails at once, and the next one makes a new connection.
+///
+/// A hub says that it cannot tell, so requests are refused with 503, or let through for a bounded time by
+/// [`insecure_allow_in_outage`](crate::revocation::RevocationCheck::insecure_allow_in_outage). When Redis is back, it
+/// reads everything again.
 ///
 /// # What Redis has to keep
 ///

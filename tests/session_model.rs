@@ -1,0 +1,86 @@
+//! Whatever happens to sessions, every token is judged as a simple model does: on each kind of store that needs nothing
+//! installed. `PROPTEST_CASES` sets how many runs there are.
+
+#[path = "support/session_model.rs"]
+mod session_model;
+#[path = "support/test_store.rs"]
+mod test_store;
+
+use session_model::{Place, holds_for};
+use test_store::TestStore;
+use tower_bearer::store::MemoryStore;
+
+struct InMemory;
+
+impl Place for InMemory {
+    type Store = MemoryStore;
+
+    const LASTS: bool = false;
+
+    async fn open(&self) -> MemoryStore {
+        MemoryStore::new()
+    }
+}
+
+#[test]
+fn sessions_in_memory_are_those_of_the_model() {
+    holds_for(128, || InMemory);
+}
+
+struct Kept(TestStore);
+
+impl Place for Kept {
+    type Store = TestStore;
+
+    const LASTS: bool = true;
+
+    async fn open(&self) -> TestStore {
+        self.0.clone()
+    }
+}
+
+#[test]
+fn sessions_that_are_kept_are_those_of_the_model() {
+    holds_for(128, || Kept(TestStore::new()));
+}
+
+#[cfg(feature = "redb")]
+mod in_a_file {
+    use std::path::PathBuf;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use tower_bearer::store::RedbStore;
+
+    struct InAFile(PathBuf);
+
+    impl InAFile {
+        fn new() -> Self {
+            static COUNT: AtomicU32 = AtomicU32::new(0);
+            let count = COUNT.fetch_add(1, Ordering::Relaxed);
+            let name = format!("session-model-{}-{count}.redb", std::process::id());
+            Self(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name))
+        }
+    }
+
+    impl Drop for InAFile {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_file(&self.0);
+        }
+    }
+
+    impl Place for InAFile {
+        type Store = RedbStore;
+
+        const LASTS: bool = true;
+
+        async fn open(&self) -> RedbStore {
+            RedbStore::open(&self.0).unwrap()
+        }
+    }
+
+    #[test]
+    fn sessions_in_a_file_are_those_of_the_model() {
+        holds_for(16, InAFile::new);
+    }
+}
