@@ -286,9 +286,22 @@ async fn revocations_go_once_both_clocks_say_that_they_have_ended() {
     assert_eq!(counts(), ["37", "37"]);
     add(now + HOUR, now + 1_000_000 * HOUR).await;
     assert_eq!(counts(), ["2", "2"]);
-    // The entry behind which it would go on is gone, so it begins again.
-    is_unavailable(store.changes(Some(&before.cursor)).await);
+    // The entry behind which it goes on is gone, and what follows is there.
+    let after = store.changes(Some(&before.cursor)).await.unwrap();
+    assert_eq!(after.revocations.len(), 2);
     assert_eq!(store.changes(None).await.unwrap().revocations.len(), 2);
+    // The newest stays although it has ended, so that nobody takes it for lost.
+    add(now - HOUR, now).await;
+    assert_eq!(counts(), ["3", "3"]);
+    let last = store.changes(Some(&after.cursor)).await.unwrap();
+    assert_eq!(last.revocations.len(), 1);
+    // What has lower ids than were seen is another stream.
+    server.command(&["DEL", "{tower-bearer}:revocations"]);
+    is_unavailable(store.changes(Some(&last.cursor)).await);
+    let text = Revocation::session(None, "s", now + HOUR).to_text();
+    server.command(&["XADD", "{tower-bearer}:revocations", "1-1", "r", &text]);
+    is_unavailable(store.changes(Some(&last.cursor)).await);
+    assert_eq!(store.changes(None).await.unwrap().revocations.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

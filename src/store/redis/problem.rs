@@ -16,7 +16,7 @@ pub(super) enum Problem {
     Protocol,
     #[error("it answers with the error {code}{}", hint(code))]
     Refused { code: String },
-    #[error("what it held is gone or has been cleared away: all of it has to be read again")]
+    #[error("what it held is gone: all of it has to be read again")]
     Lost,
     #[error("what it answers is not what was asked for")]
     Answer,

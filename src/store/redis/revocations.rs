@@ -1,8 +1,8 @@
 //! Revocations in a stream of Redis.
 //!
-//! A cursor is the id of an entry. Whoever asks for what follows asks for that entry too: if it is gone, because Redis
-//! has lost something, another one with less has taken its place, or it has ended, there may be entries with lower ids
-//! that nobody has seen, and all of it has to be read again.
+//! A cursor is the id of an entry. Ids only grow, and the newest entry is never cleared away; so if there is none, or its id is
+//! less than the cursor, Redis has lost something, and there may be entries with lower ids that nobody has seen: all of
+//! it has to be read again. After any failure it is in any case.
 
 use std::time::{Duration, SystemTime};
 
@@ -35,25 +35,28 @@ impl RedisStore {
         };
         let mut commands = pipe();
         commands
-            .cmd("XRANGE")
+            .cmd("XREVRANGE")
             .arg(self.stream())
-            .arg(after)
-            .arg(after);
+            .arg("+")
+            .arg("-")
+            .arg("COUNT")
+            .arg(1);
         // With one more than are handed out it is known whether there are more.
         commands.cmd("XREAD").arg("COUNT").arg(PAGE + 1);
         if !wait.is_zero() {
             commands.arg("BLOCK").arg(wait.as_millis());
         }
         commands.arg("STREAMS").arg(self.stream()).arg(after);
-        let (before, read): (Value, Value) = self
+        let (newest, read): (Value, Value) = self
             .server()
             .run_alone(wait, async |mut connection| {
                 commands.query_async(&mut connection).await
             })
             .await?;
         let answer = || self.server().unavailable(Problem::Answer);
-        let is_there = !read_entries(before).ok_or_else(answer)?.is_empty();
-        if after != START && !is_there {
+        let newest = read_entries(newest).ok_or_else(answer)?;
+        let newest = newest.first().and_then(|(id, _)| place(id));
+        if after != START && newest < place(after) {
             return Err(self.server().unavailable(Problem::Lost));
         }
         let mut entries = read_stream(read).ok_or_else(answer)?;
@@ -93,6 +96,12 @@ impl RevocationStore for RedisStore {
 }
 
 /// The id of an entry, and its text.
+/// Milliseconds, and a number within one. `None`, which is less than any, for what is no id.
+fn place(id: &str) -> Option<(u64, u64)> {
+    let (time, number) = id.split_once('-')?;
+    Some((time.parse().ok()?, number.parse().ok()?))
+}
+
 type Entry = (String, Vec<u8>);
 
 /// `[[stream, entries]]`, or nothing at all.

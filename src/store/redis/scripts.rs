@@ -103,10 +103,12 @@ pub(super) static REVOKE: LazyLock<Script> = LazyLock::new(|| {
         r"
 local id = redis.call('XADD', KEYS[1], '*', 'r', ARGV[1])
 redis.call('ZADD', KEYS[2], ARGV[2], id)
-local ended = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now(ARGV[3]), 'LIMIT', 0, 64)
-if #ended > 0 then
-  redis.call('XDEL', KEYS[1], unpack(ended))
-  redis.call('ZREM', KEYS[2], unpack(ended))
+for _, ended in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now(ARGV[3]), 'LIMIT', 0, 64)) do
+  -- The newest stays until there is a newer one: by it readers see that nothing is lost.
+  if ended ~= id then
+    redis.call('XDEL', KEYS[1], ended)
+    redis.call('ZREM', KEYS[2], ended)
+  end
 end
 return 1
 "
