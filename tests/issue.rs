@@ -10,6 +10,8 @@ mod tokens;
 mod answers;
 #[path = "issue/at_once.rs"]
 mod at_once;
+#[path = "issue/for_good.rs"]
+mod for_good;
 #[path = "issue/grace.rs"]
 mod grace;
 #[path = "issue/hub.rs"]
@@ -77,6 +79,7 @@ impl World {
             .audience(AUDIENCE)
             .revocations(hub.open().await.unwrap())
             .sessions(store.clone())
+            .max_sessions_per_user(usize::MAX)
             .clock(clock.clone());
         let issuer = change(builder).build().unwrap();
         Self {

@@ -24,6 +24,7 @@ pub struct TokenIssuerBuilder {
     audiences: Vec<String>,
     access_ttl: Duration,
     lifetimes: Lifetimes,
+    max_sessions: usize,
     sessions: Arc<dyn SessionStore>,
     hub: Option<RevocationHub>,
     clock: Option<Arc<dyn Clock>>,
@@ -41,6 +42,7 @@ impl TokenIssuerBuilder {
                 session: DAY * 30,
                 grace: Duration::ZERO,
             },
+            max_sessions: 100,
             sessions: Arc::new(MemoryStore::new()),
             hub: None,
             clock: None,
@@ -77,6 +79,13 @@ impl TokenIssuerBuilder {
     /// the same unnoticed. At most a minute; a few seconds are enough for a retry, or for two tabs of a browser.
     pub fn reuse_grace(mut self, grace: Duration) -> Self {
         self.lifetimes.grace = grace;
+        self
+    }
+
+    /// How many sessions a user may have. One more ends the one that has not been used for longest. Default: 100, more than
+    /// anybody has devices, so that nobody fills the store for all others. `usize::MAX` for no limit.
+    pub fn max_sessions_per_user(mut self, max_sessions: usize) -> Self {
+        self.max_sessions = max_sessions;
         self
     }
 
@@ -136,6 +145,12 @@ impl TokenIssuerBuilder {
                 "is less than `refresh_ttl`, which could then never be reached",
             );
         }
+        if self.max_sessions == 0 {
+            return wrong(
+                "max_sessions_per_user",
+                "is zero; for tokens without a session there is `issue_access_token`",
+            );
+        }
         if session > DAY * 3_650 {
             return wrong("session_ttl", "is more than ten years");
         }
@@ -164,6 +179,7 @@ impl TokenIssuerBuilder {
             keys: self.keys,
             access_ttl: self.access_ttl,
             lifetimes: self.lifetimes,
+            max_sessions: self.max_sessions,
             sessions: self.sessions,
             hub: self.hub.unwrap_or_else(RevocationHub::in_memory),
             clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock)),

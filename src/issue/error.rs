@@ -110,6 +110,10 @@ impl IssueError {
         Self::InvalidGrant { reason }
     }
 
+    pub(crate) fn is_full(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Full { .. }))
+    }
+
     /// The code for the client: one of RFC 6749 section 5.2, or of section 4.1.2.1 and of RFC 8628 section 3.5 where that
     /// section knows none.
     #[must_use]

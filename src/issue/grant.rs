@@ -94,8 +94,9 @@ impl Grant {
         self.claim("auth_time", seconds(time))
     }
 
-    /// The version of what the token says about its subject, `token_version`. See
-    /// [`Revocation::versions_below`](crate::revocation::Revocation::versions_below).
+    /// The version of what the token says about its subject, `token_version`: a number that the application counts up at the
+    /// user, say when the password changes, and then hands to
+    /// [`revoke_versions_below`](super::TokenIssuer::revoke_versions_below).
     pub fn token_version(mut self, version: u64) -> Self {
         self.token_version = Some(version);
         self

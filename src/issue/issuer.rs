@@ -1,6 +1,7 @@
 //! Issues tokens, refreshes them, and takes them back.
 
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -20,7 +21,7 @@ use crate::clock::Clock;
 use crate::error::ConfigError;
 use crate::jwt::{JwtValidator, JwtValidatorBuilder};
 use crate::revocation::{Revocation, RevocationHub, Revocations, TokenIdentity, seconds};
-use crate::store::{SessionId, SessionRecord, SessionStore, SessionsOf};
+use crate::store::{SessionId, SessionRecord, SessionStore, SessionsOf, StoreError};
 use crate::validator::Verdict;
 
 /// So many times a refresh looks again after somebody else has changed its session.
@@ -84,6 +85,7 @@ pub(super) struct Inner {
     pub(super) keys: SigningKeys,
     pub(super) access_ttl: Duration,
     pub(super) lifetimes: Lifetimes,
+    pub(super) max_sessions: usize,
     pub(super) sessions: Arc<dyn SessionStore>,
     pub(super) hub: RevocationHub,
     pub(super) clock: Arc<dyn Clock>,
@@ -151,12 +153,13 @@ impl TokenIssuer {
         let inner = &*self.inner;
         let now = inner.clock.now();
         let (subject, client) = (grant.subject.clone(), grant.client.clone());
-        let begin = inner.first_good_second(inner.identity(&grant), now)?;
+        let begin = inner.begin(&grant, now)?;
         let token = RefreshToken::generate()?;
         let id = token.session();
         let state = State::start(grant, &token, &inner.lifetimes, begin);
         let access_token = inner.sign(&subject, &client, &state.scope, Some(id), &state, now)?;
         let record = state.to_record(id, 0, &subject, &client, inner.outlived());
+        self.keep_to_limit(&subject).await?;
         let clearing = inner.clearing.now();
         inner.sessions.insert(record, clearing).await?;
         Ok(inner.response(access_token, state.scope, Some((id, &token))))
@@ -174,7 +177,7 @@ impl TokenIssuer {
         let inner = &*self.inner;
         let now = inner.clock.now();
         let (subject, client) = (grant.subject.clone(), grant.client.clone());
-        let begin = inner.first_good_second(inner.identity(&grant), now)?;
+        let begin = inner.begin(&grant, now)?;
         // No refresh token leaves this function, so there is no session.
         let nobody = RefreshToken::generate()?;
         let state = State::start(grant, &nobody, &inner.lifetimes, begin);
@@ -222,7 +225,7 @@ impl TokenIssuer {
                 }
                 Err(NoStep::Scope) => return Err(IssueError::InvalidScope),
                 Err(NoStep::Reused) => {
-                    self.end(&record).await?;
+                    self.end(record).await?;
                     return Err(IssueError::invalid_grant(InvalidGrant::Reused {
                         session: id,
                     }));
@@ -230,7 +233,7 @@ impl TokenIssuer {
             };
             if inner.is_revoked(&record, &state, now)? {
                 // An entry of the hub goes when the access tokens have; the session has to go with it.
-                self.end(&record).await?;
+                self.end(record).await?;
                 return Err(IssueError::invalid_grant(InvalidGrant::Revoked));
             }
             let scope = scope.unwrap_or(&state.scope);
@@ -271,7 +274,7 @@ impl TokenIssuer {
             if record.client() != client {
                 return wrong_client();
             }
-            return self.end(&record).await.map(|_| ());
+            return self.end(record).await.map(|_| ());
         }
         let now = inner.clock.now();
         let Ok(unverified) = inner.own.parse(token.as_bytes()) else {
@@ -336,7 +339,7 @@ impl TokenIssuer {
     /// [`IssueError::Store`]: try again.
     pub async fn end_session(&self, id: SessionId) -> Result<bool, IssueError> {
         match self.inner.sessions.find(id).await? {
-            Some(record) => self.end(&record).await,
+            Some(record) => self.end(record).await,
             None => Ok(false),
         }
     }
@@ -348,44 +351,68 @@ impl TokenIssuer {
     /// As for [`end_session`](Self::end_session).
     pub async fn end_session_of(&self, subject: &str, id: SessionId) -> Result<bool, IssueError> {
         match self.inner.sessions.find(id).await? {
-            Some(record) if record.subject() == subject => self.end(&record).await,
+            Some(record) if record.subject() == subject => self.end(record).await,
             _ => Ok(false),
         }
     }
 
     /// Ends all sessions of a user or client, and takes back every access token that was issued to it until now, also those
-    /// without a session. Returns how many sessions there were.
+    /// without a session. Returns how many sessions there were. It goes on if the future is dropped, within a runtime of
+    /// tokio.
     ///
     /// Tokens that were issued within the same second are taken back too, since `iat` has no fraction. Who logs in again at
-    /// once is given tokens that are dated to the next one.
+    /// once is given tokens that are dated to the next one. Of tokens without a session, those that were issued by a machine
+    /// whose clock is ahead may survive by as much.
     ///
     /// # Errors
     ///
     /// [`IssueError::Store`]: some may have been ended, try again.
     pub async fn end_sessions(&self, of: SessionsOf<'_>) -> Result<usize, IssueError> {
+        let issuer = self.clone();
+        let (is_subject, name) = match of {
+            SessionsOf::Subject(name) => (true, name.to_owned()),
+            SessionsOf::Client(name) => (false, name.to_owned()),
+        };
+        to_its_end(async move {
+            let of = match is_subject {
+                true => SessionsOf::Subject(&name),
+                false => SessionsOf::Client(&name),
+            };
+            issuer.end_all(of).await
+        })
+        .await
+    }
+
+    async fn end_all(&self, of: SessionsOf<'_>) -> Result<usize, IssueError> {
         let inner = &*self.inner;
         let now = inner.clock.now();
-        let issued_until = self.revoke_issued(of, now).await?;
+        let revoked = self.revoke_issued(of, now).await;
+        // A full hub stays full for a while: what cannot be taken back is at least not renewed.
+        let issued_until = match &revoked {
+            Ok(second) => *second,
+            Err(error) if error.is_full() => seconds(now),
+            Err(_) => return revoked.map(|_| 0),
+        };
         let mut ended = 0;
         let mut after = None;
         loop {
             let page = inner.sessions.list(of, after, PAGE).await?;
-            for record in &page {
-                // One that began after this call is none of its business. One that cannot be read goes too, lest it save
-                // all others.
-                let started_at = State::from_record(record).map_or(0, |state| state.started_at);
-                if started_at <= issued_until {
-                    ended += usize::from(inner.sessions.remove(record.id()).await?);
-                } else if started_at <= seconds(now).saturating_add(MAX_AHEAD) {
-                    // It may have been dated ahead by another process.
-                    ended += usize::from(self.end(record).await?);
-                }
+            after = page.last().map(SessionRecord::id);
+            let is_last = page.len() < PAGE;
+            for record in page {
+                // One that was used later, by another clock or before this one was set back, has tokens that the entry
+                // above does not concern: they are taken back by its name. One that cannot be read has to go as well.
+                let dated = State::from_record(&record).map_or(0, |state| state.dated());
+                ended += usize::from(match dated > issued_until {
+                    true => self.end_one(&record).await?,
+                    false => inner.sessions.remove(record.id()).await?,
+                });
             }
-            if page.len() < PAGE {
+            if is_last {
                 break;
             }
-            after = page.last().map(SessionRecord::id);
         }
+        revoked?;
         // One of them may have been refreshed until it was removed.
         let later = inner.clock.now();
         if seconds(later) > issued_until {
@@ -394,11 +421,31 @@ impl TokenIssuer {
         Ok(ended)
     }
 
+    /// Takes back all access tokens of a user whose [version](Grant::token_version) is below this one, and ends the sessions
+    /// in which they were issued, at their next refresh. For applications that count up a number at the user when the password
+    /// or the rights change.
+    ///
+    /// # Errors
+    ///
+    /// [`IssueError::Store`]: try again.
+    pub async fn revoke_versions_below(
+        &self,
+        subject: &str,
+        version: u64,
+    ) -> Result<(), IssueError> {
+        let inner = &*self.inner;
+        let until = inner.until_refreshed(inner.clock.now());
+        let issuer = Some(&*inner.issuer);
+        let revocation = Revocation::versions_below(issuer, subject, version, until);
+        Ok(inner.hub.revoke(&revocation).await?)
+    }
+
     /// Takes back what was issued until now, and returns the second up to which that counts.
     async fn revoke_issued(&self, of: SessionsOf<'_>, now: SystemTime) -> Result<u64, IssueError> {
         let inner = &*self.inner;
         let issuer = Some(&*inner.issuer);
-        let until = inner.until(now);
+        // A session whose login is on its way just now is found out when it is refreshed.
+        let until = inner.until_refreshed(now);
         let all = TokenIdentity::new()
             .with_issuer(issuer)
             .with_version(u64::MAX);
@@ -408,7 +455,11 @@ impl TokenIssuer {
         };
         // For the second time within a second, there may be tokens that were dated to the next. Whether that is so is no
         // reason to let the end of the sessions fail.
-        let moment = inner.first_good_second(all, now).unwrap_or(now);
+        let moment = inner
+            .first_good_second(all, now)
+            .ok()
+            .flatten()
+            .unwrap_or(now);
         // Or of the other of the two, a user who was logged out of a client that is ended now.
         let moment = moment.max(inner.dated(now));
         let revocation = match of {
@@ -472,14 +523,80 @@ impl TokenIssuer {
         self.inner.access_ttl
     }
 
-    /// Ends one session. First its access tokens, so that a failure in between leaves nothing that works.
-    async fn end(&self, record: &SessionRecord) -> Result<bool, IssueError> {
+    /// Ends one session, even if nobody waits for it any more: half done, it would leave a session that works again when
+    /// the revocation of its tokens is forgotten.
+    async fn end(&self, record: SessionRecord) -> Result<bool, IssueError> {
+        let issuer = self.clone();
+        to_its_end(async move { issuer.end_one(&record).await }).await
+    }
+
+    /// First its access tokens, so that a failure in between leaves nothing that works.
+    async fn end_one(&self, record: &SessionRecord) -> Result<bool, IssueError> {
         let inner = &*self.inner;
-        let until = inner.until(inner.clock.now());
+        let now = inner.clock.now();
+        // Its tokens are dated by its own time, if that is ahead of the clock.
+        let dated = State::from_record(record).map_or(0, |state| state.dated());
+        let dated = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(dated));
+        let until = inner.until(dated.map_or(now, |dated| dated.max(now)));
         let id = record.id().to_string();
         let revocation = Revocation::session(Some(&inner.issuer), &id, until);
-        inner.hub.revoke(&revocation).await?;
-        Ok(inner.sessions.remove(record.id()).await?)
+        let revoked = inner
+            .hub
+            .revoke(&revocation)
+            .await
+            .map_err(IssueError::from);
+        match &revoked {
+            Err(error) if !error.is_full() => return revoked.map(|()| false),
+            _ => {}
+        }
+        let removed = inner.sessions.remove(record.id()).await?;
+        revoked?;
+        Ok(removed)
+    }
+
+    /// Makes room for one more session of this user.
+    async fn keep_to_limit(&self, subject: &str) -> Result<(), IssueError> {
+        let inner = &*self.inner;
+        let mut used = Vec::new();
+        let mut after = None;
+        loop {
+            let page = inner
+                .sessions
+                .list(SessionsOf::Subject(subject), after, PAGE)
+                .await?;
+            let is_last = page.len() < PAGE;
+            after = page.last().map(SessionRecord::id);
+            used.extend(page.into_iter().map(|record| {
+                // One that cannot be read goes first.
+                let at = State::from_record(&record).map_or(0, |state| state.last_used_at);
+                (at, record)
+            }));
+            if is_last {
+                break;
+            }
+        }
+        let too_many = (used.len() + 1).saturating_sub(inner.max_sessions);
+        if too_many == 0 {
+            return Ok(());
+        }
+        used.sort_by_key(|(at, record)| (*at, record.id()));
+        for (_, record) in used.into_iter().take(too_many) {
+            self.end(record).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Goes on when whoever asked for it has gone, within a runtime of tokio.
+async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, IssueError>> + Send + 'static,
+) -> Result<T, IssueError> {
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => runtime
+            .spawn(work)
+            .await
+            .unwrap_or_else(|error| Err(StoreError::unavailable("of sessions", error).into())),
+        Err(_) => work.await,
     }
 }
 
@@ -487,6 +604,12 @@ impl Inner {
     /// When the last token has expired that is issued now.
     fn until(&self, now: SystemTime) -> SystemTime {
         now.checked_add(self.access_ttl + MARGIN).unwrap_or(now)
+    }
+
+    /// When every session has been refreshed that was good at `now`, or is over, and the last token has expired.
+    fn until_refreshed(&self, now: SystemTime) -> SystemTime {
+        let longest = self.lifetimes.idle.max(self.access_ttl) + MARGIN;
+        now.checked_add(longest).unwrap_or(now)
     }
 
     /// For how long the access tokens of a session may be good after its end.
@@ -508,15 +631,14 @@ impl Inner {
         &self,
         identity: TokenIdentity<'_>,
         now: SystemTime,
-    ) -> Result<SystemTime, IssueError> {
+    ) -> Result<Option<SystemTime>, IssueError> {
         for ahead in 0..=MAX_AHEAD {
             let second = now.checked_add(Duration::from_secs(ahead)).unwrap_or(now);
             if !self.asks_hub(&identity.with_issued_at(second), now)? {
-                return Ok(second);
+                return Ok(Some(second));
             }
         }
-        // It is not the time.
-        Ok(now)
+        Ok(None)
     }
 
     /// The latest second, of now and the next ones, to which a token was dated here.
@@ -527,6 +649,23 @@ impl Inner {
             true => now.checked_add(Duration::from_secs(ahead)).unwrap_or(now),
             // The clock has been set back.
             false => now,
+        }
+    }
+
+    /// From when on a token for this grant can be dated.
+    fn begin(&self, grant: &Grant, now: SystemTime) -> Result<SystemTime, IssueError> {
+        let identity = self.identity(grant);
+        if let Some(second) = self.first_good_second(identity, now)? {
+            return Ok(second);
+        }
+        // A token that is dead from the beginning helps nobody.
+        match self.first_good_second(identity.with_version(u64::MAX), now)? {
+            Some(_) => Err(IssueError::Grant {
+                problem: "its token version has been taken back",
+            }),
+            None => Err(IssueError::Revocations {
+                problem: "all that is issued in the next seconds has been taken back".into(),
+            }),
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use serde::Serialize;
+use zeroize::Zeroize as _;
 
 use super::error::json_response;
 use crate::answer_body::AnswerBody;
@@ -13,7 +14,8 @@ use crate::store::SessionId;
 
 /// The tokens that a client is given, in the shape of
 /// [RFC 6749 section 5.1](https://www.rfc-editor.org/rfc/rfc6749#section-5.1): its JSON has `access_token`, `token_type`,
-/// `expires_in` (seconds), `refresh_token` if there is a session, and `scope` if there is one. `Debug` shows no token.
+/// `expires_in` (seconds), `refresh_token` if there is a session, and `scope` if there is one. `Debug` shows no
+/// token, and they are wiped when this goes.
 #[derive(Clone, Serialize)]
 pub struct TokenResponse {
     pub(crate) access_token: String,
@@ -63,6 +65,13 @@ impl TokenResponse {
         // Texts and numbers: there is nothing that could fail.
         let body = serde_json::to_vec(self).unwrap_or_default();
         json_response(StatusCode::OK, Bytes::from(body))
+    }
+}
+
+impl Drop for TokenResponse {
+    fn drop(&mut self) {
+        self.access_token.zeroize();
+        self.refresh_token.zeroize();
     }
 }
 

@@ -212,7 +212,7 @@ fn basic(header: &[u8]) -> Option<ClientCredentials> {
     let (id, secret) = std::str::from_utf8(&credentials).ok()?.split_once(':')?;
     // RFC 6749 section 2.3.1: both were encoded as in a form before.
     let decode = |text: &str| {
-        let text = text.replace('+', " ");
+        let text = Zeroizing::new(text.replace('+', " "));
         let text = percent_encoding::percent_decode_str(&text)
             .decode_utf8()
             .ok()?;

@@ -95,6 +95,11 @@ impl State {
         }
     }
 
+    /// The latest second to which one of its tokens is dated.
+    pub(crate) fn dated(&self) -> u64 {
+        self.last_used_at.max(self.started_at)
+    }
+
     pub(crate) fn is_over(&self, now: SystemTime) -> bool {
         seconds(now) >= self.idle_ends_at
     }

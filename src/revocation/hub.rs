@@ -132,16 +132,19 @@ impl RevocationHub {
     ///
     /// # Errors
     ///
-    /// [`StoreError`]. It has been taken back in this process then (unless there is [no room](StoreError::Full)), but not
-    /// reliably anywhere else, nor after a restart: try again.
+    /// [`StoreError::Full`] if there is no room, and nothing has been taken back. With any other, it has been taken back in
+    /// this process, but not reliably anywhere else, nor after a restart: try again.
     pub async fn revoke(&self, revocation: &Revocation) -> Result<(), StoreError> {
         let inner = &self.inner;
-        let here = inner.list.revoke(revocation);
-        inner.store.add(revocation, inner.clock.now()).await?;
-        here.map_err(|full| StoreError::Full {
-            what: "revocations",
-            limit: full.limit(),
-        })
+        // What has no room here would have none in the other processes either, and they could tell nothing any more.
+        inner
+            .list
+            .revoke(revocation)
+            .map_err(|full| StoreError::Full {
+                what: "revocations",
+                limit: full.limit(),
+            })?;
+        inner.store.add(revocation, inner.clock.now()).await
     }
 
     /// How many entries there are.
@@ -179,8 +182,8 @@ impl RevocationHubBuilder {
         self
     }
 
-    /// How many entries there may be. Default: 1,000,000, which take 85 MB. If the store holds more, nothing can be
-    /// told.
+    /// How many entries there may be, a tenth of which is not for single tokens. Default: 1,000,000, which take 85 MB. All
+    /// processes that share a store should have the same. If the store holds more, nothing can be told until enough has ended.
     pub fn limit(mut self, limit: usize) -> Self {
         self.limit = limit;
         self
@@ -209,8 +212,7 @@ impl RevocationHubBuilder {
         let mut cursor = None;
         loop {
             let changes = hub.inner.store.changes(cursor.as_ref()).await?;
-            hub.inner.apply(&changes);
-            if hub.inner.overflown.load(Ordering::Acquire) {
+            if !hub.inner.apply(&changes) {
                 return Err(StoreError::Full {
                     what: "revocations",
                     limit,
@@ -248,13 +250,16 @@ impl RevocationHubBuilder {
 }
 
 impl Inner {
-    fn apply(&self, changes: &Changes) {
-        let now = self.clock.now();
+    /// Takes in what was added, what has ended included: a clock may be set right later. Returns whether there was room.
+    fn apply(&self, changes: &Changes) -> bool {
+        let mut has_room = true;
         for revocation in &changes.revocations {
-            if revocation.ends_at() > now && self.list.revoke(revocation).is_err() {
-                self.overflown.store(true, Ordering::Release);
-            }
+            has_room &= self.list.take_in(revocation).is_ok();
         }
+        if !has_room {
+            self.overflown.store(true, Ordering::Release);
+        }
+        has_room
     }
 
     fn trouble(&self) -> MutexGuard<'_, Option<StoreError>> {
@@ -295,6 +300,8 @@ impl Touch {
 /// Follows the store until the last clone of the hub is gone.
 async fn follow(hub: Weak<Inner>, mut cursor: Option<Cursor>) {
     let mut pause = FIRST_PAUSE;
+    // Whether all that was read since the beginning of the store has found room.
+    let mut has_room = true;
     while let Some(inner) = hub.upgrade() {
         let Some(touch) = &inner.touch else { return };
         let (store, patience) = (Arc::clone(&inner.store), touch.max_silence);
@@ -306,25 +313,35 @@ async fn follow(hub: Weak<Inner>, mut cursor: Option<Cursor>) {
         match answer {
             Ok(changes) => {
                 *inner.trouble() = None;
-                inner.apply(&changes);
-                // With more to come, it is not known yet how things stood when it was asked.
-                if let (Some(touch), false) = (&inner.touch, changes.more) {
-                    touch.heard_at(asked);
-                }
+                has_room &= inner.apply(&changes);
                 cursor = Some(changes.cursor);
                 pause = FIRST_PAUSE;
+                // With more to come, it is not known yet how things stood when it was asked.
+                if changes.more {
+                    continue;
+                }
+                if has_room {
+                    inner.overflown.store(false, Ordering::Release);
+                    if let Some(touch) = &inner.touch {
+                        touch.heard_at(asked);
+                    }
+                    continue;
+                }
+                // Nothing can be told until all of it has found room, when enough has ended.
+                pause = LONGEST_PAUSE;
             }
             Err(error) => {
                 if inner.trouble().replace(error).is_none() {
                     trace::revocations_not_followed();
                 }
-                // A store that was away may have lost something, or count anew: all of it is read again.
-                cursor = None;
-                drop(inner);
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
             }
         }
+        // A store that was away may have lost something, or count anew: all of it is read again.
+        cursor = None;
+        has_room = true;
+        drop(inner);
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 

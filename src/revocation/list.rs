@@ -16,6 +16,8 @@ use crate::clock::{Clock, Steady};
 
 /// How many entries there may be unless told otherwise.
 const DEFAULT_LIMIT: usize = 1_000_000;
+/// One in so many entries is kept free for sessions, users, clients and issuers.
+const RESERVE: usize = 10;
 /// So many entries are not worth looking through for old ones.
 const FEW: usize = 1_024;
 
@@ -25,6 +27,9 @@ const FEW: usize = 1_024;
 /// Reading takes no lock. An entry is a digest of 128 bits made with a secret of the process, no name, and takes 85
 /// bytes. It goes five minutes, the longest leeway, after the moment `until` that it was asked for, and cannot be taken off
 /// before: look at how long tokens are issued for. For tokens without an end that is never.
+///
+/// Single tokens leave a tenth of the entries free, so that a client that gives back one token after the other does not keep
+/// anybody from ending a session.
 ///
 /// `issuer` is the `iss` of the token, to the letter. `None` means tokens without one, not those of any issuer.
 ///
@@ -143,7 +148,13 @@ impl RevocationList {
     ///
     /// [`RevocationListFull`].
     pub fn revoke(&self, revocation: &Revocation) -> Result<(), RevocationListFull> {
-        self.add(revocation)
+        self.add(revocation, true)
+    }
+
+    /// The same for what others have taken back, which may take all the room that there is.
+    #[cfg(feature = "issue")]
+    pub(super) fn take_in(&self, revocation: &Revocation) -> Result<(), RevocationListFull> {
+        self.add(revocation, false)
     }
 
     /// Takes back the token with this `jti`, which expires at `until`.
@@ -157,7 +168,7 @@ impl RevocationList {
         token_id: &str,
         until: SystemTime,
     ) -> Result<(), RevocationListFull> {
-        self.add(&Revocation::token(issuer, token_id, until))
+        self.add(&Revocation::token(issuer, token_id, until), true)
     }
 
     /// Takes back all tokens with this `sid`. The last of them expires at `until`.
@@ -171,7 +182,7 @@ impl RevocationList {
         session: &str,
         until: SystemTime,
     ) -> Result<(), RevocationListFull> {
-        self.add(&Revocation::session(issuer, session, until))
+        self.add(&Revocation::session(issuer, session, until), true)
     }
 
     /// Takes back all tokens with this `sub` that were issued up to the second of `issued_until`. The last of them
@@ -187,7 +198,10 @@ impl RevocationList {
         issued_until: SystemTime,
         until: SystemTime,
     ) -> Result<(), RevocationListFull> {
-        self.add(&Revocation::subject(issuer, subject, issued_until, until))
+        self.add(
+            &Revocation::subject(issuer, subject, issued_until, until),
+            true,
+        )
     }
 
     /// Takes back all tokens of this issuer that were issued up to the second of `issued_until`. The last of them
@@ -202,7 +216,7 @@ impl RevocationList {
         issued_until: SystemTime,
         until: SystemTime,
     ) -> Result<(), RevocationListFull> {
-        self.add(&Revocation::issuer(issuer, issued_until, until))
+        self.add(&Revocation::issuer(issuer, issued_until, until), true)
     }
 
     /// How many entries there are.
@@ -217,7 +231,7 @@ impl RevocationList {
         self.len() == 0
     }
 
-    fn add(&self, revocation: &Revocation) -> Result<(), RevocationListFull> {
+    fn add(&self, revocation: &Revocation, reserve: bool) -> Result<(), RevocationListFull> {
         let inner = &*self.inner;
         let kind = revocation.kind;
         let digest = inner.digest(kind, revocation.issuer.as_deref(), &revocation.name);
@@ -238,13 +252,18 @@ impl RevocationList {
             None => {
                 let now = seconds(inner.clock.now());
                 let count = inner.len();
+                let limit = match (kind, reserve) {
+                    // Single tokens leave room for what ends more than one.
+                    (Kind::Token, true) => inner.limit - inner.limit / RESERVE,
+                    _ => inner.limit,
+                };
                 // A full list is looked through only if that makes room.
-                if count >= writer.sweep_at.min(inner.limit) && now >= writer.first_end {
+                if count >= writer.sweep_at.min(limit) && now >= writer.first_end {
                     writer.first_end = inner.sweep(now);
                     writer.sweep_at = inner.len().saturating_mul(2).max(FEW);
                 }
-                if inner.len() >= inner.limit {
-                    return Err(RevocationListFull { limit: inner.limit });
+                if inner.len() >= limit {
+                    return Err(RevocationListFull { limit });
                 }
                 inner.counts[kind as usize].fetch_add(1, Ordering::Release);
             }

@@ -35,6 +35,7 @@ async fn issuer(file: &Path) -> TokenIssuer {
         .audience(NAME)
         .revocations(RevocationHub::open(store.clone()).await.unwrap())
         .sessions(store)
+        .max_sessions_per_user(usize::MAX)
         .build()
         .unwrap()
 }

@@ -333,6 +333,21 @@ impl<P: Place> Run<P> {
         });
     }
 
+    /// The tokens, unless the version has been taken back.
+    fn issued(
+        &self,
+        tokens: Result<TokenResponse, IssueError>,
+        subject: usize,
+        version: Option<u64>,
+    ) -> Result<Option<TokenResponse>, TestCaseError> {
+        if version.unwrap_or(0) >= self.model.versions[subject] {
+            return Ok(Some(tokens.unwrap()));
+        }
+        let is_refused = matches!(tokens, Err(IssueError::Grant { .. }));
+        prop_assert!(is_refused, "{tokens:?}");
+        Ok(None)
+    }
+
     async fn step(&mut self, step: Step) -> Result<(), TestCaseError> {
         let now = self.now();
         match step {
@@ -342,7 +357,10 @@ impl<P: Place> Run<P> {
                 version,
             } => {
                 let grant = grant(subject, client, version);
-                let tokens = self.world.issuer().issue(grant).await.unwrap();
+                let tokens = self.world.issuer().issue(grant).await;
+                let Some(tokens) = self.issued(tokens, subject, version)? else {
+                    return Ok(());
+                };
                 let session = self.model.sessions.len();
                 let begin = self.issued_at(tokens.access_token());
                 self.model.sessions.push(Session {
@@ -367,7 +385,10 @@ impl<P: Place> Run<P> {
                 version,
             } => {
                 let grant = grant(subject, client, version);
-                let tokens = self.world.issuer().issue_access_token(grant).unwrap();
+                let tokens = self.world.issuer().issue_access_token(grant);
+                let Some(tokens) = self.issued(tokens, subject, version)? else {
+                    return Ok(());
+                };
                 self.keep(&tokens, None, (subject, client));
                 self.model.access.last_mut().unwrap().version = version;
             }

@@ -76,6 +76,7 @@ impl RevocationStore for RedisStore {
         revoke
             .key(self.stream())
             .key(self.key("revocation-ends", ""))
+            .key(self.key("revocation-texts", ""))
             .arg(revocation.to_text())
             .arg(revocation.ends_at_second())
             .arg(seconds(now));

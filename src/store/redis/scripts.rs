@@ -101,11 +101,16 @@ pub(super) static REVOKE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(
         forget!(),
         r"
+-- The same twice takes one place, or a client with one token could fill all of it.
+if redis.call('HEXISTS', KEYS[3], ARGV[1]) == 1 then return 1 end
 local id = redis.call('XADD', KEYS[1], '*', 'r', ARGV[1])
+redis.call('HSET', KEYS[3], ARGV[1], id)
 redis.call('ZADD', KEYS[2], ARGV[2], id)
 for _, ended in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now(ARGV[3]), 'LIMIT', 0, 64)) do
   -- The newest stays until there is a newer one: by it readers see that nothing is lost.
   if ended ~= id then
+    local entry = redis.call('XRANGE', KEYS[1], ended, ended)[1]
+    if entry then redis.call('HDEL', KEYS[3], entry[2][2]) end
     redis.call('XDEL', KEYS[1], ended)
     redis.call('ZREM', KEYS[2], ended)
   end

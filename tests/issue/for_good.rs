@@ -1,0 +1,294 @@
+//! What has been ended stays so: when revocations are forgotten, clocks differ, clients hang up, and there is no room.
+
+use super::*;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+use tower_bearer::revocation::RevocationHubBuilder;
+use tower_bearer::store::MemoryStore;
+
+/// Everything in the hub that concerns access tokens has ended by then, and a restart has forgotten it.
+const LATER: Duration = Duration::from_secs(22 * 60);
+
+fn hub(store: &TestStore, clock: &ManualClock) -> RevocationHubBuilder {
+    RevocationHub::builder(store.clone()).clock(clock.clone())
+}
+
+/// The same service after a restart, at a time of one's own.
+async fn again(world: &World, keys: &SigningKeys, clock: &ManualClock) -> World {
+    let hub = hub(&world.store, clock).open().await.unwrap();
+    let issuer = TokenIssuer::builder(ISSUER, keys.clone())
+        .audience(AUDIENCE)
+        .revocations(hub)
+        .sessions(world.store.clone())
+        .clock(clock.clone());
+    let issuer = issuer.build().unwrap();
+    World {
+        validator: issuer.validator().unwrap(),
+        clock: clock.clone(),
+        store: world.store.clone(),
+        issuer,
+    }
+}
+
+async fn world() -> (World, SigningKeys) {
+    let world = World::new().await;
+    let keys = world.issuer.keys().clone();
+    (world, keys)
+}
+
+#[tokio::test]
+async fn lower_versions_do_not_come_back_by_waiting() {
+    let (world, keys) = world().await;
+    let grant = |version| Grant::new("alice", "web").token_version(version);
+    let old = world.issuer.issue(grant(3)).await.unwrap();
+    world
+        .issuer
+        .revoke_versions_below("alice", 4)
+        .await
+        .unwrap();
+    assert_eq!(world.status(&old).await, 401);
+    let new = world.issuer.issue(grant(4)).await.unwrap();
+    for after in [LATER, DAY * 6] {
+        world.at(after);
+        let world = again(&world, &keys, &world.clock).await;
+        if after == LATER {
+            assert_eq!(reason(world.refresh(&old).await), InvalidGrant::Revoked);
+        } else {
+            assert_eq!(reason(world.refresh(&old).await), InvalidGrant::Unknown);
+        }
+    }
+    let next = world.refresh(&new).await.unwrap();
+    assert_eq!(world.status(&next).await, 200);
+}
+
+#[tokio::test]
+async fn a_login_on_its_way_does_not_outlive_a_forced_logout() {
+    let (world, keys) = world().await;
+    let issuer = world.issuer.clone();
+    // All of alice's sessions are ended while one is about to be kept.
+    world.store.meanwhile(Op::Insert, move || {
+        let other = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            let all = issuer.end_sessions(SessionsOf::Subject("alice"));
+            runtime.unwrap().block_on(all).unwrap()
+        });
+        assert_eq!(other.join().unwrap(), 0);
+    });
+    let login = world.issue().await;
+    assert_eq!(world.status(&login).await, 401);
+    assert_eq!(world.store.sessions(), 1);
+    world.at(LATER);
+    let world = again(&world, &keys, &world.clock).await;
+    assert_eq!(reason(world.refresh(&login).await), InvalidGrant::Revoked);
+}
+
+#[tokio::test]
+async fn an_end_goes_on_when_the_client_hangs_up() {
+    for which in ["reuse", "revoke", "session", "sessions"] {
+        let (world, keys) = world().await;
+        let first = world.issue().await;
+        let newest = world.refresh(&first).await.unwrap();
+        world.store.yields();
+        let issuer = &world.issuer;
+        let (spent, current) = (refresh_token(&first), refresh_token(&newest));
+        {
+            let mut work = pin!(async {
+                match which {
+                    "reuse" => issuer.refresh(spent, "web", None).await.map(|_| ()),
+                    "revoke" => issuer.revoke(current, "web").await,
+                    "session" => issuer.end_session(session(&first)).await.map(|_| ()),
+                    _ => issuer
+                        .end_sessions(SessionsOf::Subject("alice"))
+                        .await
+                        .map(|_| ()),
+                }
+            });
+            // Until the access tokens are taken back, and the session is not.
+            for polls in 0.. {
+                if world.status(&newest).await == 401 {
+                    break;
+                }
+                assert!(polls < 1_000, "{which}");
+                poll_fn(|cx| {
+                    let _ = work.as_mut().poll(cx);
+                    Poll::Ready(())
+                })
+                .await;
+                tokio::task::yield_now().await;
+            }
+        }
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(world.store.sessions(), 0, "{which}");
+        world.at(LATER);
+        let world = again(&world, &keys, &world.clock).await;
+        let refused = reason(world.refresh(&newest).await);
+        assert_eq!(refused, InvalidGrant::Unknown, "{which}");
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_was_ahead_saves_no_session() {
+    for all in [true, false] {
+        let (world, keys) = world().await;
+        world.at(HOUR);
+        let tokens = world.issue().await;
+        world.at(Duration::ZERO);
+        if all {
+            let of = SessionsOf::Subject("alice");
+            assert_eq!(world.issuer.end_sessions(of).await.unwrap(), 1);
+        } else {
+            assert!(world.issuer.end_session(session(&tokens)).await.unwrap());
+        }
+        assert_eq!(world.store.sessions(), 0);
+        for after in [HOUR, HOUR + MINUTE * 14] {
+            world.at(after);
+            let world = again(&world, &keys, &world.clock).await;
+            assert_eq!(world.status(&tokens).await, 401, "{all} {after:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_machine_whose_clock_is_behind_logs_out_all_the_same() {
+    let (world, keys) = world().await;
+    let ahead = ManualClock::new(now() + SECOND * 3);
+    let other = again(&world, &keys, &ahead).await;
+    // Both have one hub, as they would have one store.
+    let other = {
+        let issuer = TokenIssuer::builder(ISSUER, keys.clone())
+            .audience(AUDIENCE)
+            .revocations(world.issuer.revocations().clone())
+            .sessions(world.store.clone())
+            .clock(ahead.clone())
+            .build()
+            .unwrap();
+        World {
+            validator: issuer.validator().unwrap(),
+            issuer,
+            ..other
+        }
+    };
+    let fresh = other.issue().await;
+    let old = world.issue().await;
+    let old = other.refresh(&old).await.unwrap();
+    let of = SessionsOf::Subject("alice");
+    assert_eq!(world.issuer.end_sessions(of).await.unwrap(), 2);
+    for tokens in [&fresh, &old] {
+        assert_eq!(other.status(tokens).await, 401);
+        assert_eq!(reason(other.refresh(tokens).await), InvalidGrant::Unknown);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_gives_back_token_after_token_keeps_nobody_from_ending_a_session() {
+    let clock = ManualClock::new(now());
+    let small = RevocationHub::builder(MemoryStore::new()).limit(50);
+    let small = small.clock(clock).open().await.unwrap();
+    let world = World::with(|builder| builder.revocations(small)).await;
+    let first = world.issue().await;
+    let newest = world.refresh(&first).await.unwrap();
+    let mut tokens = world.issue_to("mallory", "web").await;
+    let mut count = 0;
+    while world
+        .issuer
+        .revoke(tokens.access_token(), "web")
+        .await
+        .is_ok()
+    {
+        tokens = world.refresh(&tokens).await.unwrap();
+        count += 1;
+    }
+    assert_eq!(count, 45);
+    assert!(is_reused(world.refresh(&first).await));
+    assert_eq!(world.status(&newest).await, 401);
+    assert_eq!(reason(world.refresh(&newest).await), InvalidGrant::Unknown);
+
+    // Even with no room at all a session is not renewed, and who asked is told that its tokens live on.
+    while world.issuer.revocations().len() < 50 {
+        let one = world.issue().await;
+        world.issuer.end_session(session(&one)).await.unwrap();
+    }
+    for which in [0, 1] {
+        let tokens = world.issue().await;
+        let ended = match which {
+            0 => world.issuer.end_session(session(&tokens)).await.map(|_| ()),
+            _ => world
+                .issuer
+                .end_sessions(SessionsOf::Subject("alice"))
+                .await
+                .map(|_| ()),
+        };
+        assert_eq!(status_of(ended), 503);
+        assert_eq!(reason(world.refresh(&tokens).await), InvalidGrant::Unknown);
+    }
+}
+
+#[tokio::test]
+async fn one_user_fills_nothing_for_the_others() {
+    let world = World::with(|builder| builder.max_sessions_per_user(3)).await;
+    let mut all = Vec::new();
+    for second in 0..5 {
+        world.at(SECOND * second);
+        all.push(world.issue().await);
+    }
+    let other = world.issue_to("bob", "web").await;
+    assert_eq!(world.store.sessions(), 4);
+    for (index, tokens) in all.iter().enumerate() {
+        let expected = if index < 2 { 401 } else { 200 };
+        assert_eq!(world.status(tokens).await, expected, "{index}");
+    }
+    // The one that was not used for longest goes.
+    world.at(SECOND * 6);
+    let used = world.refresh(&all[2]).await.unwrap();
+    world.issue().await;
+    assert!(world.is_alive(session(&used)).await);
+    assert!(!world.is_alive(session(&all[3])).await);
+    assert_eq!(world.status(&other).await, 200);
+    let none = TokenIssuer::builder(ISSUER, keys()).audience(AUDIENCE);
+    assert!(none.max_sessions_per_user(0).build().is_err());
+}
+
+#[tokio::test]
+async fn a_token_that_would_be_dead_is_not_given_out() {
+    let world = World::new().await;
+    for _ in 0..5 {
+        world
+            .issuer
+            .end_sessions(SessionsOf::Subject("alice"))
+            .await
+            .unwrap();
+    }
+    let grant = || Grant::new("alice", "web");
+    assert_eq!(status_of(world.issuer.issue(grant()).await), 503);
+    assert_eq!(status_of(world.issuer.issue_access_token(grant())), 503);
+    world.at(SECOND * 2);
+    let tokens = world.issue().await;
+    assert_eq!(world.status(&tokens).await, 200);
+}
+
+#[tokio::test]
+async fn a_hub_that_held_too_much_can_tell_again() {
+    let clock = ManualClock::new(now());
+    let store = TestStore::shared();
+    let small = hub(&store, &clock).limit(2).open().await.unwrap();
+    use tower_bearer::revocation::Revocation;
+    use tower_bearer::store::RevocationStore as _;
+    for number in 0..3 {
+        let revocation = Revocation::session(Some(ISSUER), &number.to_string(), now() + SECOND);
+        store.add(&revocation, now()).await.unwrap();
+    }
+    let until = async |is_in_touch: bool| {
+        let begun = std::time::Instant::now();
+        while small.is_in_touch() != is_in_touch {
+            assert!(begun.elapsed() < Duration::from_secs(30));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    until(false).await;
+    clock.set(now() + HOUR);
+    store.lose_revocations();
+    until(true).await;
+}
