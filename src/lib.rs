@@ -145,6 +145,13 @@
 //! # let _ = layer; Ok(()) }
 //! ```
 //!
+//! # Tokens of one's own
+//!
+//! A service without an identity provider issues its tokens with `issue::TokenIssuer` (feature `issue`): access and refresh
+//! tokens, sessions that can be listed and ended, revocation that takes effect at the next request. `store` keeps them, in
+//! memory, in a file (`redb`) or in Redis (`redis`), `throttle` slows down who guesses passwords, `openapi` describes the
+//! layer to an API's documentation, and the example `login` puts it all together.
+//!
 //! # The order of layers
 //!
 //! From the outside in, and why:
@@ -266,11 +273,11 @@
 //! | `issue` | `issue::TokenIssuer`: tokens and sessions of one's own; brings `aws_lc_rs`, `logout` and `revocation` along | no |
 //! | `jwks` | `issuer::RemoteKeys`: keys fetched from a JWK Set and kept fresh | no |
 //! | `jwt` | `jwt::JwtValidator`; needs `aws_lc_rs` or `rust_crypto`, both may be on | no |
-//! | `logout` | `revocation::BackChannelLogout`: hearing from an OpenID provider who has logged out | no |
+//! | `logout` | `revocation::BackChannelLogout`: hearing from an OpenID provider who has logged out; brings `jwt` and `revocation` along, and needs a crypto back end as `jwt` does | no |
 //! | `oidc` | discovery of an issuer by its name | no |
 //! | `openapi` | `openapi::Security`: locks and the "Authorize" button for an OpenAPI document | no |
-//! | `redb` | `store::RedbStore`: sessions and revocations in a file | no |
-//! | `redis` | `store::RedisStore`: sessions and revocations that several machines share | no |
+//! | `redb` | `store::RedbStore`: sessions and revocations in a file; brings `issue` along | no |
+//! | `redis` | `store::RedisStore`: sessions and revocations that several machines share; brings `issue` along | no |
 //! | `revocation` | `revocation::RevocationList`: what has been taken back, in memory | no |
 //! | `rust_crypto` | `jwt` with the crypto of RustCrypto: Rust only, unless `jwks` brings TLS | no |
 //! | `throttle` | `throttle::Throttle`: slowing down who guesses | no |

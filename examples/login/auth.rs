@@ -138,7 +138,7 @@ fn unix(time: std::time::SystemTime) -> u64 {
 }
 
 fn session_of(user: &AccessToken) -> Option<SessionId> {
-    user.claim("sid")?.as_str()?.parse().ok()
+    user.session()?.parse().ok()
 }
 
 /// Ends the session that this token belongs to.

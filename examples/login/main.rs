@@ -9,8 +9,11 @@
 //! | `ADDR` | where it listens | `127.0.0.1:3000` |
 //! | `STORE` | where sessions, revocations and users are kept: the path of a file, or `redis://…`, with the users then in memory | memory |
 //! | `ACCESS_TTL` | for how many seconds an access token is good | 900 |
-//! | `SIGNING_KEY` | the private key in PEM; several processes need the same | made at start |
+//! | `SIGNING_KEY` | the private key in PEM, as `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256` makes one; several processes need the same, and one that starts again with a `STORE` | made at start |
 //! | `ALICE_PASSWORD`, `ADMIN_PASSWORD` | the passwords of the two users, if they are not in the store yet | made at start |
+//!
+//! Clients are `cli`, `docs` and `page`; another `client_id` is refused. Several processes on one Redis need the same
+//! passwords too, since each has the users in its memory.
 
 mod auth;
 mod docs;
@@ -221,7 +224,7 @@ async fn run() -> Result<(), Fault> {
     println!("# a page to log in on: http://{address}/");
     println!("# the API, with a button to log in: http://{address}/docs/");
     println!(
-        "# all of it by curl: set URL and the passwords as above, then run examples/login/try.sh"
+        "# all of it by curl: export URL and the passwords as above, then run examples/login/try.sh"
     );
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, service).await?;

@@ -105,11 +105,14 @@ pub(crate) async fn log_out(
     headers: HeaderMap,
 ) -> Result<Response, Response> {
     same_site(&method, &uri, &headers).map_err(Refused::into_response)?;
-    let token = cookie(&headers, REFRESH_COOKIE);
-    app.issuer
-        .revoke(token, CLIENT)
-        .await
-        .map_err(IssueError::into_response)?;
+    // The access token too: it may have been sent without the other.
+    for name in [REFRESH_COOKIE, ACCESS_COOKIE] {
+        match app.issuer.revoke(cookie(&headers, name), CLIENT).await {
+            // What has failed for now may work in a moment.
+            Err(error) if error.status().is_server_error() => return Err(error.into_response()),
+            _ => {}
+        }
+    }
     Ok((StatusCode::NO_CONTENT, without_cookies()).into_response())
 }
 

@@ -113,10 +113,12 @@ impl Users {
         name: &str,
         password: &str,
     ) -> Result<Option<User>, Fault> {
-        let _turn = self.turns.acquire().await?;
+        let turn = Arc::clone(&self.turns).acquire_owned().await?;
         let (users, name, password) = (self.clone(), name.to_owned(), password.to_owned());
         // Tens of milliseconds of work, which no other request should wait for.
         tokio::task::spawn_blocking(move || {
+            // It is over when the work is, not when a client hangs up.
+            let _turn = turn;
             let user = users.find(&name)?;
             let hash = user.as_ref().map_or(&*users.nobody, |user| &*user.hash);
             let hash = PasswordHash::new(hash).map_err(|error| error.to_string())?;

@@ -12,6 +12,8 @@ use crate::store::{SessionId, StoreError};
 /// Why no token is given: the errors of [RFC 6749 section 5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2), and
 /// what cannot be told at the moment. [`to_response`](Self::to_response) makes the answer.
 ///
+/// With the feature `axum` it is a response, and with `throttle` it is made of a `TooManyAttempts` by `?`.
+///
 /// Nothing of it but the code reaches the client; the rest is for logs, and holds no token and no name.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -332,7 +332,8 @@ impl TokenIssuer {
     /// Ends a session: its refresh token is worthless, and its access tokens are refused from now on. Returns whether there
     /// was one.
     ///
-    /// Whose it is is not looked at; [`end_session_of`](Self::end_session_of) is for users.
+    /// Whose it is is not looked at; [`end_session_of`](Self::end_session_of) is for users. In the handler of a logout, with a
+    /// `token: Authenticated<AccessToken>`, it is `token.session().and_then(|id| id.parse().ok())`.
     ///
     /// # Errors
     ///

@@ -9,6 +9,7 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // For trials. In earnest `SigningKey::from_pem(..)`, the same in all instances and after a restart.
 //! let keys = SigningKeys::new(SigningKey::generate(Algorithm::ES256)?)?;
 //! let issuer = TokenIssuer::builder("https://api.example.com", keys)
 //!     .audience("https://api.example.com")
@@ -21,6 +22,9 @@
 //! # let _ = (layer, response); Ok(())
 //! # }
 //! ```
+//!
+//! With the feature `axum`, [`TokenResponse`] and [`IssueError`] are responses, so a handler may be
+//! `async fn login(..) -> Result<TokenResponse, IssueError>`.
 //!
 //! # What happens to a session
 //!
@@ -81,3 +85,5 @@ pub use revocation_endpoint::{ClientCredentials, RevocationEndpoint};
 pub use session::Session;
 pub use signing_key::{PrivateKeyPem, SigningError, SigningKey};
 pub use signing_keys::SigningKeys;
+
+pub use crate::store::{SessionId, SessionsOf};

@@ -15,7 +15,8 @@ use crate::store::SessionId;
 /// The tokens that a client is given, in the shape of
 /// [RFC 6749 section 5.1](https://www.rfc-editor.org/rfc/rfc6749#section-5.1): its JSON has `access_token`, `token_type`,
 /// `expires_in` (seconds), `refresh_token` if there is a session, and `scope` if there is one. `Debug` shows no
-/// token, and they are wiped when this goes.
+/// token, and they are wiped when this goes. With the
+/// feature `axum` it is a response.
 #[derive(Clone, Serialize)]
 pub struct TokenResponse {
     pub(crate) access_token: String,

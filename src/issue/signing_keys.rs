@@ -121,7 +121,8 @@ impl SigningKeys {
     }
 
     /// Signs with this published key from now on. The former one stays published for `keep`: as long as tokens are issued
-    /// for, and the leeway of their verifiers, or else tokens are refused before their time.
+    /// for, and the leeway of their verifiers, or else tokens are refused before their time. For a `TokenIssuer` that is its
+    /// `access_ttl()` and 65 seconds: 60 of leeway, and up to 4 by which it dates tokens ahead.
     ///
     /// Keys whose time is over by `now` go for good.
     ///
@@ -137,7 +138,8 @@ impl SigningKeys {
     }
 
     /// Publishes a key and signs with it from now on: [`publish`](Self::publish) and [`activate`](Self::activate) at once.
-    /// Verifiers elsewhere that keep the set refuse its tokens until they ask again.
+    /// Verifiers elsewhere that keep the set refuse its tokens until they ask again, and so do other processes that issue: it is
+    /// for one process that is alone. `keep` is that of [`activate`](Self::activate).
     ///
     /// # Errors
     ///

@@ -210,6 +210,12 @@ impl AccessToken {
         self.text(self.client)
     }
 
+    /// The session in which it was issued: `sid`.
+    #[must_use]
+    pub fn session(&self) -> Option<&str> {
+        self.claim("sid").and_then(Value::as_str)
+    }
+
     /// The scopes that were granted.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
         words(self.text(self.scope).unwrap_or_default())

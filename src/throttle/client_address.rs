@@ -114,7 +114,9 @@ struct Proxies {
 }
 
 impl ClientAddress {
-    /// That of the connection, found in the extension [`PeerAddress`].
+    /// That of the connection, found in the extension [`PeerAddress`], for [`of`](Self::of) and validators. **axum does not
+    /// set that**: use [`from_fn`](Self::from_fn) with its `ConnectInfo` there, or all clients count as one.
+    /// [`resolve`](Self::resolve) is given the address and needs neither.
     pub fn from_connection() -> Self {
         Self {
             peer: Peer::Connection,

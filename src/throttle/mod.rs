@@ -69,7 +69,9 @@
 //! # In front of a validator
 //!
 //! [`Validator::throttled`](crate::Validator::throttled) does it by address, for credentials that could be guessed,
-//! and to keep who sends rubbish away from a validator that has to work for it.
+//! and to keep who sends rubbish away from a validator that has to work for it. Its [`ClientAddress`] looks into the
+//! request: in axum with [`from_fn`](ClientAddress::from_fn), elsewhere [`from_connection`](ClientAddress::from_connection) finds
+//! the [`PeerAddress`] that the server has to put into the extensions. Without either, all clients count as one.
 //!
 //! # Which budgets there are
 //!

@@ -55,6 +55,10 @@ type Handler = dyn Fn(LogoutToken, SystemTime) -> BoxFuture<Result<(), AnyError>
 /// The token names a session (`sid`) or a user (`sub`) of the provider. Access tokens are refused by it if they have the same
 /// `iss`, and the same `sid` or `sub`.
 ///
+/// Tokens of a `TokenIssuer` of one's own have another `iss`, so [`revoking`](Self::revoking) does not concern them. Who logs
+/// users in by a provider and then issues tokens takes [`new`](Self::new), with a handler that calls `end_sessions` with the
+/// user's own name.
+///
 /// # Example
 ///
 /// ```

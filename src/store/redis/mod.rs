@@ -30,6 +30,9 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
 ///
 /// # When Redis is away
 ///
+/// At the start it has to be there: [`connect`](Self::connect) and `RevocationHub::open` fail without it, and the caller tries
+/// again.
+///
 /// Commands fail with [`StoreError::Unavailable`], within the [timeout](RedisStoreBuilder::timeout), and nothing is sent
 /// twice: after an error nobody knows whether a change was made. When Redis is back, a command that still meets the dead
 /// connection fails at once, and the next one makes a new connection.
