@@ -171,8 +171,49 @@ fn refreshing(_: &mut Criterion) {
     #[cfg(feature = "redis")]
     if let Ok(url) = std::env::var("REDIS_URL") {
         let store = tower_bearer::store::RedisStore::connect(&url);
-        refresh(&runtime, "redis", &runtime.block_on(store).unwrap());
+        let store = runtime.block_on(store).unwrap();
+        refresh(&runtime, "redis", &store);
+        memory_of_redis(&runtime, &url, &store);
     }
+}
+
+/// What sessions and revocations take in the memory of a Redis.
+#[cfg(feature = "redis")]
+fn memory_of_redis(runtime: &Runtime, url: &str, store: &tower_bearer::store::RedisStore) {
+    let client = redis::Client::open(url).unwrap();
+    let used = || {
+        let mut connection = client.get_connection().unwrap();
+        let info: String = redis::cmd("INFO")
+            .arg("memory")
+            .query(&mut connection)
+            .unwrap();
+        let line = info
+            .lines()
+            .find_map(|line| line.strip_prefix("used_memory:"));
+        line.unwrap().trim().parse::<f64>().unwrap()
+    };
+    let count = if is_measured() { 20_000 } else { 10 };
+    let now = SystemTime::now();
+    let before = used();
+    for first in (0..count).step_by(1_000) {
+        let inserts = (first..count.min(first + 1_000))
+            .map(|number| store.insert(record(number + 1_000_000, 0), now));
+        runtime.block_on(join_all(inserts));
+    }
+    let between = used();
+    for first in (0..count).step_by(1_000) {
+        let all: Vec<_> = (first..count.min(first + 1_000)).map(revocation).collect();
+        runtime.block_on(join_all(
+            all.iter().map(|revocation| store.add(revocation, now)),
+        ));
+    }
+    let (session, revocation) = (
+        (between - before) / count as f64,
+        (used() - between) / count as f64,
+    );
+    println!(
+        "in Redis a session with 200 bytes of data takes {session:.0} bytes, a revocation {revocation:.0}"
+    );
 }
 
 fn refresh<S>(runtime: &Runtime, name: &str, store: &S)
