@@ -102,7 +102,8 @@ pub(super) static REVOKE: LazyLock<Script> = LazyLock::new(|| {
         forget!(),
         r"
 -- The same twice takes one place, or a client with one token could fill all of it.
-if redis.call('HEXISTS', KEYS[3], ARGV[1]) == 1 then return 1 end
+local known = redis.call('HGET', KEYS[3], ARGV[1])
+if known and redis.call('XRANGE', KEYS[1], known, known)[1] then return 1 end
 local id = redis.call('XADD', KEYS[1], '*', 'r', ARGV[1])
 redis.call('HSET', KEYS[3], ARGV[1], id)
 redis.call('ZADD', KEYS[2], ARGV[2], id)
