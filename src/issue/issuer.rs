@@ -292,7 +292,7 @@ impl TokenIssuer {
             return Ok(());
         };
         let revocation = Revocation::token(Some(&inner.issuer), token_id, expires_at);
-        Ok(inner.hub.revoke(&revocation).await?)
+        self.take_back(revocation).await
     }
 
     /// The sessions of a user or client, in the order of their ids: at most `limit` of those behind `after`. Those that are
@@ -362,7 +362,8 @@ impl TokenIssuer {
     /// tokio.
     ///
     /// Tokens that were issued within the same second are taken back too, since `iat` has no fraction. Who logs in again at
-    /// once is given tokens that are dated to the next one. Of tokens without a session, those that were issued by a machine
+    /// once is given tokens that are dated to the next one. What that leaves in the hub and its store stays as long as a refresh
+    /// token is good: slow down who may call this over and over. Of tokens without a session, those that were issued by a machine
     /// whose clock is ahead may survive by as much.
     ///
     /// # Errors
@@ -394,6 +395,7 @@ impl TokenIssuer {
             Err(error) if error.is_full() => seconds(now),
             Err(_) => return revoked.map(|_| 0),
         };
+        let mut full = Ok(());
         let mut ended = 0;
         let mut after = None;
         loop {
@@ -405,7 +407,14 @@ impl TokenIssuer {
                 // above does not concern: they are taken back by its name. One that cannot be read has to go as well.
                 let dated = State::from_record(&record).map_or(0, |state| state.dated());
                 ended += usize::from(match dated > issued_until {
-                    true => self.end_one(&record).await?,
+                    true => match self.end_one(&record).await {
+                        Ok(was_there) => was_there,
+                        Err(error) if error.is_full() => {
+                            full = Err(error);
+                            true
+                        }
+                        Err(error) => return Err(error),
+                    },
                     false => inner.sessions.remove(record.id()).await?,
                 });
             }
@@ -414,6 +423,7 @@ impl TokenIssuer {
             }
         }
         revoked?;
+        full?;
         // One of them may have been refreshed until it was removed.
         let later = inner.clock.now();
         if seconds(later) > issued_until {
@@ -438,7 +448,13 @@ impl TokenIssuer {
         let until = inner.until_refreshed(inner.clock.now());
         let issuer = Some(&*inner.issuer);
         let revocation = Revocation::versions_below(issuer, subject, version, until);
-        Ok(inner.hub.revoke(&revocation).await?)
+        self.take_back(revocation).await
+    }
+
+    /// Takes back, even if nobody waits for it any more: half done, it would hold in this process alone.
+    async fn take_back(&self, revocation: Revocation) -> Result<(), IssueError> {
+        let hub = self.inner.hub.clone();
+        to_its_end(async move { Ok(hub.revoke(&revocation).await?) }).await
     }
 
     /// Takes back what was issued until now, and returns the second up to which that counts.
@@ -558,6 +574,10 @@ impl TokenIssuer {
     /// Makes room for one more session of this user.
     async fn keep_to_limit(&self, subject: &str) -> Result<(), IssueError> {
         let inner = &*self.inner;
+        if inner.max_sessions == usize::MAX {
+            return Ok(());
+        }
+        let now = inner.clock.now();
         let mut used = Vec::new();
         let mut after = None;
         loop {
@@ -567,22 +587,27 @@ impl TokenIssuer {
                 .await?;
             let is_last = page.len() < PAGE;
             after = page.last().map(SessionRecord::id);
-            used.extend(page.into_iter().map(|record| {
-                // One that cannot be read goes first.
-                let at = State::from_record(&record).map_or(0, |state| state.last_used_at);
-                (at, record)
+            used.extend(page.into_iter().filter_map(|record| {
+                match State::from_record(&record) {
+                    Ok(state) if state.is_over(&inner.lifetimes, now) => None,
+                    Ok(state) => Some((state.last_used_at, record.id())),
+                    // One that cannot be read goes first.
+                    Err(_) => Some((0, record.id())),
+                }
             }));
             if is_last {
                 break;
             }
         }
         let too_many = (used.len() + 1).saturating_sub(inner.max_sessions);
-        if too_many == 0 {
-            return Ok(());
-        }
-        used.sort_by_key(|(at, record)| (*at, record.id()));
-        for (_, record) in used.into_iter().take(too_many) {
-            self.end(record).await?;
+        used.sort_unstable();
+        // Not more than a page at a time: where the limit was lowered, later logins go on.
+        for (_, id) in used.into_iter().take(too_many.min(PAGE)) {
+            match self.end_session(id).await {
+                // The session has gone, and nobody was to be logged out.
+                Err(error) if error.is_full() => {}
+                other => _ = other?,
+            }
         }
         Ok(())
     }
@@ -706,7 +731,8 @@ impl Inner {
     ) -> Result<String, IssueError> {
         // A session may begin with the next second.
         let iat = seconds(now).max(state.started_at);
-        if iat > seconds(now) {
+        // Those of a session are found by it.
+        if session.is_none() && iat > seconds(now) {
             self.dated.fetch_max(iat, Ordering::AcqRel);
         }
         let claims = AccessClaims {

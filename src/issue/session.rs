@@ -100,8 +100,12 @@ impl State {
         self.last_used_at.max(self.started_at)
     }
 
-    pub(crate) fn is_over(&self, now: SystemTime) -> bool {
-        seconds(now) >= self.idle_ends_at
+    /// Also if the idle time has been made shorter since: what was revoked is remembered for that long.
+    pub(crate) fn is_over(&self, lifetimes: &Lifetimes, now: SystemTime) -> bool {
+        seconds(now)
+            >= self
+                .idle_ends_at
+                .min(idle_end(self.dated(), self.ends_at, lifetimes))
     }
 
     /// RFC 6749 section 6, RFC 9700 section 4.14.2. `salt` is a new random one.
@@ -117,7 +121,7 @@ impl State {
         if !is_client {
             return Err(NoStep::Client);
         }
-        if self.is_over(now) {
+        if self.is_over(lifetimes, now) {
             return Err(NoStep::Expired);
         }
         let now = seconds(now);

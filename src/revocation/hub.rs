@@ -23,6 +23,8 @@ const LEAST_MAX_SILENCE: Duration = Duration::from_millis(1_500);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// and never later than this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// After an overflow all of it is read again this much later, since that is a lot.
+const OVERFLOWN_PAUSE: Duration = Duration::from_secs(5);
 
 /// One place at which everything is taken back: kept in a store, looked up in memory. Clones share it.
 ///
@@ -183,7 +185,8 @@ impl RevocationHubBuilder {
     }
 
     /// How many entries there may be, a tenth of which is not for single tokens. Default: 1,000,000, which take 85 MB. All
-    /// processes that share a store should have the same. If the store holds more, nothing can be told until enough has ended.
+    /// processes that share a store should have the same. If the store holds more (a tenth, since they do not hear of one
+    /// another at once), nothing can be told until enough has ended.
     pub fn limit(mut self, limit: usize) -> Self {
         self.limit = limit;
         self
@@ -252,9 +255,11 @@ impl RevocationHubBuilder {
 impl Inner {
     /// Takes in what was added, what has ended included: a clock may be set right later. Returns whether there was room.
     fn apply(&self, changes: &Changes) -> bool {
+        let now = self.clock.now();
         let mut has_room = true;
         for revocation in &changes.revocations {
-            has_room &= self.list.take_in(revocation).is_ok();
+            let is_over = revocation.ends_at() <= now;
+            has_room &= self.list.take_in(revocation).is_ok() || is_over;
         }
         if !has_room {
             self.overflown.store(true, Ordering::Release);
@@ -328,7 +333,7 @@ async fn follow(hub: Weak<Inner>, mut cursor: Option<Cursor>) {
                     continue;
                 }
                 // Nothing can be told until all of it has found room, when enough has ended.
-                pause = LONGEST_PAUSE;
+                pause = OVERFLOWN_PAUSE;
             }
             Err(error) => {
                 if inner.trouble().replace(error).is_none() {

@@ -18,6 +18,8 @@ use crate::clock::{Clock, Steady};
 const DEFAULT_LIMIT: usize = 1_000_000;
 /// One in so many entries is kept free for sessions, users, clients and issuers.
 const RESERVE: usize = 10;
+/// So many more than a tenth of the limit may come from others.
+const SLACK: usize = 16;
 /// So many entries are not worth looking through for old ones.
 const FEW: usize = 1_024;
 
@@ -117,7 +119,7 @@ impl RevocationList {
         Self::with_limit(DEFAULT_LIMIT)
     }
 
-    /// An empty list for at most `limit` entries.
+    /// An empty list for at most `limit` entries, nine tenths of which may be single tokens.
     #[must_use]
     pub fn with_limit(limit: usize) -> Self {
         Self::with_clock(limit, Steady::new())
@@ -151,7 +153,8 @@ impl RevocationList {
         self.add(revocation, true)
     }
 
-    /// The same for what others have taken back, which may take all the room that there is.
+    /// The same for what others have taken back, which may take a tenth more: each of them stops at the limit, but they do
+    /// not hear of one another at once.
     #[cfg(feature = "issue")]
     pub(super) fn take_in(&self, revocation: &Revocation) -> Result<(), RevocationListFull> {
         self.add(revocation, false)
@@ -255,7 +258,12 @@ impl RevocationList {
                 let limit = match (kind, reserve) {
                     // Single tokens leave room for what ends more than one.
                     (Kind::Token, true) => inner.limit - inner.limit / RESERVE,
-                    _ => inner.limit,
+                    (_, true) => inner.limit,
+                    // What others have added while they had room.
+                    (_, false) => inner
+                        .limit
+                        .saturating_add(inner.limit / RESERVE)
+                        .saturating_add(SLACK),
                 };
                 // A full list is looked through only if that makes room.
                 if count >= writer.sweep_at.min(limit) && now >= writer.first_end {
@@ -263,7 +271,7 @@ impl RevocationList {
                     writer.sweep_at = inner.len().saturating_mul(2).max(FEW);
                 }
                 if inner.len() >= limit {
-                    return Err(RevocationListFull { limit });
+                    return Err(RevocationListFull { limit: inner.limit });
                 }
                 inner.counts[kind as usize].fetch_add(1, Ordering::Release);
             }

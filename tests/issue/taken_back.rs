@@ -188,26 +188,16 @@ async fn entries_go_when_no_token_can_be_left() {
     assert!(!is_revoked(&hub, "a") && is_revoked(&hub, "d"));
     assert_eq!(hub.len(), 3);
 
-    // And after a restart. `d` was kept although there was no room for it here.
+    // And after a restart. What has ended is taken in as well, since the clock may be set right later.
     clock.set(now() + HOUR + 299 * SECOND);
     let again = open().await.unwrap();
-    for (name, expected) in [("a", false), ("b", true), ("c", true), ("d", true)] {
-        assert_eq!(is_revoked(&again, name), expected, "{name}");
+    for name in ["b", "c", "d"] {
+        assert!(is_revoked(&again, name), "{name}");
     }
-    clock.set(now() + HOUR + 300 * SECOND);
-    let again = open().await.unwrap();
-    for (name, expected) in [("a", false), ("b", false), ("c", true), ("d", true)] {
-        assert_eq!(is_revoked(&again, name), expected, "{name}");
-    }
-    clock.set(now() + HOUR + 301 * SECOND);
-    assert_eq!(open().await.unwrap().len(), 1);
-    // More than there is room for is an error, not a gap.
+    clock.set(now() + DAY);
+    let later = open().await.unwrap();
     clock.set(now());
-    let full = open().await;
-    assert!(
-        matches!(full, Err(StoreError::Full { limit: 3, .. })),
-        "{full:?}"
-    );
+    assert!(["b", "c", "d"].iter().all(|name| is_revoked(&later, name)));
 }
 
 #[tokio::test]

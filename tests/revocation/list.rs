@@ -288,7 +288,7 @@ fn a_full_list_says_so_and_loses_nothing() {
         assert!(
             full.unwrap_err()
                 .to_string()
-                .contains(&format!("full: {tokens} entries"))
+                .contains(&format!("full: {limit} entries"))
         );
         // which all else may take.
         for number in tokens..limit {
@@ -298,7 +298,7 @@ fn a_full_list_says_so_and_loses_nothing() {
         for revoke in [TOKEN, SESSION, SUBJECT, ISSUER_OF] {
             let full = revoke(&list, OTHER, "one more").unwrap_err();
             let text = full.to_string();
-            assert!(text.contains("full: "), "{text}");
+            assert!(text.contains(&format!("full: {limit} entries")), "{text}");
             assert!(!format!("{full:?}").contains("one more"));
         }
         assert_eq!((list.len(), list.epoch()), (limit, epoch));
