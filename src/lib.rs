@@ -314,6 +314,8 @@ mod challenge;
 pub mod clock;
 mod error;
 mod extract;
+#[cfg(feature = "logout")]
+mod form_body;
 mod future;
 #[cfg(feature = "issue")]
 pub mod issue;

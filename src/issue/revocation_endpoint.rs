@@ -9,16 +9,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body;
-use http_body_util::{BodyExt, Limited};
 use tower_service::Service;
 use zeroize::Zeroizing;
 
 use super::error::json_response;
 use super::{IssueError, TokenForm, TokenIssuer};
 use crate::answer_body::AnswerBody;
+use crate::form_body::{is_form, read};
 
 /// The longest form: a token, and little more.
 const MAX_FORM: usize = 16_384;
@@ -144,7 +144,6 @@ impl RevocationEndpoint {
     async fn answer<B>(self, request: Request<B>) -> Result<(), IssueError>
     where
         B: Body,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let (parts, body) = request.into_parts();
         if parts.method != Method::POST {
@@ -164,38 +163,19 @@ impl RevocationEndpoint {
     }
 }
 
-async fn read_form<B>(headers: &HeaderMap, body: B) -> Result<TokenForm, IssueError>
-where
-    B: Body,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
-{
-    let content_type = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    let media_type = content_type.and_then(|value| value.split(';').next());
-    let is_form = media_type.is_some_and(|media_type| {
-        media_type
-            .trim()
-            .eq_ignore_ascii_case("application/x-www-form-urlencoded")
-    });
-    if !is_form {
+async fn read_form<B: Body>(headers: &HeaderMap, body: B) -> Result<TokenForm, IssueError> {
+    if !is_form(headers) {
         return Err(IssueError::InvalidRequest {
             problem: "the content type is not application/x-www-form-urlencoded",
         });
     }
-    // Not `?`: an error of a foreign body says nothing that a client or an operator could use.
-    let body = match Limited::new(body, MAX_FORM).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-            return Err(IssueError::TooLong { limit: MAX_FORM });
-        }
-        Err(_) => {
-            return Err(IssueError::InvalidRequest {
-                problem: "the form could not be received",
-            });
-        }
-    };
-    TokenForm::parse(&body)
+    match read(body, MAX_FORM).await {
+        Ok(body) => TokenForm::parse(&Zeroizing::new(body)),
+        Err(StatusCode::PAYLOAD_TOO_LARGE) => Err(IssueError::TooLong { limit: MAX_FORM }),
+        Err(_) => Err(IssueError::InvalidRequest {
+            problem: "the form could not be received",
+        }),
+    }
 }
 
 fn basic(header: &[u8]) -> Option<ClientCredentials> {
@@ -230,7 +210,7 @@ impl<B> Service<Request<B>> for RevocationEndpoint
 where
     B: Body + Send + 'static,
     B::Data: Send,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
+    B::Error: Send,
 {
     type Response = Response<AnswerBody>;
     type Error = Infallible;

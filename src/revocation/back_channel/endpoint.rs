@@ -4,22 +4,20 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
-use bytes::Buf as _;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
-use http_body_util::BodyExt as _;
 use tower_service::Service;
 
 use super::logout_token::LogoutToken;
 use super::validator::LogoutTokenValidator;
 use crate::answer_body::AnswerBody;
 use crate::clock::{Clock, SystemClock};
+use crate::form_body::{is_form, read};
 use crate::revocation::{Revocation, Revoke};
 use crate::trace;
 use crate::validator::{BoxFuture, Failure, FailureKind};
@@ -264,45 +262,6 @@ fn what(
     let subject =
         subject.map(|subject| Revocation::subject(issuer, subject, logout.issued_at(), until));
     session.into_iter().chain(subject)
-}
-
-/// Section 2.5: `application/x-www-form-urlencoded`.
-fn is_form(headers: &HeaderMap) -> bool {
-    let mut types = headers.get_all(CONTENT_TYPE).iter();
-    let (Some(only), None) = (types.next(), types.next()) else {
-        return false;
-    };
-    let media_type = only.as_bytes().split(|byte| *byte == b';').next();
-    media_type.is_some_and(|media_type| {
-        let media_type = media_type.trim_ascii();
-        media_type.eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
-    })
-}
-
-/// A body of at most `max` bytes, or how to answer.
-async fn read<B: Body>(body: B, max: usize) -> Result<Vec<u8>, StatusCode> {
-    let is_too_long = |length: u64| usize::try_from(length).map_or(true, |length| length > max);
-    if is_too_long(body.size_hint().lower()) {
-        return Err(StatusCode::PAYLOAD_TOO_LARGE);
-    }
-    let mut body = pin!(body);
-    let mut bytes = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| StatusCode::BAD_REQUEST)?;
-        let Ok(mut data) = frame.into_data() else {
-            continue;
-        };
-        if data.remaining() > max - bytes.len() {
-            return Err(StatusCode::PAYLOAD_TOO_LARGE);
-        }
-        while data.has_remaining() {
-            let chunk = data.chunk();
-            bytes.extend_from_slice(chunk);
-            let length = chunk.len();
-            data.advance(length);
-        }
-    }
-    Ok(bytes)
 }
 
 /// The token, if there is exactly one. Other parameters are not looked at (section 2.5).
