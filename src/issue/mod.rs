@@ -59,7 +59,9 @@
 //! # let _ = issuer; Ok(()) }
 //! ```
 
+mod access_claims;
 mod builder;
+mod ending;
 mod error;
 mod form;
 mod grant;

@@ -17,7 +17,7 @@ const LENGTH: usize = FAMILY + SECRET;
 
 /// A refresh token: 128 bits that stay the same in a session, and 256 that are new after each use.
 ///
-/// Whoever presents the first half without being current has once held a token of this session, so a spent token is
+/// Whoever presents the first half without being current has held one of its tokens before, so a spent token is
 /// recognised without a list of those that were spent. The session's public name is a digest of that half: with it alone
 /// nobody can end a session.
 #[derive(Clone, PartialEq, Eq)]

@@ -130,6 +130,41 @@ async fn an_end_goes_on_when_the_client_hangs_up() {
 }
 
 #[tokio::test]
+async fn what_is_taken_back_reaches_the_store_when_the_client_hangs_up() {
+    for which in ["version", "token"] {
+        let (world, _) = world().await;
+        let tokens = world.issue().await;
+        world.store.yields();
+        {
+            let issuer = &world.issuer;
+            let mut work = pin!(async {
+                match which {
+                    "version" => issuer.revoke_versions_below("alice", 1).await,
+                    _ => issuer.revoke(tokens.access_token(), "web").await,
+                }
+            });
+            // Until it holds in this process.
+            for polls in 0.. {
+                if world.status(&tokens).await == 401 {
+                    break;
+                }
+                assert!(polls < 1_000, "{which}");
+                poll_fn(|cx| {
+                    let _ = work.as_mut().poll(cx);
+                    Poll::Ready(())
+                })
+                .await;
+                tokio::task::yield_now().await;
+            }
+        }
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(world.store.revocations().len(), 1, "{which}");
+    }
+}
+
+#[tokio::test]
 async fn a_clock_that_was_ahead_saves_no_session() {
     for all in [true, false] {
         let (world, keys) = world().await;
