@@ -82,6 +82,18 @@ async fn tokens_are_in_cookies_that_no_script_reads() {
         .await;
     answer.is_error(400, "invalid_grant");
     assert_eq!(cookies(&answer)[REFRESH].0, "");
+    // The access token alone ends as well.
+    let third = log_in(&client, &[SAME_ORIGIN]).await;
+    let access = format!("{ACCESS}={}", cookies(&third)[ACCESS].0);
+    let headers = [SAME_ORIGIN, ("cookie", &*access)];
+    for (method, path, status) in [
+        (Method::GET, "/me", 200),
+        (Method::DELETE, "/session", 204),
+        (Method::GET, "/me", 401),
+    ] {
+        let answer = client.send(method, path, &headers, "").await;
+        assert_eq!(answer.status, status, "{path}");
+    }
     // There may be nothing to end.
     let answer = client
         .send(Method::DELETE, "/session", &[SAME_ORIGIN], "")
