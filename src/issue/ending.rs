@@ -115,7 +115,7 @@ impl TokenIssuer {
         Ok(ended)
     }
 
-    /// Takes back all access tokens of a user whose [version](Grant::token_version) is below this one, and ends the sessions
+    /// Takes back all access tokens of a user whose [version](super::Grant::token_version) is below this one, and ends the sessions
     /// in which they were issued, at their next refresh. For applications that count up a number at the user when the password
     /// or the rights change.
     ///
