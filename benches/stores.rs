@@ -55,7 +55,7 @@ fn record(number: u64, version: u64) -> SessionRecord {
     id[..8].copy_from_slice(&number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
     let subject = format!("user-{}", number / 3);
     let id = SessionId::from_bytes(id);
-    SessionRecord::new(id, version, &subject, "web", far(), vec![7; 200])
+    SessionRecord::new(id, version, ISSUER, &subject, "web", far(), vec![7; 200])
 }
 
 fn revocation(number: u64) -> Revocation {
@@ -279,7 +279,7 @@ fn sizes_and_times(_: &mut Criterion) {
     let started = Instant::now();
     for number in 0..1_000 {
         let name = format!("user-{number}");
-        let list = store.list(SessionsOf::Subject(&name), None, 100);
+        let list = store.list(ISSUER, SessionsOf::Subject(&name), None, 100);
         assert_eq!(runtime.block_on(list).unwrap().len(), 3);
     }
     report("list 3 of a user", started.elapsed() / 1_000);

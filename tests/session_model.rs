@@ -1,8 +1,12 @@
 //! Whatever happens to sessions, every token is judged as a simple model does: on each kind of store that needs nothing
 //! installed. `PROPTEST_CASES` sets how many runs there are.
 
+#[path = "session_model/clocks.rs"]
+mod clocks;
 #[path = "support/session_model.rs"]
 mod session_model;
+#[path = "support/session_rules.rs"]
+mod session_rules;
 #[path = "support/test_store.rs"]
 mod test_store;
 
@@ -42,6 +46,41 @@ impl Place for Kept {
 #[test]
 fn sessions_that_are_kept_are_those_of_the_model() {
     holds_for(128, || Kept(TestStore::new()));
+}
+
+mod rules_in_memory {
+    use super::session_rules::{self, Stores};
+    use super::test_store::TestStore;
+
+    struct InMemory;
+
+    impl Stores for InMemory {
+        type Store = TestStore;
+
+        async fn store(&self) -> TestStore {
+            TestStore::new()
+        }
+    }
+
+    session_rules::session_rules!(InMemory, 1_000);
+}
+
+#[cfg(feature = "redb")]
+mod rules_in_a_file {
+    use super::session_rules::{self, Stores};
+    use tower_bearer::store::RedbStore;
+
+    struct InAFile;
+
+    impl Stores for InAFile {
+        type Store = RedbStore;
+
+        async fn store(&self) -> RedbStore {
+            RedbStore::in_memory().unwrap()
+        }
+    }
+
+    session_rules::session_rules!(InAFile, 400);
 }
 
 #[cfg(feature = "redb")]

@@ -5,6 +5,8 @@
 mod redis_server;
 #[path = "support/session_model.rs"]
 mod session_model;
+#[path = "support/session_rules.rs"]
+mod session_rules;
 #[path = "support/store_contract.rs"]
 mod store_contract;
 #[path = "support/tokens.rs"]
@@ -24,6 +26,8 @@ mod model;
 mod outages;
 #[path = "store_redis/processes.rs"]
 mod processes;
+#[path = "store_redis/rules.rs"]
+mod rules;
 #[path = "store_redis/sessions.rs"]
 mod sessions;
 
@@ -64,6 +68,7 @@ fn record(number: u128, version: u64) -> SessionRecord {
     SessionRecord::new(
         id(number),
         version,
+        ISSUER,
         "alice",
         "web",
         end,

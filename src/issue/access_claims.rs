@@ -10,19 +10,19 @@ use serde_json::{Map, Value};
 
 use super::issuer::Inner;
 use super::refresh_token::{RefreshToken, random};
-use super::session::State;
+use super::session::{Dates, MARGIN, State, time};
 use super::{Grant, IssueError, TokenResponse};
 use crate::revocation::{Revocations, TokenIdentity, seconds};
 use crate::store::{SessionId, SessionRecord};
 
 /// The longest token that a validator takes unless told otherwise.
 const MAX_TOKEN: usize = 8_192;
-/// So many seconds ahead a token is dated at most, when what was issued until now has been taken back.
-const MAX_AHEAD: u64 = 4;
-/// Entries of the hub live this much longer than the tokens they concern, in case the clocks of machines differ.
-const MARGIN: Duration = Duration::from_secs(60);
-/// The longest for which a validator accepts a token after its end.
-const LEEWAY: Duration = Duration::from_secs(300);
+/// So many seconds ahead a token is dated at most, when everything issued until now is revoked: by a machine whose clock is
+/// ahead, or within this second. It is the default leeway of validators, which reject what is dated further ahead.
+pub(super) const MAX_AHEAD: u64 = 60;
+/// The longest lifetime of an access token that a builder accepts. Entries that concern tokens without a record last this
+/// long, since a release with other settings may have issued them (M02).
+pub(super) const MAX_ACCESS_TTL: Duration = Duration::from_secs(86_400);
 
 /// RFC 9068 section 2.2.
 #[derive(Serialize)]
@@ -57,20 +57,11 @@ fn one_or_several<S: serde::Serializer>(
 }
 
 impl Inner {
-    /// When the last token has expired that is issued now.
-    pub(super) fn until(&self, now: SystemTime) -> SystemTime {
-        now.checked_add(self.access_ttl + MARGIN).unwrap_or(now)
-    }
-
-    /// When every session has been refreshed that was good at `now`, or is over, and the last token has expired.
-    pub(super) fn until_refreshed(&self, now: SystemTime) -> SystemTime {
-        let longest = self.lifetimes.idle.max(self.access_ttl) + MARGIN;
-        now.checked_add(longest).unwrap_or(now)
-    }
-
-    /// For how long the access tokens of a session may be good after its end.
-    pub(super) fn outlived(&self) -> Duration {
-        self.access_ttl + LEEWAY
+    /// Returns when every session that was valid at `moment` has been refreshed or has expired, and every access token that
+    /// was issued until then has expired.
+    pub(super) fn until_refreshed(&self, moment: SystemTime) -> SystemTime {
+        let longest = self.lifetimes.idle.max(MAX_ACCESS_TTL) + MARGIN;
+        moment.checked_add(longest).unwrap_or(moment)
     }
 
     pub(super) fn identity<'a>(&'a self, grant: &'a Grant) -> TokenIdentity<'a> {
@@ -81,8 +72,9 @@ impl Inner {
             .with_version(grant.token_version)
     }
 
-    /// From when on a token can be dated: now, unless everything was taken back within this second (K06). Then with the
-    /// next, so that who ends all sessions can begin one at once.
+    /// Returns the first second to which a token can be dated: now, unless everything until now is revoked, within this
+    /// second (K06) or by a machine whose clock is ahead. Then the second after that, so that a user who ended all
+    /// sessions can log in at once.
     pub(super) fn first_good_second(
         &self,
         identity: TokenIdentity<'_>,
@@ -120,7 +112,10 @@ impl Inner {
                 problem: "its token version has been taken back",
             }),
             None => Err(IssueError::Revocations {
-                problem: "all that is issued in the next seconds has been taken back".into(),
+                problem: format!(
+                    "a revocation concerns all tokens that are issued in the next {MAX_AHEAD} seconds: \
+                     it was made very often, or the clocks of the machines differ by more"
+                ),
             }),
         }
     }
@@ -139,14 +134,13 @@ impl Inner {
         now: SystemTime,
     ) -> Result<bool, IssueError> {
         let id = record.id().to_string();
-        let started_at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(state.started_at));
         let identity = TokenIdentity::new()
             .with_issuer(&*self.issuer)
             .with_subject(record.subject())
             .with_client(record.client())
             .with_session(&*id)
             .with_version(state.token_version)
-            .with_issued_at(started_at);
+            .with_issued_at(time(state.started_at));
         self.asks_hub(&identity, now)
     }
 
@@ -157,21 +151,16 @@ impl Inner {
         scope: &str,
         session: Option<SessionId>,
         state: &State,
-        now: SystemTime,
+        dates: Dates,
     ) -> Result<String, IssueError> {
-        // A session may begin with the next second.
-        let iat = seconds(now).max(state.started_at);
-        // Those of a session are found by it.
-        if session.is_none() && iat > seconds(now) {
-            self.dated.fetch_max(iat, Ordering::AcqRel);
-        }
+        let Dates { iat, exp } = dates;
         let claims = AccessClaims {
             iss: &self.issuer,
             sub: subject,
             aud: &self.audiences,
             client_id: client,
             iat,
-            exp: iat.saturating_add(self.access_ttl.as_secs()),
+            exp,
             jti: &URL_SAFE_NO_PAD.encode(random::<16>()?),
             scope,
             sid: session.map(|session| session.to_string()),
@@ -199,7 +188,7 @@ impl Inner {
         TokenResponse {
             access_token,
             token_type: "Bearer",
-            expires_in: self.access_ttl.as_secs(),
+            expires_in: self.lifetimes.access.as_secs(),
             refresh_token: session.map(|(_, token)| token.to_text()),
             scope,
             session: session.map(|(id, _)| id),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::access_claims::MAX_ACCESS_TTL;
 use super::issuer::Inner;
 use super::session::Lifetimes;
 use super::{SigningKeys, TokenIssuer};
@@ -22,7 +23,6 @@ pub struct TokenIssuerBuilder {
     issuer: String,
     keys: SigningKeys,
     audiences: Vec<String>,
-    access_ttl: Duration,
     lifetimes: Lifetimes,
     max_sessions: usize,
     sessions: Arc<dyn SessionStore>,
@@ -36,8 +36,8 @@ impl TokenIssuerBuilder {
             issuer,
             keys,
             audiences: Vec::new(),
-            access_ttl: MINUTE * 15,
             lifetimes: Lifetimes {
+                access: MINUTE * 15,
                 idle: DAY * 7,
                 session: DAY * 30,
                 grace: Duration::ZERO,
@@ -58,7 +58,7 @@ impl TokenIssuerBuilder {
     /// For how long an access token is issued, in whole seconds. Default: 15 minutes, short enough to do without a
     /// check of revocations elsewhere, long enough to refresh rarely. At most a day.
     pub fn access_ttl(mut self, access_ttl: Duration) -> Self {
-        self.access_ttl = access_ttl;
+        self.lifetimes.access = access_ttl;
         self
     }
 
@@ -82,8 +82,10 @@ impl TokenIssuerBuilder {
         self
     }
 
-    /// How many sessions a user may have. One more ends the one that has not been used for longest. Default: 100, more than
-    /// anybody has devices, so that nobody fills the store for all others. `usize::MAX` for no limit.
+    /// Sets how many sessions a user may have. A login beyond that ends the session that was unused for longest, also if
+    /// many logins run at once, in several processes: each ends what is too much after it has stored its own session.
+    /// Expired sessions do not count. Default: 100, more than anybody has devices, so that no user fills the store for all
+    /// others. `usize::MAX` for no limit.
     pub fn max_sessions_per_user(mut self, max_sessions: usize) -> Self {
         self.max_sessions = max_sessions;
         self
@@ -125,17 +127,18 @@ impl TokenIssuerBuilder {
                 "is missing or empty; give the name of the service that the tokens are for",
             );
         }
-        if self.access_ttl < second || self.access_ttl > DAY {
+        let Lifetimes {
+            access,
+            idle,
+            session,
+            grace,
+        } = self.lifetimes;
+        if access < second || access > MAX_ACCESS_TTL {
             return wrong(
                 "access_ttl",
                 "is not between a second and a day; what lives longer is better refreshed",
             );
         }
-        let Lifetimes {
-            idle,
-            session,
-            grace,
-        } = self.lifetimes;
         if idle < second {
             return wrong("refresh_ttl", "is less than a second");
         }
@@ -177,7 +180,6 @@ impl TokenIssuerBuilder {
             issuer: self.issuer,
             audiences: self.audiences,
             keys: self.keys,
-            access_ttl: self.access_ttl,
             lifetimes: self.lifetimes,
             max_sessions: self.max_sessions,
             sessions: self.sessions,
@@ -185,6 +187,7 @@ impl TokenIssuerBuilder {
             clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
             clearing,
             dated: Default::default(),
+            logins: Default::default(),
         }))
     }
 }
@@ -194,7 +197,6 @@ impl fmt::Debug for TokenIssuerBuilder {
         f.debug_struct("TokenIssuerBuilder")
             .field("issuer", &self.issuer)
             .field("audience", &self.audiences)
-            .field("access_ttl", &self.access_ttl)
             .field("lifetimes", &self.lifetimes)
             .finish_non_exhaustive()
     }

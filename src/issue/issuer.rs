@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::logins::Logins;
 use super::refresh_token::{NoRandomness, RefreshToken, Salt};
-use super::session::{Lifetimes, NoStep, Session, State, Step};
+use super::session::{Lifetimes, MARGIN, NoStep, Session, State, Step};
 use super::{
     Grant, InvalidGrant, IssueError, JwkSetEndpoint, RevocationEndpoint, SigningKeys,
     TokenIssuerBuilder, TokenResponse,
@@ -14,12 +15,11 @@ use super::{
 use crate::clock::Clock;
 use crate::error::ConfigError;
 use crate::jwt::{JwtValidator, JwtValidatorBuilder};
-use crate::revocation::{Revocation, RevocationHub};
-use crate::store::{SessionId, SessionRecord, SessionStore, SessionsOf};
-use crate::validator::Verdict;
+use crate::revocation::{GRACE, RevocationHub, seconds};
+use crate::store::{SessionId, SessionRecord, SessionStore, SessionsOf, StoreError};
 
-/// So many times a refresh looks again after somebody else has changed its session.
-const ATTEMPTS: usize = 4;
+/// How often a change of a record is tried again after other requests have changed it.
+pub(super) const ATTEMPTS: usize = 64;
 
 /// Issues access tokens ([RFC 9068](https://www.rfc-editor.org/rfc/rfc9068)) and refresh tokens, and keeps the sessions
 /// behind them. Clones are cheap and share everything.
@@ -67,7 +67,6 @@ pub(super) struct Inner {
     pub(super) issuer: String,
     pub(super) audiences: Vec<String>,
     pub(super) keys: SigningKeys,
-    pub(super) access_ttl: Duration,
     pub(super) lifetimes: Lifetimes,
     pub(super) max_sessions: usize,
     pub(super) sessions: Arc<dyn SessionStore>,
@@ -77,8 +76,9 @@ pub(super) struct Inner {
     pub(super) clearing: Arc<dyn Clock>,
     /// Recognises what was issued here.
     pub(super) own: JwtValidator,
-    /// The latest second to which a token was dated before it had come.
+    /// The latest second in the future to which a token without a session was dated.
     pub(super) dated: AtomicU64,
+    pub(super) logins: Logins,
 }
 
 impl TokenIssuer {
@@ -107,13 +107,23 @@ impl TokenIssuer {
         let (subject, client) = (grant.subject.clone(), grant.client.clone());
         let begin = inner.begin(&grant, now)?;
         let token = RefreshToken::generate()?;
-        let id = token.session();
-        let state = State::start(grant, &token, &inner.lifetimes, begin);
-        let access_token = inner.sign(&subject, &client, &state.scope, Some(id), &state, now)?;
-        let record = state.to_record(id, 0, &subject, &client, inner.outlived());
-        self.keep_to_limit(&subject).await?;
+        let id = token.session(&inner.issuer);
+        let mut state = State::start(grant, &token, &inner.lifetimes, begin, 0);
+        let dates = state.dates(&inner.lifetimes, now);
+        let access_token = inner.sign(&subject, &client, &state.scope, Some(id), &state, dates)?;
+        let _turn = match inner.max_sessions {
+            usize::MAX => None,
+            _ => Some(inner.logins.turn(&subject).await),
+        };
+        state.use_order = self.next_use(&subject, now).await?;
+        let record = state.to_record(id, &inner.issuer, &subject, &client);
         let clearing = inner.clearing.now();
         inner.sessions.insert(record, clearing).await?;
+        if let Err(error) = self.enforce_limit(&subject).await {
+            // No client has a token of this session. If it cannot be removed, it counts as any other.
+            let _ = inner.sessions.remove(id).await;
+            return Err(error);
+        }
         Ok(inner.response(access_token, state.scope, Some((id, &token))))
     }
 
@@ -131,9 +141,13 @@ impl TokenIssuer {
         let (subject, client) = (grant.subject.clone(), grant.client.clone());
         let begin = inner.begin(&grant, now)?;
         // No refresh token leaves this function, so there is no session.
-        let nobody = RefreshToken::generate()?;
-        let state = State::start(grant, &nobody, &inner.lifetimes, begin);
-        let access_token = inner.sign(&subject, &client, &state.scope, None, &state, now)?;
+        let unused = RefreshToken::generate()?;
+        let state = State::start(grant, &unused, &inner.lifetimes, begin, 0);
+        let dates = state.dates(&inner.lifetimes, now);
+        if dates.iat > seconds(now) {
+            inner.dated.fetch_max(dates.iat, Ordering::AcqRel);
+        }
+        let access_token = inner.sign(&subject, &client, &state.scope, None, &state, dates)?;
         Ok(inner.response(access_token, state.scope, None))
     }
 
@@ -157,9 +171,9 @@ impl TokenIssuer {
         let Some(presented) = RefreshToken::parse(refresh_token) else {
             return Err(unknown);
         };
-        let id = presented.session();
+        let id = presented.session(&inner.issuer);
         for _ in 0..ATTEMPTS {
-            let Some(record) = inner.sessions.find(id).await? else {
+            let Some(record) = self.find(id).await? else {
                 return Err(unknown);
             };
             let now = inner.clock.now();
@@ -176,6 +190,13 @@ impl TokenIssuer {
                     return Err(IssueError::invalid_grant(InvalidGrant::Expired));
                 }
                 Err(NoStep::Scope) => return Err(IssueError::InvalidScope),
+                // M03: the request that ended it may have failed before the access tokens were revoked.
+                Err(NoStep::Ended) => {
+                    return match self.end(record).await {
+                        Err(error) if !error.is_full() => Err(error),
+                        _ => Err(IssueError::invalid_grant(InvalidGrant::Revoked)),
+                    };
+                }
                 Err(NoStep::Reused) => {
                     self.end(record).await?;
                     return Err(IssueError::invalid_grant(InvalidGrant::Reused {
@@ -191,36 +212,41 @@ impl TokenIssuer {
             let scope = scope.unwrap_or(&state.scope);
             let (subject, client) = (record.subject(), record.client());
             // Before the token is spent, so that what fails here costs nobody a session.
-            let access_token = inner.sign(subject, client, scope, Some(id), &state, now)?;
-            let next = match step {
-                Step::Again(token) => token,
-                Step::Rotate(next, token) => {
-                    let version = record.version().saturating_add(1);
-                    let next = next.to_record(id, version, subject, client, inner.outlived());
-                    if !inner.sessions.replace(next).await? {
-                        continue;
-                    }
-                    token
-                }
+            let dates = state.dates(&inner.lifetimes, now);
+            let access_token = inner.sign(subject, client, scope, Some(id), &state, dates)?;
+            let (next, token) = match step {
+                Step::Again(next, token) => (next, token),
+                Step::Rotate(next, token) => (Some(next), token),
             };
-            return Ok(inner.response(access_token, scope.to_owned(), Some((id, &next))));
+            // M02: no token leaves before the record knows of it.
+            if let Some(next) = next
+                && !inner.sessions.replace(next.to_successor(&record)).await?
+            {
+                continue;
+            }
+            return Ok(inner.response(access_token, scope.to_owned(), Some((id, &token))));
         }
-        // Only who holds the current token changes a session, so this takes several of them at once.
-        Err(unknown)
+        Err(StoreError::Contended.into())
     }
 
-    /// Takes back a token ([RFC 7009](https://www.rfc-editor.org/rfc/rfc7009)): with a refresh token its session ends, of
-    /// access tokens the one that is presented. A text that is no token, or none any more, is no error.
+    /// Revokes a token ([RFC 7009](https://www.rfc-editor.org/rfc/rfc7009)): a refresh token with its session, an access token
+    /// alone. A text that is not a token of this issuer is not an error.
+    ///
+    /// Of an access token only the signature, the issuer and the type are checked, so a token that has just expired, or
+    /// that is dated ahead, is revoked for every validator that may still accept it. A client that revokes more than 16
+    /// access tokens of one session one by one ends the session.
     ///
     /// # Errors
     ///
-    /// [`IssueError::InvalidGrant`] if it was issued to another client, [`IssueError::Store`] if nobody knows whether it was
-    /// taken back everywhere.
+    /// [`IssueError::InvalidGrant`] if it was issued to another client, [`IssueError::InvalidRequest`] if it is an access token
+    /// that cannot be revoked alone, because it has no `jti` or no `exp`, [`IssueError::Store`] if the revocation may not be in
+    /// effect everywhere: try again.
     pub async fn revoke(&self, token: &str, client: &str) -> Result<(), IssueError> {
         let inner = &*self.inner;
         let wrong_client = || Err(IssueError::invalid_grant(InvalidGrant::Client));
         if let Some(refresh_token) = RefreshToken::parse(token) {
-            let Some(record) = inner.sessions.find(refresh_token.session()).await? else {
+            let id = refresh_token.session(&inner.issuer);
+            let Some(record) = self.find(id).await? else {
                 return Ok(());
             };
             if record.client() != client {
@@ -228,23 +254,28 @@ impl TokenIssuer {
             }
             return self.end(record).await.map(|_| ());
         }
-        let now = inner.clock.now();
-        let Ok(unverified) = inner.own.parse(token.as_bytes()) else {
+        let Some(token) = inner.own.read_authentic(token.as_bytes()) else {
             return Ok(());
         };
-        let Verdict::Ready(Ok(validated)) = inner.own.decide(token.as_bytes(), &unverified, now)
-        else {
+        // No validator accepts it any more, whatever its leeway.
+        let is_past = token
+            .expires_at()
+            .and_then(|end| end.checked_add(GRACE + MARGIN))
+            .is_some_and(|end| end <= inner.clock.now());
+        if is_past {
             return Ok(());
-        };
-        let token = validated.principal();
+        }
         if token.client_id() != Some(client) {
             return wrong_client();
         }
         let (Some(token_id), Some(expires_at)) = (token.token_id(), token.expires_at()) else {
-            return Ok(());
+            return Err(IssueError::InvalidRequest {
+                problem: "the token has no `jti` or no `exp`, so it cannot be revoked alone",
+            });
         };
-        let revocation = Revocation::token(Some(&inner.issuer), token_id, expires_at);
-        self.take_back(revocation).await
+        let session = token.session().and_then(|id| id.parse().ok());
+        self.revoke_access_token(token_id, session, expires_at)
+            .await
     }
 
     /// The sessions of a user or client, in the order of their ids: at most `limit` of those behind `after`. Those that are
@@ -265,13 +296,16 @@ impl TokenIssuer {
         let mut sessions = Vec::new();
         while sessions.len() < limit {
             let wanted = limit - sessions.len();
-            let page = inner.sessions.list(of, after, wanted).await?;
+            let page = inner
+                .sessions
+                .list(&inner.issuer, of, after, wanted)
+                .await?;
             let is_last = page.len() < wanted;
             after = page.last().map(SessionRecord::id);
             for record in &page {
-                let session = Session::from_record(record)?;
-                if session.idle_ends_at() > now {
-                    sessions.push(session);
+                let state = State::from_record(record)?;
+                if !state.is_ended && !state.is_over(&inner.lifetimes, now) {
+                    sessions.push(Session::new(record, state));
                 }
             }
             if is_last {
@@ -331,7 +365,7 @@ impl TokenIssuer {
     /// For how long access tokens are issued.
     #[must_use]
     pub fn access_ttl(&self) -> Duration {
-        self.inner.access_ttl
+        self.inner.lifetimes.access
     }
 }
 

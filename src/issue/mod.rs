@@ -67,6 +67,7 @@ mod form;
 mod grant;
 mod issuer;
 mod jwk_set_endpoint;
+mod logins;
 mod private_key;
 mod refresh_token;
 mod response;

@@ -61,11 +61,13 @@ impl RefreshToken {
         URL_SAFE_NO_PAD.encode(self.0)
     }
 
-    /// The session to which it belongs.
-    pub(crate) fn session(&self) -> SessionId {
+    /// Returns the id of the session that it belongs to. The issuer is part of the digest, so a token of one issuer names no
+    /// session of another one in the same store (M01).
+    pub(crate) fn session(&self, issuer: &str) -> SessionId {
         let mut context = digest::Context::new(&digest::SHA256);
         context.update(b"tower-bearer session\0");
         context.update(&self.0[..FAMILY]);
+        context.update(issuer.as_bytes());
         let mut id = [0; 16];
         id.copy_from_slice(&context.finish().as_ref()[..16]);
         SessionId::from_bytes(id)
@@ -171,13 +173,16 @@ mod tests {
         let first = RefreshToken::generate().unwrap();
         let salt = Salt::generate().unwrap();
         let second = first.successor(&salt);
-        assert_eq!(first.session(), second.session());
+        assert_eq!(first.session("i"), second.session("i"));
+        // M01: at another issuer it names another session.
+        assert_ne!(first.session("i"), first.session("j"));
         assert_eq!(first.successor(&salt), second);
         assert_ne!(first.successor(&Salt::generate().unwrap()), second);
         assert!(first.digest().is_of(&first));
         assert!(!first.digest().is_of(&second));
         // J01: the name of a session is no part of a token.
-        assert_ne!(first.session().as_bytes()[..], first.0[..16]);
-        assert_ne!(first.session(), RefreshToken::generate().unwrap().session());
+        assert_ne!(first.session("i").as_bytes()[..], first.0[..16]);
+        let other = RefreshToken::generate().unwrap();
+        assert_ne!(first.session("i"), other.session("i"));
     }
 }

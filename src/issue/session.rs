@@ -8,8 +8,11 @@ use serde_json::{Map, Value};
 
 use super::refresh_token::{Digest, RefreshToken, Salt};
 use super::scopes;
-use crate::revocation::seconds;
+use crate::revocation::{GRACE, seconds};
 use crate::store::{SessionId, SessionRecord, StoreError};
+
+/// How far the clocks of machines may differ before an entry or a record is removed too early.
+pub(crate) const MARGIN: Duration = Duration::from_secs(60);
 
 /// All that is kept of a session. In whole seconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,6 +36,34 @@ pub(crate) struct State {
     /// The one that was spent last, as long as its holder may ask again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) previous: Option<Spent>,
+    /// M02: the greatest `iat` and `exp` of all access tokens that were issued for the session. Whoever ends it knows from
+    /// the record what to revoke and until when, whatever its own clock and settings are.
+    pub(crate) latest_iat: u64,
+    pub(crate) latest_exp: u64,
+    /// Orders the sessions of a user by use: microseconds by the clock, but always greater than those of all sessions
+    /// that the user had before.
+    pub(crate) use_order: u64,
+    /// M05: how many access tokens were revoked one by one.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) revoked_tokens: u32,
+    /// M03: set before anything else when the session is ended, and never cleared.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_ended: bool,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that serde calls"
+)]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
+/// `iat` and `exp` of an access token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Dates {
+    pub(crate) iat: u64,
+    pub(crate) exp: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,6 +76,7 @@ pub(crate) struct Spent {
 /// The settings that concern sessions.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lifetimes {
+    pub(crate) access: Duration,
     pub(crate) idle: Duration,
     pub(crate) session: Duration,
     pub(crate) grace: Duration,
@@ -55,8 +87,9 @@ pub(crate) struct Lifetimes {
 pub(crate) enum Step {
     /// It was the current one: this state takes the place of the one before, and this token that of the presented one.
     Rotate(Box<State>, RefreshToken),
-    /// It was spent a moment ago, and its holder asks again: the same token once more.
-    Again(RefreshToken),
+    /// It was spent within the grace period: the same token once more. The state replaces the one before if the new access
+    /// token is dated later than all that the record knows.
+    Again(Option<Box<State>>, RefreshToken),
 }
 
 /// Why nothing comes of it.
@@ -64,8 +97,10 @@ pub(crate) enum Step {
 pub(crate) enum NoStep {
     /// It was issued to another client.
     Client,
-    /// The session is over.
+    /// The session has expired.
     Expired,
+    /// The session has been ended. Whether that was completed is not known.
+    Ended,
     /// It has been spent. Somebody holds a copy.
     Reused,
     /// More is asked for than was granted.
@@ -77,9 +112,10 @@ impl State {
         grant: super::Grant,
         token: &RefreshToken,
         lifetimes: &Lifetimes,
-        now: SystemTime,
+        begin: SystemTime,
+        use_order: u64,
     ) -> Self {
-        let now = seconds(now);
+        let now = seconds(begin);
         let ends_at = now.saturating_add(lifetimes.session.as_secs());
         Self {
             scope: grant.scope,
@@ -92,20 +128,52 @@ impl State {
             token_version: grant.token_version,
             current: token.digest(),
             previous: None,
+            latest_iat: now,
+            latest_exp: now.saturating_add(lifetimes.access.as_secs()),
+            use_order,
+            revoked_tokens: 0,
+            is_ended: false,
         }
     }
 
-    /// The latest second to which one of its tokens is dated.
-    pub(crate) fn dated(&self) -> u64 {
-        self.last_used_at.max(self.started_at)
+    /// Returns how an access token is dated that is issued now. A session may begin with a later second (K06).
+    pub(crate) fn dates(&self, lifetimes: &Lifetimes, now: SystemTime) -> Dates {
+        let iat = seconds(now).max(self.started_at);
+        let exp = iat.saturating_add(lifetimes.access.as_secs());
+        Dates { iat, exp }
+    }
+
+    /// Enters the dates of a token that is about to be issued (M02).
+    fn record_dates(&mut self, dates: Dates) {
+        self.latest_iat = self.latest_iat.max(dates.iat);
+        self.latest_exp = self.latest_exp.max(dates.exp);
+    }
+
+    /// Returns the state of the session once it is ended (M03).
+    pub(crate) fn ended(&self) -> Self {
+        Self {
+            is_ended: true,
+            previous: None,
+            ..self.clone()
+        }
+    }
+
+    /// Returns the state of the session once one more of its access tokens is revoked (M05).
+    pub(crate) fn with_revoked_token(&self) -> Self {
+        Self {
+            revoked_tokens: self.revoked_tokens.saturating_add(1),
+            ..self.clone()
+        }
     }
 
     /// Also if the idle time has been made shorter since: what was revoked is remembered for that long.
     pub(crate) fn is_over(&self, lifetimes: &Lifetimes, now: SystemTime) -> bool {
         seconds(now)
-            >= self
-                .idle_ends_at
-                .min(idle_end(self.dated(), self.ends_at, lifetimes))
+            >= self.idle_ends_at.min(idle_end(
+                self.last_used_at.max(self.started_at),
+                self.ends_at,
+                lifetimes,
+            ))
     }
 
     /// RFC 6749 section 6, RFC 9700 section 4.14.2. `salt` is a new random one.
@@ -121,9 +189,14 @@ impl State {
         if !is_client {
             return Err(NoStep::Client);
         }
+        if self.is_ended {
+            return Err(NoStep::Ended);
+        }
         if self.is_over(lifetimes, now) {
             return Err(NoStep::Expired);
         }
+        let dates = self.dates(lifetimes, now);
+        let use_order = micros(now).max(self.use_order.saturating_add(1));
         let now = seconds(now);
         let step = if self.current.is_of(token) {
             let next = token.successor(&salt);
@@ -132,13 +205,15 @@ impl State {
                 at: now,
                 salt,
             });
-            let state = Self {
+            let mut state = Self {
                 last_used_at: now,
                 idle_ends_at: idle_end(now, self.ends_at, lifetimes),
                 current: next.digest(),
                 previous,
+                use_order,
                 ..self.clone()
             };
+            state.record_dates(dates);
             Step::Rotate(Box::new(state), next)
         } else {
             let spent = self.previous.as_ref().filter(|spent| {
@@ -146,7 +221,13 @@ impl State {
                 spent.digest.is_of(token) && spent.at.abs_diff(now) < lifetimes.grace.as_secs()
             });
             let spent = spent.ok_or(NoStep::Reused)?;
-            Step::Again(token.successor(&spent.salt))
+            let is_recorded = dates.iat <= self.latest_iat && dates.exp <= self.latest_exp;
+            let raised = (!is_recorded).then(|| {
+                let mut state = self.clone();
+                state.record_dates(dates);
+                Box::new(state)
+            });
+            Step::Again(raised, token.successor(&spent.salt))
         };
         // Last, so that a spent token is noticed whatever it asks for, and before anything is spent.
         match scope {
@@ -155,19 +236,46 @@ impl State {
         }
     }
 
-    /// The session stays for `outlived` after its end: as long as access tokens of it may be good, it can be ended.
+    /// Returns the record of a new session.
     pub(crate) fn to_record(
         &self,
         id: SessionId,
-        version: u64,
+        issuer: &str,
         subject: &str,
         client: &str,
-        outlived: Duration,
+    ) -> SessionRecord {
+        self.record(id, 0, issuer, subject, client)
+    }
+
+    /// Returns the record that replaces `known` with this state.
+    pub(crate) fn to_successor(&self, known: &SessionRecord) -> SessionRecord {
+        let version = known.version().saturating_add(1);
+        let (issuer, subject, client) = (known.issuer(), known.subject(), known.client());
+        self.record(known.id(), version, issuer, subject, client)
+    }
+
+    fn record(
+        &self,
+        id: SessionId,
+        version: u64,
+        issuer: &str,
+        subject: &str,
+        client: &str,
     ) -> SessionRecord {
         // Texts, numbers and JSON that was read: there is nothing that could fail.
         let data = serde_json::to_vec(self).unwrap_or_default();
-        let ends_at = self.idle_ends_at.saturating_add(outlived.as_secs());
-        SessionRecord::new(id, version, subject, client, time(ends_at), data)
+        let ends_at = time(self.record_ends_at());
+        SessionRecord::new(id, version, issuer, subject, client, ends_at, data)
+    }
+
+    /// Returns when the record may be cleared away. As long as a token of the session may be accepted anywhere, the session
+    /// can be ended.
+    fn record_ends_at(&self) -> u64 {
+        let last = match self.is_ended {
+            true => self.latest_exp,
+            false => self.latest_exp.max(self.idle_ends_at),
+        };
+        last.saturating_add((GRACE + MARGIN).as_secs())
     }
 
     pub(crate) fn from_record(record: &SessionRecord) -> Result<Self, StoreError> {
@@ -195,9 +303,8 @@ pub struct Session {
 }
 
 impl Session {
-    pub(crate) fn from_record(record: &SessionRecord) -> Result<Self, StoreError> {
-        let state = State::from_record(record)?;
-        Ok(Self {
+    pub(crate) fn new(record: &SessionRecord, state: State) -> Self {
+        Self {
             id: record.id(),
             subject: record.subject().into(),
             client: record.client().into(),
@@ -207,7 +314,7 @@ impl Session {
             last_used_at: state.last_used_at,
             ends_at: state.ends_at,
             idle_ends_at: state.idle_ends_at,
-        })
+        }
     }
 
     /// Its name, `sid` in its access tokens.
@@ -264,7 +371,15 @@ impl Session {
     }
 }
 
-fn time(seconds: u64) -> SystemTime {
+/// Returns the microseconds since 1970, for the order of use.
+pub(crate) fn micros(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| {
+            u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+        })
+}
+
+pub(crate) fn time(seconds: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH
         .checked_add(Duration::from_secs(seconds))
         .unwrap_or(SystemTime::UNIX_EPOCH)
@@ -284,6 +399,7 @@ mod tests {
     use crate::issue::Grant;
 
     const LIFETIMES: Lifetimes = Lifetimes {
+        access: Duration::from_secs(900),
         idle: Duration::from_secs(100),
         session: Duration::from_secs(250),
         grace: Duration::from_secs(10),
@@ -296,7 +412,7 @@ mod tests {
     fn start(lifetimes: &Lifetimes) -> (State, RefreshToken) {
         let token = RefreshToken::generate().unwrap();
         let grant = Grant::new("alice", "web").scope("read write");
-        (State::start(grant, &token, lifetimes, at(0)), token)
+        (State::start(grant, &token, lifetimes, at(0), 0), token)
     }
 
     fn present(
@@ -342,8 +458,14 @@ mod tests {
         let (state, first) = start(&LIFETIMES);
         let (state, second) = rotate(&state, &first, &LIFETIMES, 20);
         for second_of in [20, 29, 11] {
-            let again = present(&state, &first, &LIFETIMES, second_of);
-            assert_eq!(again, Ok(Step::Again(second.clone())), "{second_of}");
+            match present(&state, &first, &LIFETIMES, second_of) {
+                Ok(Step::Again(raised, token)) => {
+                    assert_eq!(token, second, "{second_of}");
+                    // M02: a later access token is recorded.
+                    assert_eq!(raised.is_some(), second_of == 29, "{second_of}");
+                }
+                other => panic!("{second_of}: {other:?}"),
+            }
         }
         for second_of in [30, 10, 99] {
             assert_eq!(
@@ -405,11 +527,65 @@ mod tests {
     }
 
     #[test]
+    fn record_keeps_the_greatest_dates_of_all_access_tokens() {
+        // M02: whatever the clock and the configured lifetime are later.
+        let (mut state, mut token) = start(&LIFETIMES);
+        assert_eq!((state.latest_iat, state.latest_exp), (1_000, 1_900));
+        for (second, access, iat, exp) in [
+            (50, 900, 1_050, 1_950),
+            // The clock is set back, or the request reaches a machine whose clock is behind.
+            (20, 900, 1_050, 1_950),
+            // A release with a shorter lifetime.
+            (60, 10, 1_060, 1_950),
+            (70, 2_000, 1_070, 3_070),
+            (65, 900, 1_070, 3_070),
+        ] {
+            let lifetimes = Lifetimes {
+                access: Duration::from_secs(access),
+                ..LIFETIMES
+            };
+            let before = state.use_order;
+            (state, token) = rotate(&state, &token, &lifetimes, second);
+            assert_eq!((state.latest_iat, state.latest_exp), (iat, exp), "{second}");
+            assert!(state.use_order > before, "{second}");
+        }
+        // The record stays until the last of them has expired everywhere, ended or not.
+        let record = |state: &State| state.to_record(token.session("i"), "i", "alice", "web");
+        let last = time(3_070 + 300 + 60);
+        assert_eq!(record(&state).ends_at(), last);
+        assert_eq!(record(&state.ended()).ends_at(), last);
+        let (idle, _) = start(&Lifetimes {
+            access: Duration::from_secs(5),
+            ..LIFETIMES
+        });
+        assert_eq!(record(&idle).ends_at(), time(1_100 + 360));
+        assert_eq!(record(&idle.ended()).ends_at(), time(1_005 + 360));
+    }
+
+    #[test]
+    fn ended_session_accepts_no_token() {
+        // M03
+        let (state, first) = start(&LIFETIMES);
+        let (state, second) = rotate(&state, &first, &LIFETIMES, 1);
+        let ended = state.ended();
+        for token in [&first, &second] {
+            for second_of in [0, 1, 50, 5_000] {
+                let step = present(&ended, token, &LIFETIMES, second_of);
+                assert_eq!(step, Err(NoStep::Ended));
+            }
+        }
+        // Nor after it was stored.
+        let record = ended.to_record(first.session("i"), "i", "alice", "web");
+        assert!(State::from_record(&record).unwrap().is_ended);
+    }
+
+    #[test]
     fn what_is_kept_is_what_there_was_and_no_token() {
         let (state, first) = start(&LIFETIMES);
         let (state, second) = rotate(&state, &first, &LIFETIMES, 1);
-        let record = state.to_record(first.session(), 1, "alice", "web", Duration::from_secs(7));
-        assert_eq!(record.ends_at(), time(state.idle_ends_at + 7));
+        let record = state.to_record(first.session("i"), "i", "alice", "web");
+        assert_eq!((record.issuer(), record.version()), ("i", 0));
+        assert_eq!(state.to_successor(&record).version(), 1);
         assert_eq!(State::from_record(&record).unwrap(), state);
         let text = String::from_utf8(record.data().to_vec()).unwrap();
         for token in [&first, &second] {

@@ -122,7 +122,7 @@ impl SigningKeys {
 
     /// Signs with this published key from now on. The former one stays published for `keep`: as long as tokens are issued
     /// for, and the leeway of their verifiers, or else tokens are refused before their time. For a `TokenIssuer` that is its
-    /// `access_ttl()` and 65 seconds: 60 of leeway, and up to 4 by which it dates tokens ahead.
+    /// `access_ttl()` and 120 seconds: 60 of leeway, and up to 60 by which it dates tokens ahead.
     ///
     /// Keys whose time is over by `now` go for good.
     ///

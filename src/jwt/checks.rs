@@ -154,7 +154,7 @@ impl Checks {
     }
 
     /// Tells tokens of other kinds by what only they have.
-    fn kind(&self, claims: &RawClaims<'_>, typing: Typing) -> Result<(), TokenError> {
+    pub(crate) fn kind(&self, claims: &RawClaims<'_>, typing: Typing) -> Result<(), TokenError> {
         #[cfg(feature = "logout")]
         if let Some(rules) = &self.logout {
             return rules.kind(claims);

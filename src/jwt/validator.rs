@@ -337,6 +337,35 @@ impl<C: Send + Sync + 'static> JwtValidator<C> {
     }
 }
 
+#[cfg(feature = "issue")]
+impl<C: Send + Sync + 'static> JwtValidator<C> {
+    /// Reads a token of which the signature, the issuer and the type are verified and nothing else: neither its times nor
+    /// its audience, and no revocation. For the revocation of tokens, which other validators may accept with more leeway
+    /// (M04). `None` if it is not a token of this issuer. Keys of this process count as long as they are held.
+    pub(crate) fn read_authentic(&self, text: &[u8]) -> Option<C> {
+        let inner = &*self.inner;
+        let token = inner.parse(text).ok()?;
+        let header = token.header();
+        let typing = inner.checks.token_type(header.typ()).ok()?;
+        let Keys::Own(own) = &inner.keys else {
+            return None;
+        };
+        // No key has retired by then.
+        let keys = own.key_set(SystemTime::UNIX_EPOCH);
+        let candidates = keys.find(header.algorithm?, header.kid()).ok()?;
+        let mut room = PayloadRoom::new();
+        let claims = token.parts.claims(&mut room).ok()?;
+        inner.checks.issuer(&claims).ok()?;
+        let mut room = SignatureRoom::new();
+        let signature = token.parts.signature(&mut room).ok()?;
+        if !candidates.verify(token.parts.signing_input(), signature) {
+            return None;
+        }
+        inner.checks.kind(&claims, typing).ok()?;
+        (inner.read)(claims, &inner.checks.layout).ok()
+    }
+}
+
 /// Why a token is refused, and whether other keys might change that.
 enum Refusal {
     /// It is bad with any key.

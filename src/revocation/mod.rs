@@ -80,7 +80,7 @@ pub use check::RevocationCheck;
 #[cfg(feature = "revocation")]
 pub use entry::Revocation;
 #[cfg(feature = "issue")]
-pub(crate) use entry::seconds;
+pub(crate) use entry::{GRACE, seconds};
 #[cfg(feature = "issue")]
 pub use hub::{RevocationHub, RevocationHubBuilder};
 pub use identity::TokenIdentity;

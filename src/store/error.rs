@@ -46,6 +46,9 @@ pub enum StoreError {
     /// There is a session with this id already.
     #[error("there is a session with this id already")]
     Exists,
+    /// Other requests changed the same record at each attempt. Nothing was changed; the caller may try again.
+    #[error("other requests changed the session at each attempt: try again")]
+    Contended,
 }
 
 impl StoreError {

@@ -24,11 +24,14 @@ pub struct MemoryStore {
     limit: usize,
 }
 
+/// Issuer, subject or client, and session.
+type IndexKey = (Box<str>, Box<str>, SessionId);
+
 #[derive(Default)]
 struct Sessions {
     records: HashMap<SessionId, SessionRecord>,
-    subjects: BTreeSet<(Box<str>, SessionId)>,
-    clients: BTreeSet<(Box<str>, SessionId)>,
+    subjects: BTreeSet<IndexKey>,
+    clients: BTreeSet<IndexKey>,
     ends: BTreeSet<(u64, SessionId)>,
 }
 
@@ -75,8 +78,8 @@ impl MemoryStore {
 impl Sessions {
     fn add(&mut self, record: SessionRecord) {
         let id = record.id();
-        self.subjects.insert((record.subject().into(), id));
-        self.clients.insert((record.client().into(), id));
+        self.subjects.insert(key(&record, record.subject()));
+        self.clients.insert(key(&record, record.client()));
         self.ends.insert((record.ends_at_second(), id));
         self.records.insert(id, record);
     }
@@ -85,8 +88,8 @@ impl Sessions {
         let Some(record) = self.records.remove(&id) else {
             return false;
         };
-        self.subjects.remove(&(record.subject().into(), id));
-        self.clients.remove(&(record.client().into(), id));
+        self.subjects.remove(&key(&record, record.subject()));
+        self.clients.remove(&key(&record, record.client()));
         self.ends.remove(&(record.ends_at_second(), id));
         true
     }
@@ -102,6 +105,7 @@ impl Sessions {
 
     fn list(
         &self,
+        issuer: &str,
         of: SessionsOf<'_>,
         after: Option<SessionId>,
         limit: usize,
@@ -112,14 +116,18 @@ impl Sessions {
         };
         let first = after.unwrap_or(SessionId([0; 16]));
         index
-            .range((Box::from(name), first)..)
-            .take_while(|(other, _)| **other == *name)
-            .map(|(_, id)| *id)
+            .range((Box::from(issuer), Box::from(name), first)..)
+            .take_while(|(at, of, _)| **at == *issuer && **of == *name)
+            .map(|(_, _, id)| *id)
             .filter(|id| after != Some(*id))
             .filter_map(|id| self.records.get(&id).cloned())
             .take(limit)
             .collect()
     }
+}
+
+fn key(record: &SessionRecord, name: &str) -> IndexKey {
+    (record.issuer().into(), name.into(), record.id())
 }
 
 fn ready<'a, T: Send + 'a>(answer: Result<T, StoreError>) -> StoreFuture<'a, T> {
@@ -165,11 +173,12 @@ impl SessionStore for MemoryStore {
 
     fn list<'a>(
         &'a self,
+        issuer: &'a str,
         of: SessionsOf<'a>,
         after: Option<SessionId>,
         limit: usize,
     ) -> StoreFuture<'a, Vec<SessionRecord>> {
-        ready(Ok(self.lock().list(of, after, limit)))
+        ready(Ok(self.lock().list(issuer, of, after, limit)))
     }
 }
 

@@ -58,8 +58,8 @@ pub trait SessionStore: Send + Sync {
     fn find(&self, id: SessionId) -> StoreFuture<'_, Option<SessionRecord>>;
 
     /// Replaces the record with this id by `record`, if the version of the one there is one less: of all who have seen the
-    /// same record, one succeeds. Returns whether it did; not if there is none any more. Subject and client of a
-    /// session never change.
+    /// same record, one succeeds. Returns whether it did; not if there is none any more. Issuer, subject and client of a
+    /// session never change; its [end](SessionRecord::ends_at) may move both ways.
     ///
     /// # Errors
     ///
@@ -73,20 +73,23 @@ pub trait SessionStore: Send + Sync {
     /// [`StoreError`].
     fn remove(&self, id: SessionId) -> StoreFuture<'_, bool>;
 
-    /// At most `limit` sessions, in the order of their ids, that stand behind `after`.
+    /// Returns at most `limit` sessions of this issuer and user or client, in the order of their ids, beginning behind
+    /// `after`. Issuers that share a store have separate users and clients: the same name at another issuer is another
+    /// one, so an index needs both.
     ///
     /// # Errors
     ///
     /// [`StoreError`].
     fn list<'a>(
         &'a self,
+        issuer: &'a str,
         of: SessionsOf<'a>,
         after: Option<SessionId>,
         limit: usize,
     ) -> StoreFuture<'a, Vec<SessionRecord>>;
 }
 
-/// Whose sessions.
+/// The sessions of a user or of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionsOf<'a> {
@@ -182,11 +185,12 @@ impl<S: SessionStore + ?Sized> SessionStore for Arc<S> {
 
     fn list<'a>(
         &'a self,
+        issuer: &'a str,
         of: SessionsOf<'a>,
         after: Option<SessionId>,
         limit: usize,
     ) -> StoreFuture<'a, Vec<SessionRecord>> {
-        (**self).list(of, after, limit)
+        (**self).list(issuer, of, after, limit)
     }
 }
 

@@ -65,6 +65,7 @@ impl FromStr for SessionId {
 pub struct SessionRecord {
     id: SessionId,
     version: u64,
+    issuer: Box<str>,
     subject: Box<str>,
     client: Box<str>,
     /// In seconds.
@@ -73,11 +74,12 @@ pub struct SessionRecord {
 }
 
 impl SessionRecord {
-    /// The record of a session that ends at `ends_at`, counted in whole seconds.
+    /// Creates the record of a session that `issuer` started and that ends at `ends_at`, in whole seconds.
     #[must_use]
     pub fn new(
         id: SessionId,
         version: u64,
+        issuer: &str,
         subject: &str,
         client: &str,
         ends_at: SystemTime,
@@ -86,6 +88,7 @@ impl SessionRecord {
         Self {
             id,
             version,
+            issuer: issuer.into(),
             subject: subject.into(),
             client: client.into(),
             ends_at: seconds(ends_at),
@@ -103,6 +106,12 @@ impl SessionRecord {
     #[must_use]
     pub fn version(&self) -> u64 {
         self.version
+    }
+
+    /// Returns the name of the issuer (`iss`) that the session belongs to. No other issuer lists, refreshes or ends it.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.issuer
     }
 
     /// Whose session it is.
@@ -135,15 +144,16 @@ impl SessionRecord {
         self.ends_at
     }
 
-    /// All of it in one piece: version, end, the two names with their lengths in front, and the data. Numbers are of 8
-    /// bytes, lengths of 4, the least significant byte last. The id is not in it.
+    /// Encodes the record: version, end, then issuer, subject and client, each preceded by its length, then the data. Numbers
+    /// take 8 bytes and lengths 4, in network byte order. The id is not part of it.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes =
-            Vec::with_capacity(24 + self.subject.len() + self.client.len() + self.data.len());
+        let mut bytes = Vec::with_capacity(
+            28 + self.issuer.len() + self.subject.len() + self.client.len() + self.data.len(),
+        );
         bytes.extend(self.version.to_be_bytes());
         bytes.extend(self.ends_at.to_be_bytes());
-        for name in [&self.subject, &self.client] {
+        for name in [&self.issuer, &self.subject, &self.client] {
             // Names come out of a request of limited length.
             let length = u32::try_from(name.len()).unwrap_or(u32::MAX);
             bytes.extend(length.to_be_bytes());
@@ -166,11 +176,13 @@ impl SessionRecord {
 fn read(id: SessionId, bytes: &[u8]) -> Option<SessionRecord> {
     let (version, bytes) = bytes.split_first_chunk()?;
     let (ends_at, bytes) = bytes.split_first_chunk()?;
+    let (issuer, bytes) = read_name(bytes)?;
     let (subject, bytes) = read_name(bytes)?;
     let (client, bytes) = read_name(bytes)?;
     Some(SessionRecord {
         id,
         version: u64::from_be_bytes(*version),
+        issuer,
         subject,
         client,
         ends_at: u64::from_be_bytes(*ends_at),
@@ -202,7 +214,7 @@ mod tests {
     fn a_record_is_what_was_written_and_nothing_less_is_read() {
         let id = SessionId([7; 16]);
         let end = SystemTime::UNIX_EPOCH + Duration::from_secs(9);
-        let record = SessionRecord::new(id, 3, "älice", "", end, vec![0, 255, 7]);
+        let record = SessionRecord::new(id, 3, "i", "älice", "", end, vec![0, 255, 7]);
         let bytes = record.to_bytes();
         assert_eq!(SessionRecord::from_bytes(id, &bytes).unwrap(), record);
         for cut in 0..bytes.len() - 3 {

@@ -233,8 +233,12 @@ async fn a_client_that_gives_back_token_after_token_keeps_nobody_from_ending_a_s
         .await
         .is_ok()
     {
-        tokens = world.refresh(&tokens).await.unwrap();
         count += 1;
+        // M05: so many of one session.
+        tokens = match count % 15 {
+            0 => world.issue_to("mallory", "web").await,
+            _ => world.refresh(&tokens).await.unwrap(),
+        };
     }
     assert_eq!(count, 45);
     assert!(is_reused(world.refresh(&first).await));
@@ -257,7 +261,47 @@ async fn a_client_that_gives_back_token_after_token_keeps_nobody_from_ending_a_s
                 .map(|_| ()),
         };
         assert_eq!(status_of(ended), 503);
-        assert_eq!(reason(world.refresh(&tokens).await), InvalidGrant::Unknown);
+        assert_eq!(reason(world.refresh(&tokens).await), InvalidGrant::Revoked);
+    }
+}
+
+#[tokio::test]
+async fn end_sessions_with_full_hub_ends_every_session() {
+    // Of each session the access tokens are dated later than the clock of the machine that ends them, so each needs an
+    // entry, and there is room for some.
+    for room in [0, 1, 2, 5] {
+        let clock = ManualClock::new(now());
+        let small = RevocationHub::builder(MemoryStore::new()).limit(room);
+        let small = small.clock(clock).open().await.unwrap();
+        let world = World::with(|builder| builder.revocations(small)).await;
+        world.at(SECOND * 30);
+        let mut all = Vec::new();
+        for _ in 0..5 {
+            all.push(world.issue().await);
+        }
+        world.at(Duration::ZERO);
+        let ended = world.issuer.end_sessions(SessionsOf::Subject("alice"));
+        assert_eq!(status_of(ended.await), 503, "{room}");
+        let sessions = world.issuer.sessions(SessionsOf::Subject("alice"), None, 9);
+        assert_eq!(sessions.await.unwrap().len(), 0, "{room}");
+        world.at(SECOND * 31);
+        for tokens in &all {
+            assert_eq!(reason_of_end(world.refresh(tokens).await), None, "{room}");
+        }
+        // As many as the hub had room for, apart from the entry for the user.
+        let mut revoked = 0;
+        for tokens in &all {
+            revoked += usize::from(world.status(tokens).await == 401);
+        }
+        assert_eq!(revoked, room.saturating_sub(1), "{room}");
+    }
+}
+
+/// `None` if the session has ended.
+fn reason_of_end(answer: Result<TokenResponse, IssueError>) -> Option<InvalidGrant> {
+    match reason(answer) {
+        InvalidGrant::Revoked | InvalidGrant::Unknown => None,
+        other => Some(other),
     }
 }
 
@@ -289,7 +333,7 @@ async fn one_user_fills_nothing_for_the_others() {
 #[tokio::test]
 async fn a_token_that_would_be_dead_is_not_given_out() {
     let world = World::new().await;
-    for _ in 0..5 {
+    for _ in 0..61 {
         world
             .issuer
             .end_sessions(SessionsOf::Subject("alice"))

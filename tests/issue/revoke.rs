@@ -158,3 +158,62 @@ async fn a_session_is_cleared_away_when_nothing_of_it_is_left() {
         assert_eq!(world.store.sessions(), expected, "{after}");
     }
 }
+
+#[tokio::test]
+async fn revocation_judges_signature_issuer_and_type_alone() {
+    // M04: with the keys of the issuer, since its own signature is on tokens of other kinds too.
+    let world = World::new().await;
+    let key = world.issuer.keys().current();
+    let claims = |change: &dyn Fn(&mut Value)| {
+        let mut claims = json!({
+            "iss": ISSUER, "aud": AUDIENCE, "sub": "alice", "client_id": "web",
+            "iat": NOW, "exp": NOW + 900, "jti": "t-1",
+        });
+        change(&mut claims);
+        claims
+    };
+    let revoke = async |typ, claims: Value| {
+        let token = key.sign_jwt(typ, &claims).unwrap();
+        let answer = world.issuer.revoke(&token, "web").await;
+        (answer, world.issuer.revocations().len())
+    };
+    // Another kind or issuer is no token of ours: 200, and nothing is stored.
+    for (typ, claims) in [
+        ("JWT", claims(&|_| {})),
+        ("dpop+jwt", claims(&|_| {})),
+        ("logout+jwt", claims(&|_| {})),
+        (
+            "at+jwt",
+            claims(&|claims| claims["iss"] = json!("https://other.example")),
+        ),
+        ("at+jwt", claims(&|claims| claims["events"] = json!({}))),
+    ] {
+        let (answer, entries) = revoke(typ, claims.clone()).await;
+        assert!(answer.is_ok() && entries == 0, "{typ} {claims}: {answer:?}");
+    }
+    // What cannot be revoked alone is not reported as revoked.
+    for name in ["jti", "exp"] {
+        let without = claims(&|claims| _ = claims.as_object_mut().unwrap().remove(name));
+        let (answer, entries) = revoke("at+jwt", without).await;
+        assert_eq!(status_of(answer), 400, "{name}");
+        assert_eq!(entries, 0);
+    }
+    // Everything else is somebody's token: dates, audience and binding are for validators.
+    for (number, change) in [
+        &(|_: &mut Value| {}) as &dyn Fn(&mut Value),
+        &|claims| claims["aud"] = json!("https://elsewhere.example"),
+        &|claims| claims["nbf"] = json!(NOW + 800),
+        &|claims| claims["iat"] = json!(NOW + 75),
+        &|claims| claims["exp"] = json!(NOW - 299),
+        &|claims| claims["cnf"] = json!({"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let mut claims = claims(change);
+        claims["jti"] = json!(format!("t-{number}"));
+        let (answer, entries) = revoke("at+jwt", claims.clone()).await;
+        assert!(answer.is_ok(), "{claims}: {answer:?}");
+        assert_eq!(entries, number + 1, "{claims}");
+    }
+}

@@ -309,7 +309,7 @@ async fn a_session_that_cannot_be_read_saves_no_other() {
     let world = World::new().await;
     let garbage = |byte, data: &[u8]| {
         let id = SessionId::from_bytes([byte; 16]);
-        SessionRecord::new(id, 0, "alice", "web", now() + DAY, data.to_vec())
+        SessionRecord::new(id, 0, ISSUER, "alice", "web", now() + DAY, data.to_vec())
     };
     for (byte, data) in [(0, &b""[..]), (0xff, b"{}")] {
         world

@@ -14,6 +14,7 @@ use tower_bearer::store::{
 use super::directory::Directory;
 use super::kill::{Random, Said, Worker, begin, done, seed};
 
+const ISSUER: &str = "https://issuer.example";
 const ROUNDS: u64 = 40;
 /// So many work side by side, each on sessions of its own.
 const TASKS: usize = 4;
@@ -89,7 +90,7 @@ fn record(task: usize, session: u64, version: u64) -> SessionRecord {
     let data = (0..length).map(|_| random.next() as u8).collect();
     let end = far() + Duration::from_secs(random.below(1_000));
     let id = SessionId::from_bytes(id);
-    SessionRecord::new(id, version, &subject(task), "web", end, data)
+    SessionRecord::new(id, version, ISSUER, &subject(task), "web", end, data)
 }
 
 fn number(record: &SessionRecord) -> u64 {
@@ -142,7 +143,7 @@ async fn work(store: &(impl SessionStore + RevocationStore), task: usize, mut ra
 /// The sessions of a task with their versions. Each has to be what it was when it was written.
 async fn sessions(store: &impl SessionStore, task: usize) -> BTreeMap<u64, u64> {
     let name = subject(task);
-    let list = store.list(SessionsOf::Subject(&name), None, 1_000);
+    let list = store.list(ISSUER, SessionsOf::Subject(&name), None, 1_000);
     let mut versions = BTreeMap::new();
     for found in list.await.unwrap() {
         let (session, version) = (number(&found), found.version());

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant, SystemTime};
 use tower_bearer::store::{RedisStore, SessionRecord, SessionStore as _, SessionsOf, StoreError};
 
 use crate::redis_server::RedisServer;
-use crate::{HOUR, id, record, store};
+use crate::{HOUR, ISSUER, id, record, store};
 
 /// Numbers of the sessions that are listed.
 async fn listed(store: &RedisStore, of: SessionsOf<'_>) -> Vec<u128> {
-    let records = store.list(of, None, 1_000_000).await.unwrap();
+    let records = store.list(ISSUER, of, None, 1_000_000).await.unwrap();
     let ids = records.iter().map(|record| *record.id().as_bytes());
     ids.map(u128::from_be_bytes).collect()
 }
@@ -26,11 +26,11 @@ async fn a_record_is_kept_as_it_is() {
     {
         let number = number as u128;
         let every_byte = (0..=255).collect();
-        let record = SessionRecord::new(id(number), 0, name, name, now + HOUR, every_byte);
+        let record = SessionRecord::new(id(number), 0, ISSUER, name, name, now + HOUR, every_byte);
         one.insert(record.clone(), now).await.unwrap();
         assert_eq!(other.find(id(number)).await.unwrap(), Some(record.clone()));
         for of in [SessionsOf::Subject(name), SessionsOf::Client(name)] {
-            let listed = other.list(of, None, 10).await.unwrap();
+            let listed = other.list(ISSUER, of, None, 10).await.unwrap();
             assert_eq!(listed, std::slice::from_ref(&record));
         }
         assert!(matches!(
@@ -77,7 +77,7 @@ async fn pages_are_in_order_and_complete() {
     let mut seen = Vec::new();
     let mut after = None;
     loop {
-        let page = store.list(SessionsOf::Subject("alice"), after, 999);
+        let page = store.list(ISSUER, SessionsOf::Subject("alice"), after, 999);
         let page = page.await.unwrap();
         assert!(page.len() <= 999);
         let Some(last) = page.last() else { break };
@@ -90,7 +90,7 @@ async fn pages_are_in_order_and_complete() {
     assert!(seen == numbers, "{} were seen", seen.len());
     assert!(
         store
-            .list(SessionsOf::Client("web"), None, 0)
+            .list(ISSUER, SessionsOf::Client("web"), None, 0)
             .await
             .unwrap()
             .is_empty()
@@ -108,7 +108,10 @@ async fn pages_are_in_order_and_complete() {
     let left = listed(&store, SessionsOf::Client("web")).await;
     assert!(left == numbers[1_500..], "{} are left", left.len());
     assert_eq!(
-        server.command(&["ZCARD", "{tower-bearer}:client:web"]),
+        server.command(&[
+            "ZCARD",
+            "{tower-bearer}:client:26:https://login.example.com/web"
+        ]),
         "1000"
     );
 }
@@ -121,7 +124,7 @@ async fn sessions_go_once_both_clocks_say_that_they_have_ended() {
     for number in 0..200 {
         let name = format!("user-{number}");
         let end = now - HOUR;
-        let ended = SessionRecord::new(id(number), 0, &name, &name, end, Vec::new());
+        let ended = SessionRecord::new(id(number), 0, ISSUER, &name, &name, end, Vec::new());
         // A clock here that is far behind takes nothing away,
         let behind = SystemTime::UNIX_EPOCH;
         store.insert(ended, behind).await.unwrap();

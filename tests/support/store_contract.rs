@@ -39,6 +39,8 @@ pub(crate) async fn sessions<S: SessionStore + 'static>(
     what_was_removed_stays_away(&store().await, now).await;
     a_list_is_in_order_and_in_parts(&store().await, now).await;
     a_list_names_nobody_else(&store().await, now).await;
+    issuers_in_one_store_have_separate_lists(&store().await, now).await;
+    the_end_of_a_session_moves_both_ways(&store().await, now).await;
     names_may_be_long(&store().await, now).await;
     what_has_ended_goes_and_nothing_else(&store().await, now).await;
     an_ended_session_is_no_obstacle(&store().await, now).await;
@@ -60,6 +62,9 @@ pub(crate) async fn revocations<S: RevocationStore + 'static>(
     revocations_from_many_are_all_kept(store().await, now).await;
 }
 
+/// The issuer of all sessions below but those that belong to another one.
+pub(crate) const ISSUER: &str = "https://issuer.example";
+
 pub(crate) fn hour() -> Duration {
     Duration::from_secs(3_600)
 }
@@ -72,7 +77,7 @@ pub(crate) fn id(number: u64) -> SessionId {
 
 /// Version 0 of a session of alice by the client web.
 pub(crate) fn record(number: u64, end: SystemTime) -> SessionRecord {
-    SessionRecord::new(id(number), 0, "alice", "web", end, vec![0, 255])
+    SessionRecord::new(id(number), 0, ISSUER, "alice", "web", end, vec![0, 255])
 }
 
 /// The same session with another version and other data.
@@ -85,6 +90,7 @@ pub(crate) fn with_end(record: &SessionRecord, version: u64, end: SystemTime) ->
     SessionRecord::new(
         record.id(),
         version,
+        ISSUER,
         record.subject(),
         record.client(),
         end,
@@ -101,7 +107,7 @@ pub(crate) async fn list_all(
     let mut all: Vec<SessionRecord> = Vec::new();
     loop {
         let after = all.last().map(SessionRecord::id);
-        let part = store.list(of, after, limit).await.unwrap();
+        let part = store.list(ISSUER, of, after, limit).await.unwrap();
         assert!(part.len() <= limit);
         if part.is_empty() {
             return all;
@@ -133,7 +139,7 @@ async fn what_is_inserted_is_found(store: &impl SessionStore, now: SystemTime) {
     let mut all = Vec::new();
     for (number, name) in (0..).zip(ODD_NAMES) {
         let data = vec![number as u8; number as usize * 100];
-        let record = SessionRecord::new(id(number), 0, name, "", now + hour(), data);
+        let record = SessionRecord::new(id(number), 0, ISSUER, name, "", now + hour(), data);
         store.insert(record.clone(), now).await.unwrap();
         all.push(record);
     }
@@ -146,7 +152,15 @@ async fn what_is_inserted_is_found(store: &impl SessionStore, now: SystemTime) {
 async fn an_id_is_inserted_once(store: &impl SessionStore, now: SystemTime) {
     let first = record(1, now + hour());
     store.insert(first.clone(), now).await.unwrap();
-    let second = SessionRecord::new(id(1), 0, "mallory", "app", now + 2 * hour(), vec![1]);
+    let second = SessionRecord::new(
+        id(1),
+        0,
+        ISSUER,
+        "mallory",
+        "app",
+        now + 2 * hour(),
+        vec![1],
+    );
     for again in [first.clone(), second] {
         let error = store.insert(again, now).await.unwrap_err();
         assert!(matches!(error, StoreError::Exists), "{error}");
@@ -212,7 +226,7 @@ async fn a_list_is_in_order_and_in_parts(store: &impl SessionStore, now: SystemT
     ids.push(SessionId::from_bytes([0xff; 16]));
     ids.push(SessionId::from_bytes([0x80; 16]));
     for id in &ids {
-        let record = SessionRecord::new(*id, 0, "alice", "web", now + hour(), Vec::new());
+        let record = SessionRecord::new(*id, 0, ISSUER, "alice", "web", now + hour(), Vec::new());
         store.insert(record, now).await.unwrap();
     }
     ids.sort_unstable();
@@ -222,13 +236,19 @@ async fn a_list_is_in_order_and_in_parts(store: &impl SessionStore, now: SystemT
             let listed: Vec<_> = all.iter().map(SessionRecord::id).collect();
             assert_eq!(listed, ids, "{of:?}, {limit} at a time");
         }
-        assert!(store.list(of, None, 0).await.unwrap().is_empty());
+        assert!(store.list(ISSUER, of, None, 0).await.unwrap().is_empty());
         // Behind one that is not there.
-        let behind = store.list(of, Some(id(1_000)), 9).await.unwrap();
+        let behind = store.list(ISSUER, of, Some(id(1_000)), 9).await.unwrap();
         let behind: Vec<_> = behind.iter().map(SessionRecord::id).collect();
         assert_eq!(behind, ids[20..], "{of:?}");
         let last = SessionId::from_bytes([0xff; 16]);
-        assert!(store.list(of, Some(last), 9).await.unwrap().is_empty());
+        assert!(
+            store
+                .list(ISSUER, of, Some(last), 9)
+                .await
+                .unwrap()
+                .is_empty()
+        );
     }
 }
 
@@ -237,7 +257,7 @@ async fn a_list_names_nobody_else(store: &impl SessionStore, now: SystemTime) {
         let client = ODD_NAMES[(number as usize + 1) % ODD_NAMES.len()];
         for each in 0..2 {
             let id = id(number * 2 + each);
-            let record = SessionRecord::new(id, 0, name, client, now + hour(), Vec::new());
+            let record = SessionRecord::new(id, 0, ISSUER, name, client, now + hour(), Vec::new());
             store.insert(record, now).await.unwrap();
         }
     }
@@ -271,11 +291,62 @@ async fn a_list_names_nobody_else(store: &impl SessionStore, now: SystemTime) {
     }
 }
 
+/// M01. With names that read alike when issuer and name are joined without care.
+async fn issuers_in_one_store_have_separate_lists(store: &impl SessionStore, now: SystemTime) {
+    let pairs = [
+        ("a", "bc"),
+        ("ab", "c"),
+        ("abc", ""),
+        ("", "abc"),
+        ("1:a", "bc"),
+        ("a:", "bc"),
+        ("a\0", "bc"),
+        ("a", "\0bc"),
+    ];
+    for (number, (issuer, name)) in (0..).zip(pairs) {
+        let end = now + hour();
+        let record = SessionRecord::new(id(number), 0, issuer, name, name, end, Vec::new());
+        store.insert(record.clone(), now).await.unwrap();
+        let found = store.find(id(number)).await.unwrap().unwrap();
+        assert_eq!(found.issuer(), issuer);
+    }
+    for (number, (issuer, name)) in (0..).zip(pairs) {
+        for of in [SessionsOf::Subject(name), SessionsOf::Client(name)] {
+            let listed = store.list(issuer, of, None, 9).await.unwrap();
+            let ids: Vec<_> = listed.iter().map(SessionRecord::id).collect();
+            assert_eq!(ids, [id(number)], "{issuer:?} {of:?}");
+        }
+        assert!(store.remove(id(number)).await.unwrap());
+        for of in [SessionsOf::Subject(name), SessionsOf::Client(name)] {
+            let listed = store.list(issuer, of, None, 9).await.unwrap();
+            assert!(listed.is_empty(), "{issuer:?} {of:?}");
+        }
+    }
+}
+
+async fn the_end_of_a_session_moves_both_ways(store: &impl SessionStore, now: SystemTime) {
+    let first = record(1, now + hour());
+    store.insert(first.clone(), now).await.unwrap();
+    for (number, end) in [(1, now + 2 * hour()), (2, now + hour() / 2)] {
+        let next = with_end(&first, number, end);
+        assert!(store.replace(next.clone()).await.unwrap());
+        assert_eq!(store.find(id(1)).await.unwrap(), Some(next));
+    }
+}
+
 /// A store may refuse them, but then entirely.
 async fn names_may_be_long(store: &impl SessionStore, now: SystemTime) {
     for (number, length) in (0..).zip([255, 256, 4_096, 65_535, 65_536, 100_000]) {
         let name = "x".repeat(length);
-        let record = SessionRecord::new(id(number), 0, &name, &name, now + hour(), Vec::new());
+        let record = SessionRecord::new(
+            id(number),
+            0,
+            ISSUER,
+            &name,
+            &name,
+            now + hour(),
+            Vec::new(),
+        );
         let kept = match store.insert(record.clone(), now).await {
             Ok(()) => vec![record],
             Err(_) => Vec::new(),
@@ -364,7 +435,8 @@ async fn one_of_many_replaces<S: SessionStore + 'static>(store: S, now: SystemTi
             .map(|task| {
                 let store = Arc::clone(&store);
                 let end = known.ends_at();
-                let next = SessionRecord::new(id(1), round, "alice", "web", end, vec![task]);
+                let next =
+                    SessionRecord::new(id(1), round, ISSUER, "alice", "web", end, vec![task]);
                 tokio::spawn(async move { (store.replace(next.clone()).await.unwrap(), next) })
             })
             .collect();

@@ -198,11 +198,14 @@ impl SessionStore for TestStore {
 
     fn list<'a>(
         &'a self,
+        issuer: &'a str,
         of: SessionsOf<'a>,
         after: Option<SessionId>,
         limit: usize,
     ) -> StoreFuture<'a, Vec<SessionRecord>> {
-        Box::pin(self.run(Op::List, move || self.inner.sessions.list(of, after, limit)))
+        Box::pin(self.run(Op::List, move || {
+            self.inner.sessions.list(issuer, of, after, limit)
+        }))
     }
 }
 

@@ -172,6 +172,7 @@ impl SessionStore for RedbStore {
 
     fn list<'a>(
         &'a self,
+        issuer: &'a str,
         of: SessionsOf<'a>,
         after: Option<SessionId>,
         limit: usize,
@@ -180,13 +181,13 @@ impl SessionStore for RedbStore {
             SessionsOf::Subject(name) => (true, name),
             SessionsOf::Client(name) => (false, name),
         };
-        let name = Box::<str>::from(name);
+        let (issuer, name) = (Box::<str>::from(issuer), Box::<str>::from(name));
         Box::pin(self.queues.read(move |reading| {
             let of = match is_subject {
                 true => SessionsOf::Subject(&name),
                 false => SessionsOf::Client(&name),
             };
-            list_sessions(reading, of, after, limit)
+            list_sessions(reading, &issuer, of, after, limit)
         }))
     }
 }

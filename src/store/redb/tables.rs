@@ -24,7 +24,7 @@ const FORMAT_KEY: &str = "format";
 const NUMBER_KEY: &str = "revocation";
 
 type Id = &'static [u8; 16];
-/// A digest of a name, which makes the key short however long the name is, and the id of a session.
+/// A digest of issuer and name, which keeps the key short however long they are, and the id of a session.
 type NameAndId = &'static [u8; 32];
 
 const SESSIONS: TableDefinition<'_, Id, &[u8]> = TableDefinition::new("sessions");
@@ -136,6 +136,7 @@ impl<'a> Tables<'a> {
             return Ok(Ok(false));
         }
         let stands_elsewhere = known.ends_at_second() != record.ends_at_second()
+            || known.issuer() != record.issuer()
             || known.subject() != record.subject()
             || known.client() != record.client();
         if stands_elsewhere {
@@ -175,8 +176,9 @@ impl<'a> Tables<'a> {
         self.put(record)?;
         let id = record.id();
         self.subjects
-            .insert(&name_and_id(record.subject(), id), ())?;
-        self.clients.insert(&name_and_id(record.client(), id), ())?;
+            .insert(&index_key(record.issuer(), record.subject(), id), ())?;
+        self.clients
+            .insert(&index_key(record.issuer(), record.client(), id), ())?;
         self.ends
             .insert((record.ends_at_second(), id.as_bytes()), ())?;
         Ok(())
@@ -186,8 +188,10 @@ impl<'a> Tables<'a> {
         self.has_changed = true;
         let id = record.id();
         self.sessions.remove(id.as_bytes())?;
-        self.subjects.remove(&name_and_id(record.subject(), id))?;
-        self.clients.remove(&name_and_id(record.client(), id))?;
+        self.subjects
+            .remove(&index_key(record.issuer(), record.subject(), id))?;
+        self.clients
+            .remove(&index_key(record.issuer(), record.client(), id))?;
         self.ends.remove((record.ends_at_second(), id.as_bytes()))?;
         Ok(())
     }
@@ -273,6 +277,7 @@ pub(super) fn read_session(
 
 pub(super) fn list_sessions(
     reading: &ReadTransaction,
+    issuer: &str,
     of: SessionsOf<'_>,
     after: Option<SessionId>,
     limit: usize,
@@ -283,8 +288,8 @@ pub(super) fn list_sessions(
     };
     let index = reading.open_table(table)?;
     let sessions = reading.open_table(SESSIONS)?;
-    let first = name_and_id(name, after.unwrap_or(SessionId([0; 16])));
-    let last = name_and_id(name, SessionId([u8::MAX; 16]));
+    let first = index_key(issuer, name, after.unwrap_or(SessionId([0; 16])));
+    let last = index_key(issuer, name, SessionId([u8::MAX; 16]));
     let first = match after {
         Some(_) => Bound::Excluded(&first),
         None => Bound::Included(&first),
@@ -306,7 +311,7 @@ pub(super) fn list_sessions(
             continue;
         };
         match SessionRecord::from_bytes(SessionId(*id), bytes.value()) {
-            Ok(record) if is_of(&record, of) => found.push(record),
+            Ok(record) if record.issuer() == issuer && is_of(&record, of) => found.push(record),
             Ok(_) => {}
             Err(corrupt) => return Ok(Err(corrupt)),
         }
@@ -348,10 +353,13 @@ fn is_of(record: &SessionRecord, of: SessionsOf<'_>) -> bool {
     }
 }
 
-fn name_and_id(name: &str, id: SessionId) -> [u8; 32] {
+fn index_key(issuer: &str, name: &str, id: SessionId) -> [u8; 32] {
     let mut key = [0; 32];
     let (front, back) = key.split_at_mut(16);
-    front.copy_from_slice(&short_digest(name.as_bytes()));
+    // C10: the digest of the issuer has a fixed length, so no two pairs of names are written alike.
+    let mut text = digest(&SHA256, issuer.as_bytes()).as_ref().to_vec();
+    text.extend(name.as_bytes());
+    front.copy_from_slice(&short_digest(&text));
     back.copy_from_slice(id.as_bytes());
     key
 }

@@ -12,6 +12,8 @@ use ::redb::backends::InMemoryBackend;
 use super::engine::Engine;
 use super::{RedbStore, SessionId, SessionRecord, SessionStore as _, SessionsOf, StoreError};
 
+const ISSUER: &str = "https://issuer.example";
+
 /// Of which writes, syncs and changes of length the disk will have no more.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Trouble {
@@ -99,12 +101,20 @@ fn store_on(disk: &Arc<Disk>) -> RedbStore {
 fn record(number: u8, version: u64) -> SessionRecord {
     let end = SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000_000);
     let data = vec![number; usize::from(number) * 100];
-    SessionRecord::new(SessionId([number; 16]), version, "alice", "web", end, data)
+    SessionRecord::new(
+        SessionId([number; 16]),
+        version,
+        ISSUER,
+        "alice",
+        "web",
+        end,
+        data,
+    )
 }
 
 /// What is listed, which is also what is found.
 async fn all(store: &RedbStore) -> BTreeMap<SessionId, SessionRecord> {
-    let list = store.list(SessionsOf::Subject("alice"), None, 1_000);
+    let list = store.list(ISSUER, SessionsOf::Subject("alice"), None, 1_000);
     let list = list.await.unwrap();
     for record in &list {
         assert_eq!(

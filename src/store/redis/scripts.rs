@@ -20,12 +20,11 @@ local function forget(prefix, id)
   redis.call('ZREM', prefix .. 'ends', id)
   if not record then return 0 end
   redis.call('DEL', key)
-  local is_read, subject, at = pcall(struct.unpack, '>I4c0', record, 17)
+  local is_read, issuer, subject, client = pcall(struct.unpack, '>I4c0I4c0I4c0', record, 17)
   if is_read then
-    redis.call('ZREM', prefix .. 'subject:' .. subject, id)
-    local client
-    is_read, client = pcall(struct.unpack, '>I4c0', record, at)
-    if is_read then redis.call('ZREM', prefix .. 'client:' .. client, id) end
+    local of = #issuer .. ':' .. issuer
+    redis.call('ZREM', prefix .. 'subject:' .. of .. subject, id)
+    redis.call('ZREM', prefix .. 'client:' .. of .. client, id)
   end
   return 1
 end

@@ -14,11 +14,13 @@ impl RedisStore {
         self.key("session:", id)
     }
 
-    fn index(&self, of: SessionsOf<'_>) -> String {
-        match of {
-            SessionsOf::Subject(name) => self.key("subject:", name),
-            SessionsOf::Client(name) => self.key("client:", name),
-        }
+    /// The key of an index. The length in front of the issuer keeps apart what would read alike (C10).
+    fn index(&self, issuer: &str, of: SessionsOf<'_>) -> String {
+        let (kind, name) = match of {
+            SessionsOf::Subject(name) => ("subject:", name),
+            SessionsOf::Client(name) => ("client:", name),
+        };
+        self.key(kind, &format!("{}:{issuer}{name}", issuer.len()))
     }
 }
 
@@ -28,8 +30,8 @@ impl SessionStore for RedisStore {
         let mut insert = INSERT.prepare_invoke();
         insert
             .key(self.session(&id))
-            .key(self.index(SessionsOf::Subject(record.subject())))
-            .key(self.index(SessionsOf::Client(record.client())))
+            .key(self.index(record.issuer(), SessionsOf::Subject(record.subject())))
+            .key(self.index(record.issuer(), SessionsOf::Client(record.client())))
             .key(self.key("ends", ""))
             .arg(self.prefix())
             .arg(id)
@@ -98,13 +100,14 @@ impl SessionStore for RedisStore {
 
     fn list<'a>(
         &'a self,
+        issuer: &'a str,
         of: SessionsOf<'a>,
         after: Option<SessionId>,
         limit: usize,
     ) -> StoreFuture<'a, Vec<SessionRecord>> {
         let first = after.map_or_else(|| "-".into(), |id| format!("({}", to_hex(id)));
         let mut list = LIST.prepare_invoke();
-        list.key(self.index(of))
+        list.key(self.index(issuer, of))
             .arg(self.prefix())
             .arg(first)
             .arg(limit.min(1 << 31));
