@@ -1,7 +1,7 @@
 //! Ending sessions, and revoking what was issued.
 //!
 //! A session ends in three steps, each of which may be the last one that happens (M03). First its record is marked as ended, by
-//! compare-and-set: no refresh token of it is accepted any more, whatever else fails. Then the hub revokes its access
+//! compare-and-set: no refresh token of it is accepted any more, also if the next steps fail. Then the hub revokes its access
 //! tokens, until the latest of them has expired, which the record knows (M02). Then the record is removed. A request that
 //! finds a marked record completes the last two steps.
 
@@ -99,7 +99,7 @@ impl TokenIssuer {
     ///
     /// # What it covers when clocks differ
     ///
-    /// All access tokens of the sessions are revoked, however the clocks of the machines differ and whatever lifetimes were
+    /// All access tokens of the sessions are revoked, also if the clocks of the machines differ and if other lifetimes were
     /// configured when they were issued. Of access tokens without a session, which leave no record, those are revoked whose `iat`
     /// is not later than now by the clock of this machine: a token survives if it was issued by a machine whose clock is ahead
     /// of this one, within as many seconds before this call as the clocks differ.
@@ -318,7 +318,7 @@ impl TokenIssuer {
             Ok(Some(session)) => inner.complete(&session).await.map(|()| true),
             Ok(None) => Ok(false),
             Err(error) => {
-                // Not ended for good, so the caller is told to try again. In this process nothing of it is accepted.
+                // Not ended for good, so the caller gets an error and tries again. This process rejects its access tokens.
                 let _ = inner.revoke_access_tokens(&known).await;
                 Err(error)
             }

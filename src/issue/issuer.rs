@@ -120,7 +120,7 @@ impl TokenIssuer {
         let clearing = inner.clearing.now();
         inner.sessions.insert(record, clearing).await?;
         if let Err(error) = self.enforce_limit(&subject).await {
-            // No client has a token of this session. If it cannot be removed, it counts as any other.
+            // No client has a token of the new session. If it cannot be removed, it counts as any other.
             let _ = inner.sessions.remove(id).await;
             return Err(error);
         }
@@ -257,7 +257,7 @@ impl TokenIssuer {
         let Some(token) = inner.own.read_authentic(token.as_bytes()) else {
             return Ok(());
         };
-        // No validator accepts it any more, whatever its leeway.
+        // No validator has that much leeway.
         let is_past = token
             .expires_at()
             .and_then(|end| end.checked_add(GRACE + MARGIN))

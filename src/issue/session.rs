@@ -36,8 +36,8 @@ pub(crate) struct State {
     /// The one that was spent last, as long as its holder may ask again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) previous: Option<Spent>,
-    /// M02: the greatest `iat` and `exp` of all access tokens that were issued for the session. Whoever ends it knows from
-    /// the record what to revoke and until when, whatever its own clock and settings are.
+    /// M02: the greatest `iat` and `exp` of all access tokens that were issued for the session. An ending
+    /// revokes what the record lists, independent of the clock and the settings of the machine that ends it.
     pub(crate) latest_iat: u64,
     pub(crate) latest_exp: u64,
     /// Orders the sessions of a user by use: microseconds by the clock, but always greater than those of all sessions
@@ -528,7 +528,7 @@ mod tests {
 
     #[test]
     fn record_keeps_the_greatest_dates_of_all_access_tokens() {
-        // M02: whatever the clock and the configured lifetime are later.
+        // M02: also with another clock or lifetime later.
         let (mut state, mut token) = start(&LIFETIMES);
         assert_eq!((state.latest_iat, state.latest_exp), (1_000, 1_900));
         for (second, access, iat, exp) in [

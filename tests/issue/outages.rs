@@ -104,7 +104,7 @@ async fn a_thief_gains_nothing_from_an_outage() {
         // The last step is no part of the ending: the record goes by itself.
         let expected = if op == Op::Remove { 400 } else { 503 };
         assert_eq!(status_of(world.refresh(&first).await), expected, "{name}");
-        // In this process the session has ended, whatever the store answers.
+        // In this process the session has ended, also while the store fails.
         assert_eq!(world.status(&second).await, 401, "{name}");
         assert!(world.refresh(&second).await.is_err(), "{name}");
         world.store.recover();

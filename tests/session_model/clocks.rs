@@ -283,7 +283,7 @@ impl World {
         }
     }
 
-    /// Every hub is told what the others have added.
+    /// Every hub receives what the others have added.
     fn follow(&mut self) {
         let entries = self.log.entries.lock().unwrap().clone();
         *self.log.is_muted.lock().unwrap() = true;

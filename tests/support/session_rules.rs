@@ -1,4 +1,4 @@
-//! Rules of sessions that hold on every store, whatever fails, and whatever clocks and settings the machines have.
+//! Rules of sessions that hold on every store: with calls that fail, clocks that differ and settings that change.
 
 #![allow(dead_code, reason = "each test uses some of it")]
 
@@ -320,7 +320,7 @@ pub(crate) async fn tokens_without_session_survive_by_the_clock_difference(store
     world.assert_ended(&[&early, &late], "both").await;
 }
 
-/// A machine whose clock is ahead ends all sessions: within a minute of difference, logins elsewhere go on.
+/// A machine whose clock is ahead ends all sessions: within a minute of difference, logins elsewhere succeed.
 pub(crate) async fn logins_continue_after_logout_on_a_machine_ahead(stores: &impl Stores) {
     for (ahead_by, works) in [(1, true), (50, true), (59, true), (61, false)] {
         let world = World::new(stores).await;
@@ -411,7 +411,7 @@ pub(crate) async fn half_finished_endings_stay_endings(stores: &impl Stores) {
                     matches!(ended, Err(IssueError::Store(_))),
                     "{what}: {ended:?}"
                 );
-                // A mark that is met soon completes the ending, whoever meets it.
+                // The next request that meets a mark completes the ending.
                 let world = World::new(stores).await;
                 let machine = world.machine().await;
                 let first = machine.login().await;
@@ -611,7 +611,7 @@ pub(crate) async fn session_limit_counts_what_is_valid(stores: &impl Stores) {
                 let is_error = matches!(login, Err(IssueError::Store(_)));
                 assert!(is_error, "call {call} {when:?}: {login:?}");
             }
-            // Whatever failed, the next login meets the limit.
+            // After any failure, the next login keeps to the limit.
             let newest = machine.login().await;
             let sessions = machine.sessions("alice").await;
             assert!(sessions.len() <= 2 && sessions.contains(&newest.session().unwrap()));
