@@ -36,14 +36,16 @@ fn without_a_back_end_no_key_is_made() {
 #[cfg(any(feature = "aws_lc_rs", feature = "rust_crypto"))]
 mod verification {
     use http::{Request, Response, StatusCode};
+    use serde_json::json;
     use tower::{Layer as _, ServiceExt as _, service_fn};
     use tower_bearer::clock::ManualClock;
     use tower_bearer::jwt::{
-        AccessToken, CryptoBackend, JwtValidator, KeySet, PublicKey, SharedSecret,
+        AccessToken, CryptoBackend, JwksOptions, JwtValidator, KeyError, KeySet, PublicKey,
+        SharedSecret,
     };
     use tower_bearer::{Authenticated, BearerAuthLayer, Validator};
 
-    use crate::tokens::{AUDIENCE, ISSUER, SECRET, Signer, claims, now};
+    use crate::tokens::{AUDIENCE, ISSUER, SECRET, Signer, base64url, claims, now};
 
     const ALGORITHMS: [&str; 14] = [
         "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256",
@@ -80,6 +82,56 @@ mod verification {
         let body = http_body_util::BodyExt::collect(body).await.unwrap();
         let text = String::from_utf8(body.to_bytes().to_vec()).unwrap();
         (parts.status, text)
+    }
+
+    #[test]
+    fn ed25519_key_that_is_no_canonical_point_is_rejected_by_every_back_end() {
+        // M15, C07: RFC 8032 section 5.1.3
+        let bytes = |first: u8, middle: u8, last: u8| {
+            let mut bytes = [middle; 32];
+            (bytes[0], bytes[31]) = (first, last);
+            bytes
+        };
+        for (name, x) in [
+            ("y = 2, which has no x", bytes(2, 0, 0)),
+            ("y = 7, which has no x", bytes(7, 0, 0)),
+            (
+                "y = p + 3, a point beyond the field",
+                bytes(0xf0, 0xff, 0x7f),
+            ),
+            (
+                "y = p + 4, a point beyond the field",
+                bytes(0xf1, 0xff, 0x7f),
+            ),
+            ("the same with the other sign", bytes(0xf1, 0xff, 0xff)),
+            ("y = 2^255 - 1", bytes(0xff, 0xff, 0x7f)),
+            ("the identity", bytes(1, 0, 0)),
+            ("the identity with a sign", bytes(1, 0, 0x80)),
+            ("a point of order 2 with a sign", bytes(0xec, 0xff, 0xff)),
+            ("a point of order 4", bytes(0, 0, 0)),
+        ] {
+            let jwk = json!({"kty": "OKP", "crv": "Ed25519", "x": base64url(x)});
+            let rejected = KeyError::Rejected {
+                key: "an Ed25519 key",
+            };
+            assert_eq!(
+                PublicKey::from_jwk(jwk.to_string()).err(),
+                Some(rejected),
+                "{name}"
+            );
+            for backend in CryptoBackend::available() {
+                let options = JwksOptions::new().with_backend(*backend);
+                // The other key of the set stays usable.
+                let good = Signer::new("EdDSA").kid("good").jwk();
+                let set = json!({"keys": [jwk, good]}).to_string();
+                let keys = KeySet::from_jwks_with(set, &options).unwrap();
+                assert_eq!(
+                    (keys.len(), keys.skipped().len()),
+                    (1, 1),
+                    "{name} {backend:?}"
+                );
+            }
+        }
     }
 
     #[tokio::test]

@@ -1,5 +1,7 @@
 //! JWTs: what the application sets, and what it gets.
 
+#[path = "support/pem.rs"]
+mod pem;
 #[path = "support/tokens.rs"]
 mod tokens;
 
@@ -12,8 +14,9 @@ use serde_json::{Value, json};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_bearer::clock::ManualClock;
 use tower_bearer::jwt::{
-    AccessToken, Algorithm, ByShape, ClaimPath, ClaimsLayout, JwtIssuers, JwtValidator,
-    JwtValidatorBuilder, Key, KeyError, KeySet, PublicKey, SharedSecret, TokenError,
+    AccessToken, Algorithm, ByShape, ClaimPath, ClaimsLayout, CryptoBackend, JwksOptions,
+    JwtIssuers, JwtValidator, JwtValidatorBuilder, Key, KeyError, KeySet, PublicKey, SharedSecret,
+    TokenError,
 };
 use tower_bearer::policy::Claims as _;
 use tower_bearer::{
@@ -21,6 +24,7 @@ use tower_bearer::{
     Validator, Verdict, validator_fn,
 };
 
+use pem::{damaged_pems, pem_spellings};
 use tokens::{
     AUDIENCE, ISSUER, NOW, SECRET, Signer, claims, der, now, private_pem, public_pem, read, with,
 };
@@ -883,9 +887,9 @@ fn keys_are_read_from_every_format() {
         for key in [
             PublicKey::from_pem(&public),
             PublicKey::from_pem(&windows),
-            PublicKey::from_pem(&private),
+            PublicKey::from_private_pem(&private),
             PublicKey::from_der(der(&public)),
-            PublicKey::from_der(der(&private)),
+            PublicKey::from_private_der(der(&private)),
         ] {
             let key = key.unwrap_or_else(|error| panic!("{file}: {error}"));
             assert_eq!(key.algorithm(), alg, "{file}");
@@ -897,7 +901,6 @@ fn keys_are_read_from_every_format() {
     // PKCS#1 and X.509, as openssl makes them of the key pairs above.
     for (file, key, alg) in [
         ("rsa", "rsa.pkcs1.pem", "RS256"),
-        ("rsa", "rsa.private.pkcs1.pem", "RS256"),
         ("rsa", "rsa.certificate.pem", "RS256"),
         ("p256", "p256.certificate.pem", "ES256"),
         ("ed25519", "ed25519.certificate.pem", "EdDSA"),
@@ -910,14 +913,6 @@ fn keys_are_read_from_every_format() {
         }
     }
     for (text, part) in [
-        (
-            private_pem("p256").replace("PRIVATE", "EC PRIVATE"),
-            "openssl pkey -pubout",
-        ),
-        (
-            private_pem("p256").replace("PRIVATE", "ENCRYPTED PRIVATE"),
-            "openssl pkey -pubout",
-        ),
         (
             public_pem("p256").replace("PUBLIC", "DSA PUBLIC"),
             "`PUBLIC KEY`",
@@ -941,6 +936,257 @@ fn keys_are_read_from_every_format() {
         assert!(error.contains(part), "{error}");
     }
     assert!(PublicKey::from_der(b"\x30\x03\x02\x01\x01").is_err());
+}
+
+#[test]
+fn private_key_is_read_by_the_constructor_for_private_keys_alone() {
+    // M15
+    let block = |label: &str| {
+        let body = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg";
+        format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n")
+    };
+    let old = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nMIIB\n-----END RSA PRIVATE KEY-----\n";
+    for private in [
+        private_pem("rsa"),
+        private_pem("p256"),
+        private_pem("ed25519"),
+        private_pem("rsa-1024"),
+        read("rsa.private.pkcs1.pem"),
+        block("EC PRIVATE KEY"),
+        block("ENCRYPTED PRIVATE KEY"),
+        block("OPENSSH PRIVATE KEY"),
+        old.to_owned(),
+    ] {
+        let error = PublicKey::from_pem(&private).unwrap_err().to_string();
+        for constructor in ["`PublicKey::from_private_pem`", "`SigningKey::from_pem`"] {
+            assert!(error.contains(constructor), "{error}");
+        }
+        assert!(!error.contains("MI"), "{error}");
+    }
+    let pkcs1 = read("rsa.private.pkcs1.pem");
+    for private in [private_pem("rsa"), private_pem("ed25519"), pkcs1.clone()] {
+        let error = PublicKey::from_der(der(&private)).unwrap_err().to_string();
+        for constructor in ["`PublicKey::from_private_der`", "`SigningKey::from_der`"] {
+            assert!(error.contains(constructor), "{error}");
+        }
+    }
+    for key in [
+        PublicKey::from_private_pem(&pkcs1),
+        PublicKey::from_private_der(der(&pkcs1)),
+    ] {
+        let validator = usual(JwtValidator::builder(key.unwrap())).build().unwrap();
+        let token = Signer::new("RS256").token(&claims());
+        assert!(run(&validator, &token).is_ok());
+    }
+    for (text, part) in [
+        (public_pem("rsa"), "`PublicKey::from_pem`"),
+        (read("p256.certificate.pem"), "`PublicKey::from_pem`"),
+        (block("EC PRIVATE KEY"), "openssl pkey"),
+        (block("ENCRYPTED PRIVATE KEY"), "decrypts"),
+        (old.to_owned(), "decrypts"),
+        (private_pem("rsa-1024"), "2048 bits"),
+        (String::new(), "PEM block"),
+    ] {
+        let error = PublicKey::from_private_pem(&text).unwrap_err().to_string();
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    assert!(PublicKey::from_private_der(der(&public_pem("rsa"))).is_err());
+    assert!(PublicKey::from_private_der(b"").is_err());
+}
+
+#[test]
+fn pem_loads_with_harmless_white_space_and_text_around_it() {
+    // M15: RFC 7468 sections 2, 3 and 5.2
+    for (name, text) in pem_spellings(&public_pem("ed25519")) {
+        let key = PublicKey::from_pem(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let validator = usual(JwtValidator::builder(key)).build().unwrap();
+        let token = Signer::new("EdDSA").token(&claims());
+        assert!(run(&validator, &token).is_ok(), "{name}");
+    }
+    for (name, text) in pem_spellings(&private_pem("rsa")) {
+        PublicKey::from_private_pem(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+    for (name, text) in pem_spellings(&read("rsa.certificate.pem")) {
+        PublicKey::from_pem(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+    for (name, text) in damaged_pems(&public_pem("ed25519")) {
+        assert!(PublicKey::from_pem(&text).is_err(), "{name}: {text:?}");
+    }
+}
+
+#[test]
+fn more_than_four_keys_without_kid_all_verify() {
+    // M15
+    let new_signer = || {
+        let pair = aws_lc_rs::signature::Ed25519KeyPair::generate().unwrap();
+        let x = aws_lc_rs::signature::KeyPair::public_key(&pair);
+        let jwk = json!({"kty": "OKP", "crv": "Ed25519", "x": tokens::base64url(x)});
+        (pair, jwk)
+    };
+    let signers: Vec<_> = (0..6).map(|_| new_signer()).collect();
+    let mut jwks: Vec<_> = signers.iter().map(|(_, jwk)| jwk.clone()).collect();
+    // The limit is for each algorithm.
+    jwks.push(Signer::new("ES256").jwk());
+    let set = json!({"keys": jwks}).to_string();
+    let input = |kid: Option<&str>| {
+        let header = with(json!({"alg": "EdDSA"}), json!({"kid": kid}));
+        format!(
+            "{}.{}",
+            tokens::base64url(header.to_string()),
+            tokens::base64url(claims().to_string())
+        )
+    };
+    for backend in CryptoBackend::available() {
+        let options = JwksOptions::new().with_backend(*backend);
+        let keys = KeySet::from_jwks_with(&set, &options).unwrap();
+        assert_eq!((keys.len(), keys.skipped().len()), (7, 0));
+        let validator = usual(JwtValidator::builder(keys)).build().unwrap();
+        for (number, (pair, _)) in signers.iter().enumerate() {
+            for kid in [None, Some("any")] {
+                let input = input(kid);
+                let signature = tokens::base64url(pair.sign(input.as_bytes()));
+                let outcome = run(&validator, &format!("{input}.{signature}")).map(|_| ());
+                assert_eq!(outcome, Ok(()), "{number} {kid:?} {backend:?}");
+            }
+        }
+        let outcome = run(&validator, &Signer::new("EdDSA").token(&claims())).map(|_| ());
+        assert_eq!(outcome, Err(TokenError::Signature), "a key of nobody");
+        // Beyond the limit a key is skipped, and named with the option.
+        let options = options.with_max_keys_without_kid(4);
+        let keys = KeySet::from_jwks_with(&set, &options).unwrap();
+        assert_eq!((keys.len(), keys.skipped().len()), (5, 2));
+        let reason = keys.skipped()[0].reason().to_string();
+        assert!(reason.contains("with_max_keys_without_kid"), "{reason}");
+    }
+}
+
+#[test]
+fn keys_are_tried_in_turn_for_a_token_without_kid_by_opt_in_alone() {
+    // M15
+    let signers = [
+        Signer::with_key("RS256", "rsa").kid("a"),
+        Signer::with_key("RS256", "rsa-other").kid("b"),
+        Signer::with_key("EdDSA", "ed25519").kid("c"),
+    ];
+    let set = tokens::jwks(&signers).to_string();
+    let ambiguous = |outcome: &Result<(), TokenError>| matches!(outcome, Err(TokenError::Key { problem }) if problem.contains("with_max_trials_without_kid"));
+    let without_kid = |alg, file| Signer::with_key(alg, file).token(&claims());
+    for backend in CryptoBackend::available() {
+        let validator = |max: Option<usize>| {
+            let mut options = JwksOptions::new().with_backend(*backend);
+            if let Some(max) = max {
+                options = options.with_max_trials_without_kid(max);
+            }
+            let keys = KeySet::from_jwks_with(&set, &options).unwrap();
+            usual(JwtValidator::builder(keys)).build().unwrap()
+        };
+        for max in [None, Some(0), Some(1)] {
+            let validator = validator(max);
+            for file in ["rsa", "rsa-other"] {
+                let outcome = run(&validator, &without_kid("RS256", file)).map(|_| ());
+                assert!(ambiguous(&outcome), "{max:?} {outcome:?}");
+            }
+            // One key fits: that is no choice.
+            assert!(
+                run(&validator, &without_kid("EdDSA", "ed25519")).is_ok(),
+                "{max:?}"
+            );
+        }
+        for max in [2, 100] {
+            let validator = validator(Some(max));
+            let outcome = |token: &str| run(&validator, token).map(|_| ());
+            assert_eq!(outcome(&without_kid("RS256", "rsa")), Ok(()), "{max}");
+            assert_eq!(outcome(&without_kid("RS256", "rsa-other")), Ok(()), "{max}");
+            // C02: of other algorithms none is tried.
+            let header = json!({"alg": "RS256"});
+            let crossed = Signer::new("EdDSA").token_with(&header, &claims());
+            assert_eq!(outcome(&crossed), Err(TokenError::Signature));
+            assert_eq!(
+                outcome(&without_kid("PS256", "rsa")),
+                Err(TokenError::Algorithm)
+            );
+            // C10: a `kid` still names one key, and an unknown one none.
+            let named = |kid| Signer::with_key("RS256", "rsa").kid(kid).token(&claims());
+            assert_eq!(outcome(&named("a")), Ok(()));
+            assert_eq!(outcome(&named("b")), Err(TokenError::Signature));
+            assert!(matches!(outcome(&named("x")), Err(TokenError::Key { .. })));
+        }
+    }
+    // Keys without a name count as well.
+    let key = |file| PublicKey::from_pem(public_pem(file)).unwrap();
+    let keys = || [key("rsa").with_kid("a").unwrap(), key("rsa-other")];
+    let options = |max| JwksOptions::new().with_max_trials_without_kid(max);
+    for (max, named, unnamed) in [(1, Err(TokenError::Signature), Ok(())), (2, Ok(()), Ok(()))] {
+        let keys = KeySet::new_with(keys(), &options(max)).unwrap();
+        let validator = usual(JwtValidator::builder(keys)).build().unwrap();
+        let outcome = |token: &str| run(&validator, token).map(|_| ());
+        assert_eq!(outcome(&without_kid("RS256", "rsa")), named, "{max}");
+        assert_eq!(
+            outcome(&without_kid("RS256", "rsa-other")),
+            unnamed,
+            "{max}"
+        );
+    }
+}
+
+#[test]
+fn rsa_key_without_alg_and_token_with_another_rsa_algorithm_names_the_option() {
+    // M15
+    let mut jwk = Signer::new("RS256").kid("a").jwk();
+    jwk.as_object_mut().unwrap().remove("alg");
+    let set = json!({"keys": [jwk]}).to_string();
+    let default = JwksOptions::new();
+    let validator = |options: &JwksOptions| {
+        let keys = KeySet::from_jwks_with(&set, options).unwrap();
+        usual(JwtValidator::builder(keys)).build().unwrap()
+    };
+    for alg in ["RS384", "RS512", "PS256", "PS384", "PS512"] {
+        for kid in [None, Some("a")] {
+            let signer = match kid {
+                Some(kid) => Signer::new(alg).kid(kid),
+                None => Signer::new(alg),
+            };
+            let error = run(&validator(&default), &signer.token(&claims())).map(|_| ());
+            let error = error.unwrap_err();
+            assert_eq!(error, TokenError::DefaultAlgorithm, "{alg} {kid:?}");
+            let text = error.to_string();
+            assert!(
+                text.contains("`JwksOptions::with_rsa_algorithms`"),
+                "{text}"
+            );
+            let options = JwksOptions::new().with_rsa_algorithms([alg.parse().unwrap()]);
+            assert!(
+                run(&validator(&options), &signer.token(&claims())).is_ok(),
+                "{alg}"
+            );
+        }
+        let token = Signer::new(alg).token(&claims());
+        let outcome = |key| run(&usual(JwtValidator::builder(key)).build().unwrap(), &token);
+        let key = || PublicKey::from_pem(public_pem("rsa")).unwrap();
+        let error = outcome(key()).map(|_| ()).unwrap_err();
+        assert!(
+            error.to_string().contains("`PublicKey::with_algorithm`"),
+            "{error}"
+        );
+        assert!(outcome(key().with_algorithm(alg.parse().unwrap()).unwrap()).is_ok());
+    }
+    // Where no option helps, none is named.
+    let explicit = PublicKey::from_pem(public_pem("rsa")).unwrap();
+    let explicit = explicit.with_algorithm(Algorithm::RS256).unwrap();
+    let validator = usual(JwtValidator::builder(explicit)).build().unwrap();
+    for alg in ["PS256", "ES256", "EdDSA"] {
+        let outcome = run(&validator, &Signer::new(alg).token(&claims())).map(|_| ());
+        assert_eq!(outcome, Err(TokenError::Algorithm), "{alg}");
+    }
+    let unnamed = KeySet::from_jwks(&set).unwrap();
+    let validator = usual(JwtValidator::builder(unnamed)).build().unwrap();
+    let outcome = run(&validator, &Signer::new("ES256").token(&claims())).map(|_| ());
+    assert_eq!(outcome, Err(TokenError::Algorithm));
+    let outcome = run(&validator, &Signer::new("PS256").kid("x").token(&claims())).map(|_| ());
+    assert!(
+        matches!(outcome, Err(TokenError::Key { .. })),
+        "{outcome:?}"
+    );
 }
 
 /// Another crate of the same binary turns on one crypto back end of `jsonwebtoken`, a third crate the

@@ -6,6 +6,8 @@ mod support;
 #[path = "support/tokens.rs"]
 mod tokens;
 
+#[path = "remote_keys/addresses.rs"]
+mod addresses;
 #[path = "remote_keys/connecting.rs"]
 mod connecting;
 #[path = "remote_keys/discovery.rs"]

@@ -1,5 +1,7 @@
 //! Keys that sign: what they sign is verified here and elsewhere, and they change under way.
 
+#[path = "support/pem.rs"]
+mod pem;
 mod support;
 #[path = "support/tokens.rs"]
 mod tokens;

@@ -9,7 +9,9 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use super::private_key::{self, PrivateKey};
-use crate::jwt::{Algorithm, Key, KeyError, PublicKey, PublicMaterial, SharedSecret, checked_kid};
+use crate::jwt::{
+    Algorithm, Key, KeyError, PublicKey, PublicMaterial, SharedSecret, checked_kid, encrypted, pem,
+};
 
 /// A private key or a shared secret with which this process signs tokens, for one algorithm.
 ///
@@ -99,22 +101,11 @@ impl SigningKey {
     ///
     /// [`KeyError`] if it is encrypted, public, in another format, of an unsupported kind, too weak, or no valid key.
     pub fn from_pem(pem: impl AsRef<[u8]>) -> Result<Self, KeyError> {
-        let pem = pem.as_ref();
-        let is_in = |needle: &[u8]| pem.windows(needle.len()).any(|window| window == needle);
-        // Of PKCS#8, and of the older formats (RFC 1421).
-        if is_in(b"-----BEGIN ENCRYPTED PRIVATE KEY-----") || is_in(b"Proc-Type: 4,ENCRYPTED") {
-            return Err(KeyError::format(
-                "an encrypted private key",
-                "an unencrypted one; `openssl pkey -in key.pem -out plain.pem` decrypts it",
-            ));
+        let text = pem.as_ref();
+        if pem::is_encrypted(text) {
+            return Err(encrypted());
         }
-        let (label, der) = pem_rfc7468::decode_vec(without_parameters(pem)).map_err(|_| {
-            KeyError::format(
-                "the text",
-                "the text (not the path) of exactly one PEM block, `-----BEGIN ...-----` to `-----END ...-----`, in lines of at most 64 characters",
-            )
-        })?;
-        let der = Zeroizing::new(der);
+        let pem::Block { label, der } = pem::single(text)?;
         match label {
             "PRIVATE KEY" => Self::from_der(&*der),
             "RSA PRIVATE KEY" => Self::new(PrivateKey::from_pkcs1(&der)?, false),
@@ -386,13 +377,6 @@ fn jose_name(algorithm: Algorithm) -> &'static str {
         Algorithm::Ed25519 => "EdDSA",
         other => other.name(),
     }
-}
-
-/// `openssl ecparam -genkey` writes the curve in front of the key, which names it again.
-fn without_parameters(pem: &[u8]) -> &[u8] {
-    const END: &[u8] = b"-----END EC PARAMETERS-----";
-    let end = pem.windows(END.len()).position(|window| window == END);
-    end.map_or(pem, |end| pem[end + END.len()..].trim_ascii_start())
 }
 
 /// What makes a public key, in the order of RFC 7638 section 3.3, which is that of the alphabet. Also [RFC 8037 section

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::error::IssuerError;
 use super::fetch::{Exchange, get_json};
-use super::url::{CheckedUrl, checked_url, shown};
+use super::url::{AddressPolicy, CheckedUrl, Transport, shown, shown_foreign};
 use crate::jwt::json;
 
 /// How long a document is used before it is read anew.
@@ -25,8 +25,8 @@ const OAUTH: &str = "/.well-known/oauth-authorization-server";
 /// 1.0](https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderMetadata) or
 /// [RFC 8414 section 2](https://www.rfc-editor.org/rfc/rfc8414#section-2).
 ///
-/// The issuer is the configured one. Whether the addresses may be asked has been checked for `jwks_uri`
-/// alone.
+/// The issuer is the configured one. Whether requests may be sent to an address has been checked for
+/// `jwks_uri` alone.
 ///
 /// # Example
 ///
@@ -47,6 +47,8 @@ pub struct IssuerMetadata {
     introspection_endpoint: Option<String>,
     introspection_endpoint_auth_methods_supported: Option<Vec<String>>,
     jwks_uri_text: Option<String>,
+    /// Where the document was read.
+    address: CheckedUrl,
 }
 
 impl IssuerMetadata {
@@ -69,6 +71,11 @@ impl IssuerMetadata {
         self.introspection_endpoint.as_deref()
     }
 
+    #[cfg(feature = "introspection")]
+    pub(crate) fn address(&self) -> &CheckedUrl {
+        &self.address
+    }
+
     /// How one may log in there, or nothing if it does not say.
     #[must_use]
     pub fn introspection_endpoint_auth_methods_supported(&self) -> Option<&[String]> {
@@ -89,29 +96,64 @@ impl fmt::Debug for IssuerMetadata {
     }
 }
 
-/// The name of an issuer, as it was configured, and its address.
+/// The name of an issuer, as it was configured, and where its metadata is (M16).
 #[derive(Clone, Debug)]
 pub(crate) struct IssuerUrl {
     name: String,
-    url: CheckedUrl,
+    place: Place,
+    addresses: AddressPolicy,
+}
+
+/// Where the metadata of an issuer is.
+#[derive(Clone, Debug)]
+enum Place {
+    /// At the well-known paths of the issuer.
+    WellKnown(CheckedUrl),
+    /// At a configured address.
+    At(CheckedUrl),
 }
 
 impl IssuerUrl {
     /// An issuer is a URL without query and fragment
-    /// ([RFC 8414 section 2](https://www.rfc-editor.org/rfc/rfc8414#section-2)).
-    pub(crate) fn new(name: String) -> Result<Self, IssuerError> {
-        let url = match checked_url(&name) {
-            Ok(_) if name.contains('?') => Err("expected no `?`: an issuer has no query"),
-            checked => checked,
+    /// ([RFC 8414 section 2](https://www.rfc-editor.org/rfc/rfc8414#section-2)). One whose metadata is at a
+    /// configured address may be any text: it is compared and not called.
+    pub(crate) fn new(
+        name: String,
+        metadata_url: Option<&str>,
+        addresses: AddressPolicy,
+    ) -> Result<Self, IssuerError> {
+        let problem = |what, url: &str, expected| IssuerError::Url {
+            what,
+            url: shown(url),
+            expected,
         };
-        match url {
-            Ok(url) => Ok(Self { name, url }),
-            Err(expected) => Err(IssuerError::Url {
-                what: "issuer",
-                url: shown(&name),
-                expected,
-            }),
-        }
+        let place = match metadata_url {
+            Some(_) if name.is_empty() => {
+                return Err(problem(
+                    "issuer",
+                    &name,
+                    "expected a text that is not empty",
+                ));
+            }
+            Some(text) => addresses
+                .check(text)
+                .map(Place::At)
+                .map_err(|expected| problem("address of the metadata", text, expected)),
+            None if name.contains('?') => Err(problem(
+                "issuer",
+                &name,
+                "expected no `?`: an issuer has no query",
+            )),
+            None => addresses
+                .check(&name)
+                .map(Place::WellKnown)
+                .map_err(|expected| problem("issuer", &name, expected)),
+        }?;
+        Ok(Self {
+            name,
+            place,
+            addresses,
+        })
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -120,14 +162,51 @@ impl IssuerUrl {
 
     /// Where its metadata may be. OpenID Connect appends the well-known path, RFC 8414 section 3.1 puts
     /// it in front.
-    fn places(&self) -> Vec<String> {
-        let path = self.url.path();
+    fn places(&self) -> Result<Vec<CheckedUrl>, IssuerError> {
+        let issuer = match &self.place {
+            Place::At(url) => return Ok(vec![url.clone()]),
+            Place::WellKnown(issuer) => issuer,
+        };
+        let path = issuer.path();
         let path = path.strip_suffix('/').unwrap_or(path);
         let mut places = vec![format!("{path}{OPENID}"), format!("{OAUTH}{path}")];
         if !path.is_empty() {
             places.push(format!("{OPENID}{path}"));
         }
+        let places = places.iter().map(|place| issuer.with_path(place));
         places
+            .collect::<Result<_, _>>()
+            .map_err(|expected| IssuerError::Url {
+                what: "issuer",
+                url: issuer.shown(),
+                expected,
+            })
+    }
+
+    /// Whether a document names this issuer. AD FS names the issuer of its access tokens in the member
+    /// `access_token_issuer`
+    /// ([MS-OIDCE](https://learn.microsoft.com/en-us/openspecs/windows_protocols/ms-oidce/586de7dd-3385-47c7-93a2-935d9e90441c)),
+    /// which counts where the configuration names the address of the document.
+    fn is_named_in(&self, document: &Map<String, Value>, issuer: &str) -> bool {
+        let of_access_tokens = match self.place {
+            Place::At(_) => document.get("access_token_issuer"),
+            Place::WellKnown(_) => None,
+        };
+        issuer == self.name || of_access_tokens.and_then(Value::as_str) == Some(&self.name)
+    }
+
+    /// Checks an address that the document at `from` names.
+    pub(crate) fn check_named(
+        &self,
+        from: &CheckedUrl,
+        address: &str,
+    ) -> Result<CheckedUrl, &'static str> {
+        let url = self.addresses.check(address)?;
+        // An issuer elsewhere must not point at this machine.
+        if url.transport() == Transport::Loopback && from.transport() != Transport::Loopback {
+            return Err("expected an `https` URL, since the metadata is not on this machine");
+        }
+        Ok(url)
     }
 }
 
@@ -139,13 +218,7 @@ pub(crate) async fn read(
 ) -> Result<IssuerMetadata, IssuerError> {
     let mut tried = Vec::new();
     let mut refused = None;
-    for place in issuer.places() {
-        let url = issuer.url.with_path(&place);
-        let url = url.map_err(|expected| IssuerError::Url {
-            what: "issuer",
-            url: issuer.url.shown(),
-            expected,
-        })?;
+    for url in issuer.places()? {
         let answer = exchange.send(get_json(&url), deadline).await;
         let answer = answer.map_err(|source| IssuerError::Fetch {
             url: url.shown(),
@@ -155,10 +228,7 @@ pub(crate) async fn read(
             StatusCode::OK => return metadata(issuer, &url, answer.body()),
             StatusCode::NOT_FOUND | StatusCode::GONE => tried.push(url.shown()),
             status => {
-                let error = IssuerError::Status {
-                    url: url.shown(),
-                    status: status.as_u16(),
-                };
+                let error = IssuerError::status(&url, &answer, "`metadata_url`", shown_foreign);
                 // Many a server answers with a login, or with 403, where it has nothing. One that is in
                 // trouble, or busy, says nothing about the place.
                 let is_elsewhere = status.is_redirection() || status.is_client_error();
@@ -190,7 +260,7 @@ fn metadata(
         .map_err(problem)?
         .ok_or_else(|| problem("expected a member `issuer`"))?;
     // E07, and RFC 8414 section 3.3: otherwise one issuer could speak for another.
-    if found != issuer.name {
+    if !issuer.is_named_in(&document, &found) {
         return Err(IssuerError::IssuerMismatch {
             url: url.shown(),
             expected: issuer.name.clone(),
@@ -200,29 +270,24 @@ fn metadata(
     let jwks_uri_text = text(&document, "jwks_uri").map_err(problem)?;
     let jwks_uri = match &jwks_uri_text {
         None => None,
-        Some(text) => match checked_url(text) {
-            // An issuer elsewhere must not point at this machine.
-            Ok(jwks_uri) if jwks_uri.is_plain() && !issuer.url.is_plain() => {
-                return Err(problem("expected `jwks_uri` to be an `https` URL"));
-            }
-            Ok(jwks_uri) => Some(jwks_uri),
-            Err(expected) => {
-                return Err(IssuerError::Url {
-                    what: "`jwks_uri` of the issuer",
-                    url: shown(text).chars().take(MAX_SHOWN).collect(),
-                    expected,
-                });
-            }
-        },
+        Some(text) => {
+            let checked = issuer.check_named(url, text);
+            Some(checked.map_err(|expected| IssuerError::Url {
+                what: "`jwks_uri` of the issuer",
+                url: shown_foreign(text),
+                expected,
+            })?)
+        }
     };
     let methods = "introspection_endpoint_auth_methods_supported";
     Ok(IssuerMetadata {
-        issuer: found,
+        issuer: issuer.name.clone(),
         jwks_uri,
         jwks_uri_text,
         introspection_endpoint: text(&document, "introspection_endpoint").map_err(problem)?,
         introspection_endpoint_auth_methods_supported: texts(&document, methods)
             .map_err(problem)?,
+        address: url.clone(),
     })
 }
 
@@ -317,8 +382,8 @@ impl Discovery {
         let metadata = read(exchange, &self.issuer, deadline).await?;
         let Some(jwks_uri) = metadata.jwks_uri.clone() else {
             return Err(IssuerError::Metadata {
-                url: self.issuer.url.shown(),
-                problem: "expected a member `jwks_uri`; without one there are no keys",
+                url: metadata.address.shown(),
+                problem: "expected a member `jwks_uri`, found none; name the address of the JWK Set with `RemoteKeys::builder`",
             });
         };
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(Known {
@@ -343,7 +408,11 @@ impl Discovery {
         };
         let half = deadline.duration_since(Instant::now()) / 2;
         match self.look_up(exchange, now, deadline - half).await {
-            Err(IssuerError::Fetch { .. } | IssuerError::Status { .. }) => Ok(before),
+            Err(
+                IssuerError::Fetch { .. }
+                | IssuerError::Redirect { .. }
+                | IssuerError::Status { .. },
+            ) => Ok(before),
             found => found,
         }
     }

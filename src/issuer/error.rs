@@ -1,6 +1,11 @@
 //! What could not be done with an issuer.
 
+use bytes::Bytes;
+use http::Response;
+use http::header::LOCATION;
+
 use super::fetch::FetchError;
+use super::url::CheckedUrl;
 use crate::jwt::KeyError;
 
 /// Why something could not be had from an issuer, or why it could not be set up.
@@ -56,6 +61,22 @@ pub enum IssuerError {
         /// The status of the answer.
         status: u16,
     },
+    /// A redirect, which is not followed: only the configured address has been checked.
+    #[error(
+        "cannot fetch {url}: it redirects with status {status}{}; redirects are not followed, so give {setting} the address that answers",
+        .location.as_ref().map(|location| format!(" to {location:?}")).unwrap_or_default()
+    )]
+    Redirect {
+        /// The requested address.
+        url: String,
+        /// The status of the answer.
+        status: u16,
+        /// The address in its `Location`, without user and query, shortened if it is long. Of an answer to an
+        /// introspection request, the origin alone.
+        location: Option<String>,
+        /// The setting that takes an address.
+        setting: &'static str,
+    },
     /// An answer that is no JWK Set, or none with a usable key.
     #[error("no keys from {url}: {source}; check that this is the address of a JWK Set")]
     Keys {
@@ -75,7 +96,7 @@ pub enum IssuerError {
     /// A metadata document of another issuer
     /// ([RFC 8414 section 3.3](https://www.rfc-editor.org/rfc/rfc8414#section-3.3)).
     #[error(
-        "metadata of the issuer at {url}: it names the issuer {found:?}, but {expected:?} is configured; both have to be the same, character by character, so write the issuer as the provider writes it"
+        "metadata of the issuer at {url}: it names the issuer {found:?}, but {expected:?} is configured; both have to be the same, character by character, so write the issuer as the provider writes it; if the tokens carry another issuer than this document, name the address of the keys with `RemoteKeys::builder` and the issuer at the validator"
     )]
     IssuerMismatch {
         /// The address asked.
@@ -87,7 +108,7 @@ pub enum IssuerError {
     },
     /// No metadata document at any of the places where one may be.
     #[error(
-        "issuer {issuer:?} publishes no metadata: {} answered that there is nothing; check the issuer, or name the address of its JWK Set or introspection endpoint with `RemoteKeys::builder` or `Introspection::builder`",
+        "issuer {issuer:?} publishes no metadata: {} answered that there is nothing; check the issuer, or name the address of its metadata with `metadata_url`, or that of its JWK Set or introspection endpoint with `RemoteKeys::builder` or `Introspection::builder`",
         .tried.join(", ")
     )]
     NoMetadata {
@@ -135,10 +156,37 @@ pub enum IssuerError {
     Interrupted,
 }
 
+impl IssuerError {
+    /// The error for a response with an unexpected status. `setting` is the one that takes an address,
+    /// and `shown` removes secrets from a `Location`.
+    pub(crate) fn status(
+        url: &CheckedUrl,
+        answer: &Response<Bytes>,
+        setting: &'static str,
+        shown: fn(&str) -> String,
+    ) -> Self {
+        let (url, status) = (url.shown(), answer.status().as_u16());
+        match status {
+            301 | 302 | 303 | 307 | 308 => Self::Redirect {
+                url,
+                status,
+                location: answer
+                    .headers()
+                    .get(LOCATION)
+                    .and_then(|location| location.to_str().ok())
+                    .map(shown),
+                setting,
+            },
+            _ => Self::Status { url, status },
+        }
+    }
+}
+
 fn status_hint(status: u16) -> &'static str {
     match status {
-        300..=399 => "; redirects are not followed, so configure the address that it points to",
-        401 | 403 => "; it has to be readable without a login",
+        401 | 403 => {
+            "; it has to be readable without a login, or by the token of `HttpFetcher::with_bearer_token`"
+        }
         404 | 410 => "; check the address",
         _ => "",
     }

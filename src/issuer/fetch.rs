@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::ACCEPT;
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING};
 use http::{HeaderValue, Request, Response};
 use tokio::time::Instant;
 
-use super::url::CheckedUrl;
+use super::url::{AddressPolicy, CheckedUrl};
 use crate::validator::BoxFuture;
 
 /// Sends a request to an issuer: the HTTP client of this module.
@@ -61,7 +61,9 @@ pub trait Fetch: Send + Sync + 'static {
     /// Sends one request and returns the whole answer, whatever its status.
     ///
     /// It must not follow redirects: only the address in the request has been checked. It must not read
-    /// more than `max_body` bytes of a body.
+    /// more than `max_body` bytes of a body. A fetcher that wraps another one passes the request on with
+    /// its extensions, or [`HttpFetcher`](super::HttpFetcher) refuses the host that
+    /// [`insecure_http_host`](super::RemoteKeysBuilder::insecure_http_host) names.
     ///
     /// # Errors
     ///
@@ -111,6 +113,9 @@ pub struct FetchError {
 pub enum FetchErrorKind {
     /// No connection: the name is not known, nobody listens, or the certificate is not accepted.
     Connect,
+    /// The body is not JSON in plain UTF-8: it is compressed, although the request accepts `identity`
+    /// alone, or begins with a byte order mark.
+    Encoding,
     /// The connection ended, or broke the protocol, before the answer was whole.
     Incomplete,
     /// Anything else.
@@ -166,6 +171,7 @@ impl fmt::Display for FetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
             FetchErrorKind::Connect => "no connection could be made",
+            FetchErrorKind::Encoding => "the body cannot be read",
             FetchErrorKind::Incomplete => "the connection ended before the answer was whole",
             FetchErrorKind::Other => "the request could not be sent",
             FetchErrorKind::Refused => "the address is refused",
@@ -193,14 +199,21 @@ pub(crate) struct Exchange {
     fetcher: Arc<dyn Fetch>,
     timeout: Duration,
     max_body: usize,
+    addresses: AddressPolicy,
 }
 
 impl Exchange {
-    pub(crate) fn new(fetcher: Arc<dyn Fetch>, timeout: Duration, max_body: usize) -> Self {
+    pub(crate) fn new(
+        fetcher: Arc<dyn Fetch>,
+        timeout: Duration,
+        max_body: usize,
+        addresses: AddressPolicy,
+    ) -> Self {
         Self {
             fetcher,
             timeout,
             max_body,
+            addresses,
         }
     }
 
@@ -217,9 +230,16 @@ impl Exchange {
     /// Sends one request. Only within a tokio runtime; the address has to be that of a [`CheckedUrl`].
     pub(crate) async fn send(
         &self,
-        request: Request<Bytes>,
+        mut request: Request<Bytes>,
         deadline: Instant,
     ) -> Result<Response<Bytes>, FetchError> {
+        // RFC 9110 section 12.5.3: without this header any coding is acceptable.
+        let identity = HeaderValue::from_static("identity");
+        request.headers_mut().insert(ACCEPT_ENCODING, identity);
+        if !self.addresses.is_default() {
+            // So that the fetcher refuses no address that was allowed.
+            request.extensions_mut().insert(self.addresses.clone());
+        }
         let answer = self.fetcher.fetch(request, self.max_body);
         let answer = tokio::time::timeout_at(deadline, answer)
             .await
@@ -227,8 +247,40 @@ impl Exchange {
         if answer.body().len() > self.max_body {
             return Err(too_long(self.max_body));
         }
-        Ok(answer)
+        match answer.status().is_success().then(|| unreadable(&answer)) {
+            Some(Some(error)) => Err(error),
+            _ => Ok(answer),
+        }
     }
+}
+
+/// Returns an error if a body is compressed or begins with a byte order mark (M16). The JSON parser could
+/// not name the cause.
+fn unreadable(answer: &Response<Bytes>) -> Option<FetchError> {
+    const MARKS: [&[u8]; 3] = [b"\xef\xbb\xbf", b"\xfe\xff", b"\xff\xfe"];
+    let body = answer.body();
+    let coding = answer.headers().get(CONTENT_ENCODING);
+    let coding = coding.map(|coding| coding.to_str().unwrap_or_default().trim());
+    let problem = match coding {
+        Some(coding) if !coding.is_empty() && !coding.eq_ignore_ascii_case("identity") => {
+            // Names that are known, and nothing else of a header.
+            let is_known = |name: &str| {
+                let known = ["gzip", "x-gzip", "deflate", "br", "zstd", "compress"];
+                known.iter().any(|known| known.eq_ignore_ascii_case(name.trim()))
+            };
+            let coding = match coding.split(',').all(is_known) {
+                true => coding,
+                false => "another one",
+            };
+            format!(
+                "it has the `Content-Encoding` {coding}, although the request accepts `identity` alone; configure the server, or the proxy in front of it, not to compress, or decompress and remove the header in a `Fetch` of your own"
+            )
+        }
+        _ if body.starts_with(b"\x1f\x8b") => "it is compressed by gzip without a `Content-Encoding`; configure the server not to compress, or decompress in a `Fetch` of your own".to_owned(),
+        _ if MARKS.iter().any(|mark| body.starts_with(mark)) => "it begins with a byte order mark, which JSON does not have (RFC 8259 section 8.1); configure the server to write UTF-8 without one, or strip it in a `Fetch` of your own".to_owned(),
+        _ => return None,
+    };
+    Some(FetchError::new(FetchErrorKind::Encoding).with_detail(problem))
 }
 
 /// A request for JSON, or for a JWK Set, which has a type of its own
@@ -285,7 +337,12 @@ mod tests {
             (Some(9), Some(FetchErrorKind::TooLong)),
             (None, Some(FetchErrorKind::TimedOut)),
         ] {
-            let exchange = Exchange::new(Arc::new(Careless(length)), Duration::from_millis(20), 8);
+            let exchange = Exchange::new(
+                Arc::new(Careless(length)),
+                Duration::from_millis(20),
+                8,
+                AddressPolicy::default(),
+            );
             let answer = exchange.send(Request::default(), exchange.deadline()).await;
             assert_eq!(
                 answer.err().map(|error| error.kind()),

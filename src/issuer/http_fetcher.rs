@@ -2,17 +2,23 @@
 
 use std::error::Error;
 use std::fmt;
+use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{Request, Response};
-use reqwest::Client;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue, Request, Response};
 use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client};
+use zeroize::Zeroizing;
 
+use super::error::IssuerError;
 use super::fetch::{Fetch, FetchError, FetchErrorKind, too_long};
-use super::url::{CheckedUrl, checked_url};
+use super::url::{AddressPolicy, CheckedUrl, Transport, checked_url, shown};
+use crate::extract::Credential;
+use crate::jwt::{is_certificate, pem};
 use crate::validator::BoxFuture;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -21,11 +27,15 @@ const MAX_DETAIL: usize = 200;
 
 /// Sends requests over HTTP/1.1, with TLS by rustls.
 ///
-/// * `https` only; `http` only to 127.0.0.0/8, `[::1]` and `localhost`, which is never looked up.
+/// * `https` only; `http` only to 127.0.0.0/8, `[::1]` and `localhost`, which is never looked up, and to the
+///   one host that `insecure_http_host` of [`RemoteKeysBuilder`](super::RemoteKeysBuilder::insecure_http_host) or
+///   `IntrospectionBuilder` names.
 /// * Redirects are not followed, cookies are not kept, and nothing is decompressed.
 /// * A body is read up to the limit and no further, whether or not its length was announced.
 /// * Certificates are checked by the platform: on Linux against the certificates of the system, or those
 ///   that the environment variables `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
+///   [`with_root_certificates_pem`](Self::with_root_certificates_pem) adds others.
+/// * No credentials are sent, except the token of [`with_bearer_token`](Self::with_bearer_token) to its origin.
 /// * `https` goes through the proxy that the environment names (`HTTPS_PROXY`, `ALL_PROXY`,
 ///   `NO_PROXY`), `http` never does.
 ///
@@ -40,18 +50,53 @@ const MAX_DETAIL: usize = 200;
 /// let fetcher = HttpFetcher::new().with_timeout(Duration::from_secs(2));
 /// # let _ = fetcher;
 /// ```
+///
+/// The keys of a Kubernetes cluster, whose API server wants the token of a service account and has a
+/// certificate of its own authority:
+///
+/// ```no_run
+/// use tower_bearer::issuer::{HttpFetcher, RemoteKeys};
+///
+/// # async fn main_() -> Result<(), Box<dyn std::error::Error>> {
+/// const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+///
+/// let api_server = "https://kubernetes.default.svc";
+/// let ca = std::fs::read(format!("{ACCOUNT}/ca.crt"))?;
+/// let fetcher = HttpFetcher::new()
+///     .with_root_certificates_pem(ca)?
+///     // The file is replaced before its token expires, so it is read for each request.
+///     .with_bearer_token(api_server, || async {
+///         Ok(std::fs::read_to_string(format!("{ACCOUNT}/token"))?)
+///     })?;
+/// let keys = RemoteKeys::builder(format!("{api_server}/openid/v1/jwks"))
+///     .fetcher(fetcher)
+///     .connect()
+///     .await?;
+/// # let _ = keys; Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct HttpFetcher {
     timeout: Duration,
     idle_connections: usize,
+    roots: Vec<Certificate>,
+    tokens: Vec<BearerToken>,
     clients: Arc<Clients>,
 }
+
+/// A source of tokens for one origin.
+#[derive(Clone)]
+struct BearerToken {
+    origin: CheckedUrl,
+    source: Arc<dyn Fn() -> BoxFuture<Result<String, AnyError>> + Send + Sync>,
+}
+
+type AnyError = Box<dyn Error + Send + Sync>;
 
 /// Made when they are needed: without certificates on the machine there is none for `https`.
 #[derive(Default)]
 struct Clients {
     https: OnceLock<Client>,
-    loopback: OnceLock<Client>,
+    http: OnceLock<Client>,
 }
 
 impl Default for HttpFetcher {
@@ -67,6 +112,8 @@ impl HttpFetcher {
         Self {
             timeout: Duration::from_secs(5),
             idle_connections: 0,
+            roots: Vec::new(),
+            tokens: Vec::new(),
             clients: Arc::default(),
         }
     }
@@ -93,9 +140,89 @@ impl HttpFetcher {
         self
     }
 
+    /// Adds certificates of authorities, in PEM: one `CERTIFICATE` block or several. They are accepted
+    /// in addition to those of the platform, for `https` to any host. A cluster or a company network often
+    /// has an authority of its own.
+    ///
+    /// Default: those of the platform alone. Called more than once, all are accepted.
+    ///
+    /// # Errors
+    ///
+    /// [`IssuerError::Setting`] if the text has no block, or one that is not an X.509 certificate.
+    pub fn with_root_certificates_pem(
+        mut self,
+        pem: impl AsRef<[u8]>,
+    ) -> Result<Self, IssuerError> {
+        let wrong = |problem: &str| IssuerError::Setting {
+            setting: "with_root_certificates_pem",
+            problem: problem.to_owned(),
+        };
+        let not_certificates = "expected the text (not the path) of PEM blocks with the label `CERTIFICATE`, each an X.509 certificate";
+        let blocks = pem::all(pem.as_ref()).map_err(|_| wrong(not_certificates))?;
+        if blocks.is_empty() {
+            return Err(wrong(not_certificates));
+        }
+        for block in blocks {
+            let certificate = match block.label {
+                "CERTIFICATE" if is_certificate(&block.der) => Certificate::from_der(&block.der),
+                _ => return Err(wrong(not_certificates)),
+            };
+            self.roots
+                .push(certificate.map_err(|_| wrong(not_certificates))?);
+        }
+        self.clients = Arc::default();
+        Ok(self)
+    }
+
+    /// Sends a bearer token with the requests to one origin: scheme, host and port, such as
+    /// `https://kubernetes.default.svc`. No other origin receives it, in particular no `jwks_uri`
+    /// elsewhere that the metadata of the issuer names.
+    ///
+    /// The closure is called for each request, within the time that the request may take, so a token that is
+    /// replaced from time to time is always the current one. White space around the token is removed. If
+    /// the closure fails, so does the request. The token is in no event, error or `Debug`. A request
+    /// that has an `Authorization` header already keeps it.
+    ///
+    /// Default: no token. Called for several origins, each has its own; called again for one, the last
+    /// source counts.
+    ///
+    /// # Errors
+    ///
+    /// [`IssuerError::Url`] if the origin is not `https`, or `http` on this machine, or has a path, a query, a
+    /// user or a fragment. `http` to other hosts is not accepted, whatever `insecure_http_host` names: the
+    /// token would cross a network in the clear.
+    pub fn with_bearer_token<F, R>(
+        mut self,
+        origin: impl AsRef<str>,
+        source: F,
+    ) -> Result<Self, IssuerError>
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: Future<Output = Result<String, Box<dyn Error + Send + Sync>>> + Send + 'static,
+    {
+        let text = origin.as_ref();
+        let origin = match checked_url(text) {
+            Ok(url) if url.url().path() != "/" || url.url().query().is_some() => {
+                Err("expected an origin: scheme, host and port, without path and query")
+            }
+            checked => checked,
+        };
+        let origin = origin.map_err(|expected| IssuerError::Url {
+            what: "origin of the bearer token",
+            url: shown(text),
+            expected,
+        })?;
+        self.tokens.retain(|other| !other.is_for(&origin));
+        self.tokens.push(BearerToken {
+            origin,
+            source: Arc::new(move || Box::pin(source())),
+        });
+        Ok(self)
+    }
+
     fn client(&self, plain: bool) -> Result<&Client, FetchError> {
         let place = match plain {
-            true => &self.clients.loopback,
+            true => &self.clients.http,
             false => &self.clients.https,
         };
         if let Some(client) = place.get() {
@@ -128,7 +255,8 @@ impl HttpFetcher {
             .timeout(self.timeout)
             .pool_max_idle_per_host(self.idle_connections);
         if !plain {
-            return builder.build();
+            let roots = self.roots.iter().cloned();
+            return builder.tls_certs_merge(roots).build();
         }
         // A name server must not say where `localhost` is, nor a proxy see what is sent in the clear.
         let here = [
@@ -142,6 +270,33 @@ impl HttpFetcher {
             .build()
     }
 
+    /// Adds the token for the origin of an address, if there is a source for it.
+    async fn with_token(
+        &self,
+        url: &CheckedUrl,
+        mut headers: HeaderMap,
+    ) -> Result<HeaderMap, FetchError> {
+        let token = self.tokens.iter().find(|token| token.is_for(url));
+        let Some(token) = token.filter(|_| !headers.contains_key(AUTHORIZATION)) else {
+            return Ok(headers);
+        };
+        let failed = |problem| FetchError::new(FetchErrorKind::Other).with_detail(problem);
+        let token = (token.source)().await.map_err(|error| {
+            failed("the source of `with_bearer_token` failed").with_source(error)
+        })?;
+        let token = Zeroizing::new(token);
+        let unusable = "the source of `with_bearer_token` returned a text that is no bearer token";
+        let token = token.trim_ascii();
+        if Credential::bearer(token).is_none() {
+            return Err(failed(unusable));
+        }
+        let value = Zeroizing::new(format!("Bearer {token}"));
+        let mut value = HeaderValue::from_str(&value).map_err(|_| failed(unusable))?;
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+        Ok(headers)
+    }
+
     async fn send(
         &self,
         url: CheckedUrl,
@@ -150,11 +305,11 @@ impl HttpFetcher {
     ) -> Result<Response<Bytes>, FetchError> {
         let (parts, body) = request.into_parts();
         let mut request = reqwest::Request::new(parts.method, url.url().clone());
-        *request.headers_mut() = parts.headers;
+        *request.headers_mut() = self.with_token(&url, parts.headers).await?;
         if !body.is_empty() {
             *request.body_mut() = Some(body.into());
         }
-        let client = self.client(url.is_plain())?;
+        let client = self.client(url.transport() != Transport::Tls)?;
         let mut answer = client.execute(request).await.map_err(fetch_error)?;
 
         // E04: the announced length first, and then what really comes.
@@ -184,7 +339,10 @@ impl Fetch for HttpFetcher {
     ) -> BoxFuture<Result<Response<Bytes>, FetchError>> {
         let this = self.clone();
         Box::pin(async move {
-            let url = checked_url(&request.uri().to_string())
+            let addresses = request.extensions().get::<AddressPolicy>();
+            let addresses = addresses.cloned().unwrap_or_default();
+            let url = addresses
+                .check(&request.uri().to_string())
                 .map_err(|problem| FetchError::new(FetchErrorKind::Refused).with_detail(problem))?;
             this.send(url, request, max_body).await
         })
@@ -197,7 +355,21 @@ impl fmt::Debug for HttpFetcher {
         f.debug_struct("HttpFetcher")
             .field("timeout", &self.timeout)
             .field("idle_connections", &self.idle_connections)
+            .field("root_certificates", &self.roots.len())
+            .field("bearer_tokens_for", &self.tokens)
             .finish_non_exhaustive()
+    }
+}
+
+impl BearerToken {
+    fn is_for(&self, url: &CheckedUrl) -> bool {
+        self.origin.url().origin() == url.url().origin()
+    }
+}
+
+impl fmt::Debug for BearerToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.origin.fmt(f)
     }
 }
 
@@ -213,7 +385,15 @@ fn fetch_error(error: reqwest::Error) -> FetchError {
     let error = error.without_url();
     let fetch_error = FetchError::new(kind);
     let fetch_error = match kind {
-        FetchErrorKind::Connect => fetch_error.with_detail(root_cause(&error)),
+        FetchErrorKind::Connect => {
+            let cause = root_cause(&error);
+            let is_unknown = cause.contains("UnknownIssuer");
+            let hint = match is_unknown {
+                true => "; `HttpFetcher::with_root_certificates_pem` adds an authority",
+                false => "",
+            };
+            fetch_error.with_detail(format!("{cause}{hint}"))
+        }
         _ => fetch_error,
     };
     fetch_error.with_source(error)

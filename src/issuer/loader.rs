@@ -13,7 +13,7 @@ use super::discovery::Discovery;
 use super::error::IssuerError;
 use super::fetch::{Exchange, get_json};
 use super::freshness::fresh_time;
-use super::url::CheckedUrl;
+use super::url::{CheckedUrl, shown_foreign};
 use crate::jwt::{JwksOptions, KeySet};
 
 /// How long an entity tag may be that is sent back.
@@ -153,10 +153,12 @@ impl Loader {
             }
             // RFC 9110 section 15.4.5
             (StatusCode::NOT_MODIFIED, Some((_, keys))) => Ok(Loaded { keys, fresh }),
-            (status, _) => Err(IssuerError::Status {
-                url: url.shown(),
-                status: status.as_u16(),
-            }),
+            _ => Err(IssuerError::status(
+                url,
+                &answer,
+                "`RemoteKeys::builder`",
+                shown_foreign,
+            )),
         }
     }
 

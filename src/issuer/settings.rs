@@ -13,7 +13,7 @@ use super::http_fetcher::HttpFetcher;
 use super::loader::{Loader, Origin};
 use super::remote_keys::RemoteKeys;
 use super::schedule::{Timing, random_ahead};
-use super::url::{checked_url, shown};
+use super::url::{AddressPolicy, shown};
 use crate::clock::{Clock, SystemClock};
 use crate::jwt::JwksOptions;
 
@@ -49,6 +49,9 @@ pub struct RemoteKeysBuilder {
     options: JwksOptions,
     timing: Timing,
     max_body: usize,
+    #[cfg(feature = "oidc")]
+    metadata_url: Option<String>,
+    insecure_http_host: Option<String>,
 }
 
 pub(super) enum Asked {
@@ -74,6 +77,9 @@ impl RemoteKeysBuilder {
                 ahead: random_ahead(),
             },
             max_body: 512 * 1024,
+            #[cfg(feature = "oidc")]
+            metadata_url: None,
+            insecure_http_host: None,
         }
     }
 
@@ -94,8 +100,68 @@ impl RemoteKeysBuilder {
         self
     }
 
-    /// Replaces how the set is read: the algorithms of RSA keys without `alg`, the number of keys, the
-    /// crypto back end.
+    /// Sets the address of the metadata, for an issuer whose metadata is not at its well-known paths: where
+    /// services reach the provider by an internal address, and with providers such as Azure AD B2C and
+    /// AD FS. No other address is tried.
+    ///
+    /// The issuer itself does not change: the document has to name the one that was given to
+    /// [`discover`](RemoteKeys::discover) in `issuer`, character by character, and tokens have to name it in `iss`. It
+    /// may be any text, since no request is sent to it. AD FS names the issuer of its access tokens in the member
+    /// `access_token_issuer` of its document
+    /// ([MS-OIDCE](https://learn.microsoft.com/en-us/openspecs/windows_protocols/ms-oidce/586de7dd-3385-47c7-93a2-935d9e90441c));
+    /// that counts as well.
+    ///
+    /// Default: the well-known paths of the issuer, as [`discover`](RemoteKeys::discover) lists them.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use tower_bearer::issuer::RemoteKeys;
+    ///
+    /// // Tokens name the public address of the provider. This service reaches it by another one.
+    /// let keycloak = RemoteKeys::discover("https://login.example.com/realms/shop")
+    ///     .metadata_url("https://keycloak.internal/realms/shop/.well-known/openid-configuration")
+    ///     .connect_lazily()?;
+    ///
+    /// let adfs = RemoteKeys::discover("http://adfs.example.com/adfs/services/trust")
+    ///     .metadata_url("https://adfs.example.com/adfs/.well-known/openid-configuration")
+    ///     .connect_lazily()?;
+    /// # assert_eq!(adfs.issuer(), Some("http://adfs.example.com/adfs/services/trust")); let _ = keycloak;
+    /// # Ok::<_, tower_bearer::issuer::IssuerError>(())
+    /// ```
+    #[cfg(feature = "oidc")]
+    pub fn metadata_url(mut self, url: impl Into<String>) -> Self {
+        self.metadata_url = Some(url.into());
+        self
+    }
+
+    /// Allows `http` to one host: for a provider inside a cluster that has no certificate. An attacker who can
+    /// change the traffic between this service and that host can replace the keys of the issuer, and sign
+    /// tokens.
+    ///
+    /// `host` is a name or an address without port, compared exactly: names below it are other hosts. It also
+    /// holds for the `jwks_uri` of the metadata. Redirects are not followed there either.
+    ///
+    /// Default: `http` to this machine alone.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use tower_bearer::issuer::RemoteKeys;
+    ///
+    /// let keys = RemoteKeys::builder("http://keycloak:8080/realms/shop/protocol/openid-connect/certs")
+    ///     .insecure_http_host("keycloak")
+    ///     .connect_lazily()?;
+    /// # let _ = keys;
+    /// # Ok::<_, tower_bearer::issuer::IssuerError>(())
+    /// ```
+    pub fn insecure_http_host(mut self, host: impl Into<String>) -> Self {
+        self.insecure_http_host = Some(host.into());
+        self
+    }
+
+    /// Replaces how the set is read: the algorithms of RSA keys without `alg`, the number of keys, how many
+    /// are tried for a token without `kid`, the crypto back end.
     ///
     /// Default: [`JwksOptions::new`].
     pub fn jwks_options(mut self, options: JwksOptions) -> Self {
@@ -187,8 +253,9 @@ impl RemoteKeysBuilder {
     ///
     /// # Errors
     ///
-    /// [`IssuerError::Setting`] for a setting out of its range, [`IssuerError::Url`] for an address that
-    /// is not `https`, or not `http` on this machine, or that has a user or a fragment.
+    /// [`IssuerError::Setting`] for a setting out of its range or without effect, [`IssuerError::Url`] for an
+    /// address that is not `https`, `http` on this machine or `http` to the
+    /// [allowed host](Self::insecure_http_host), or that has a user or a fragment.
     pub fn connect_lazily(self) -> Result<RemoteKeys, IssuerError> {
         self.timing.check()?;
         if self.max_body == 0 || self.max_body > MAX_BODY {
@@ -201,20 +268,57 @@ impl RemoteKeysBuilder {
         let fetcher = self
             .fetcher
             .unwrap_or_else(|| Arc::new(HttpFetcher::new().with_timeout(timeout)));
-        let exchange = Exchange::new(fetcher, timeout, self.max_body);
+        let addresses = address_policy(self.insecure_http_host.as_deref())?;
         let origin = match self.asked {
             Asked::Keys(text) => {
-                Origin::Keys(checked_url(&text).map_err(|expected| IssuerError::Url {
-                    what: "address of the JWK Set",
-                    url: shown(&text),
-                    expected,
-                })?)
+                #[cfg(feature = "oidc")]
+                check_metadata_url(self.metadata_url.as_ref(), "RemoteKeys::builder")?;
+                Origin::Keys(
+                    addresses
+                        .check(&text)
+                        .map_err(|expected| IssuerError::Url {
+                            what: "address of the JWK Set",
+                            url: shown(&text),
+                            expected,
+                        })?,
+                )
             }
             #[cfg(feature = "oidc")]
-            Asked::Issuer(name) => Origin::Issuer(Box::new(Discovery::new(IssuerUrl::new(name)?))),
+            Asked::Issuer(name) => {
+                let metadata_url = self.metadata_url.as_deref();
+                let issuer = IssuerUrl::new(name, metadata_url, addresses.clone())?;
+                Origin::Issuer(Box::new(Discovery::new(issuer)))
+            }
         };
+        let exchange = Exchange::new(fetcher, timeout, self.max_body, addresses);
         let loader = Loader::new(exchange, origin, self.options);
         Ok(RemoteKeys::new(loader, self.timing, self.clock))
+    }
+}
+
+/// From the setting `insecure_http_host`.
+pub(super) fn address_policy(host: Option<&str>) -> Result<AddressPolicy, IssuerError> {
+    let Some(host) = host else {
+        return Ok(AddressPolicy::default());
+    };
+    AddressPolicy::allowing_http_to(host).map_err(|expected| IssuerError::Setting {
+        setting: "insecure_http_host",
+        problem: expected.to_owned(),
+    })
+}
+
+/// Where nothing is discovered, an address of metadata would have no effect.
+#[cfg(feature = "oidc")]
+pub(super) fn check_metadata_url(
+    metadata_url: Option<&String>,
+    builder: &str,
+) -> Result<(), IssuerError> {
+    match metadata_url {
+        None => Ok(()),
+        Some(_) => Err(IssuerError::Setting {
+            setting: "metadata_url",
+            problem: format!("has no effect with `{builder}`; use it with `discover`"),
+        }),
     }
 }
 
@@ -266,8 +370,14 @@ impl fmt::Debug for RemoteKeysBuilder {
             #[cfg(feature = "oidc")]
             Asked::Issuer(name) => shown(name),
         };
-        f.debug_struct("RemoteKeysBuilder")
-            .field("address", &asked)
+        #[cfg(feature = "oidc")]
+        let metadata_url = self.metadata_url.as_deref().map(shown);
+        let mut debug = f.debug_struct("RemoteKeysBuilder");
+        debug.field("address", &asked);
+        #[cfg(feature = "oidc")]
+        debug.field("metadata_url", &metadata_url);
+        debug
+            .field("insecure_http_host", &self.insecure_http_host)
             .field("timing", &self.timing)
             .field("max_body", &self.max_body)
             .finish_non_exhaustive()

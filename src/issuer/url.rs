@@ -1,33 +1,65 @@
-//! Which addresses may be asked.
+//! The addresses to which requests may be sent.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use http::Uri;
 use reqwest::Url;
 
-/// An address that may be asked: `https`, or `http` on this machine; no user, no fragment.
+/// An address to which requests may be sent: `https`, `http` to this machine, or `http` to the host that
+/// [`AddressPolicy`] allows; no user, no fragment.
 ///
-/// It is parsed by the parser of the HTTP client, so that what is checked is what is asked (E04).
+/// It is parsed by the parser of the HTTP client, so that the address that was checked is the one that
+/// receives the request (E04).
 #[derive(Clone)]
 pub(crate) struct CheckedUrl {
     url: Url,
     uri: Uri,
+    transport: Transport,
+}
+
+/// How requests to an address are protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transport {
+    Tls,
+    /// `http`, which does not leave this machine.
+    Loopback,
+    /// `http` over a network, to the host that the configuration names.
+    Insecure,
+}
+
+/// The host other than this machine to which `http` is allowed (M16). None by default.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AddressPolicy {
+    insecure_http_host: Option<Arc<str>>,
 }
 
 const SCHEME: &str = "expected an `https` URL; `http` is accepted only for 127.0.0.0/8, [::1] and localhost, because keys and \
-     tokens must not cross a network in the clear";
+     tokens must not cross a network in the clear, and for the one host that `insecure_http_host` names";
 const CHARACTERS: &str = "expected printable ASCII characters without spaces, `\\`, `\"`, `<` and `>`; write international names in their ASCII form";
+const HOST: &str = "expected one host name or address without scheme, port and path; an IPv6 address stands in brackets";
 
 impl CheckedUrl {
+    fn new(url: Url, transport: Transport) -> Result<Self, &'static str> {
+        let uri = url
+            .as_str()
+            .parse::<Uri>()
+            .map_err(|_| "expected a URL that can stand in a request")?;
+        Ok(Self {
+            url,
+            uri,
+            transport,
+        })
+    }
+
     /// The address in normal form, for a request.
     pub(crate) fn uri(&self) -> &Uri {
         &self.uri
     }
 
-    /// Whether it is `http`, which is only so on this machine.
-    pub(crate) fn is_plain(&self) -> bool {
-        self.url.scheme() == "http"
+    pub(crate) fn transport(&self) -> Transport {
+        self.transport
     }
 
     pub(super) fn url(&self) -> &Url {
@@ -40,7 +72,8 @@ impl CheckedUrl {
         let mut url = self.url.clone();
         url.set_path(path);
         url.set_query(None);
-        checked_url(url.as_str())
+        // The scheme and the host are those that were checked.
+        Self::new(url, self.transport)
     }
 
     #[cfg(feature = "oidc")]
@@ -62,31 +95,79 @@ impl fmt::Debug for CheckedUrl {
     }
 }
 
-/// Checks an address. The error says what was expected.
+impl AddressPolicy {
+    /// Allows `http` to `host`, and to no other. The error says what was expected.
+    pub(crate) fn allowing_http_to(host: &str) -> Result<Self, &'static str> {
+        let bracketed = host.starts_with('[') && host.ends_with(']');
+        let is_host = |byte: u8| byte.is_ascii_graphic() && !b"\\\"<>/?#@%".contains(&byte);
+        if host.is_empty() || !host.bytes().all(is_host) || host.contains(':') && !bracketed {
+            return Err(HOST);
+        }
+        // In the form that the parser gives the host of an address.
+        let url = Url::parse(&format!("http://{host}/")).map_err(|_| HOST)?;
+        Ok(Self {
+            insecure_http_host: Some(Arc::from(url.host_str().ok_or(HOST)?)),
+        })
+    }
+
+    /// Whether `http` is allowed to this machine alone.
+    pub(crate) fn is_default(&self) -> bool {
+        self.insecure_http_host.is_none()
+    }
+
+    /// Checks an address. The error says what was expected.
+    pub(crate) fn check(&self, text: &str) -> Result<CheckedUrl, &'static str> {
+        // The parser drops tabs and line ends, trims spaces and takes `\` for `/`. What looks like one
+        // address to the reader must not be another one.
+        let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\\\"<>".contains(&byte);
+        if !text.bytes().all(is_plain) {
+            return Err(CHARACTERS);
+        }
+        let url = Url::parse(text).map_err(|_| SCHEME)?;
+        let transport = match url.scheme() {
+            "https" => Transport::Tls,
+            "http" if is_loopback(&url) => Transport::Loopback,
+            // The whole host and nothing that ends with it.
+            "http"
+                if url.host_str().is_some()
+                    && url.host_str() == self.insecure_http_host.as_deref() =>
+            {
+                Transport::Insecure
+            }
+            _ => return Err(SCHEME),
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err("expected no user and no password in it");
+        }
+        if url.fragment().is_some() {
+            return Err("expected no `#`");
+        }
+        CheckedUrl::new(url, transport)
+    }
+}
+
+/// Checks an address where `http` is allowed to this machine only. The error says what was expected.
 pub(crate) fn checked_url(text: &str) -> Result<CheckedUrl, &'static str> {
-    // The parser drops tabs and line ends, trims spaces and takes `\` for `/`. What looks like one
-    // address to the reader must not be another one.
-    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\\\"<>".contains(&byte);
-    if !text.bytes().all(is_plain) {
-        return Err(CHARACTERS);
+    AddressPolicy::default().check(text)
+}
+
+/// An address from elsewhere, for an error: as [`shown`], and not too long.
+pub(crate) fn shown_foreign(text: &str) -> String {
+    const MAX_SHOWN: usize = 256;
+    shown(text)
+        .chars()
+        .filter(|character| !character.is_control())
+        .take(MAX_SHOWN)
+        .collect()
+}
+
+/// The origin of an address from elsewhere. Its path may repeat a token that was sent (J03).
+#[cfg(feature = "introspection")]
+pub(crate) fn shown_origin(text: &str) -> String {
+    match Url::parse(text) {
+        Ok(url) if url.has_host() => shown_foreign(&url.origin().ascii_serialization()),
+        _ => "another address of the same server".to_owned(),
     }
-    let url = Url::parse(text).map_err(|_| SCHEME)?;
-    match url.scheme() {
-        "https" => {}
-        "http" if is_loopback(&url) => {}
-        _ => return Err(SCHEME),
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("expected no user and no password in it");
-    }
-    if url.fragment().is_some() {
-        return Err("expected no `#`");
-    }
-    let uri = url
-        .as_str()
-        .parse::<Uri>()
-        .map_err(|_| "expected a URL that can stand in a request")?;
-    Ok(CheckedUrl { url, uri })
 }
 
 /// The address without user, password and query, for an error about an address that is refused.
@@ -179,6 +260,63 @@ mod tests {
             let found = checked_url(text);
             let found = found.as_ref().ok().map(|url| url.uri().to_string());
             assert_eq!(found.as_deref(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn insecure_http_host_allows_one_exact_host() {
+        // M16
+        for (host, url, is_allowed) in [
+            ("keycloak", "http://keycloak:8080/realms/shop", true),
+            ("KeyCloak", "http://keycloak/", true),
+            ("keycloak", "http://KEYCLOAK/", true),
+            ("10.0.0.7", "http://10.0.0.7:8080/", true),
+            ("167772167", "http://10.0.0.7/", true),
+            ("[fd00::7]", "http://[fd00:0::7]:8080/", true),
+            ("keycloak", "http://keycloak./", false),
+            ("keycloak", "http://keycloak.example/", false),
+            ("keycloak", "http://a.keycloak/", false),
+            ("keycloak", "http://my-keycloak/", false),
+            ("keycloak", "http://keycloak@evil.example/", false),
+            ("keycloak", "http://evil.example/?keycloak", false),
+            ("keycloak", "http://evil.example#@keycloak/", false),
+            ("keycloak", "ftp://keycloak/", false),
+            ("keycloak", "http://user@keycloak/", false),
+            ("example", "http://issuer.example/", false),
+            ("*", "http://issuer.example/", false),
+            (".example", "http://issuer.example/", false),
+        ] {
+            let policy = AddressPolicy::allowing_http_to(host).expect(host);
+            let found = policy.check(url).ok().map(|url| url.transport());
+            let expected = is_allowed.then_some(Transport::Insecure);
+            assert_eq!(found, expected, "{host} {url}");
+            assert!(checked_url(url).is_err(), "{url}");
+        }
+        for host in [
+            "",
+            "keycloak:8080",
+            "http://keycloak",
+            "keycloak/",
+            "a@keycloak",
+            "keycloak?",
+            "keycloak#",
+            "key cloak",
+            "a\\b",
+            "fd00::7",
+            "[fd00::7]:80",
+            "%6beycloak",
+            "a b",
+            "b\u{fc}cher",
+        ] {
+            assert!(AddressPolicy::allowing_http_to(host).is_err(), "{host:?}");
+        }
+        // The other rules hold as before.
+        let policy = AddressPolicy::allowing_http_to("keycloak").unwrap();
+        for (url, transport) in [
+            ("https://keycloak/", Transport::Tls),
+            ("http://localhost/", Transport::Loopback),
+        ] {
+            assert_eq!(policy.check(url).unwrap().transport(), transport);
         }
     }
 

@@ -31,6 +31,14 @@ pub enum TokenError {
     /// `alg` is not supported, or no key is for it.
     #[error("`alg` is not supported, or the key is for another algorithm")]
     Algorithm,
+    /// The token has another RSA algorithm than its key, and that of the key is a default, because the key
+    /// names none. See [`JwksOptions::with_rsa_algorithms`](super::JwksOptions::with_rsa_algorithms), which
+    /// fetched keys take by `RemoteKeysBuilder::jwks_options`, and
+    /// [`PublicKey::with_algorithm`](super::PublicKey::with_algorithm).
+    #[error(
+        "`alg` is another RSA algorithm than that of the key; the key names none, and has a default: `JwksOptions::with_rsa_algorithms` (keys from a JWK Set) or `PublicKey::with_algorithm` sets it"
+    )]
+    DefaultAlgorithm,
     /// `typ`, or a claim that only another kind of token has.
     #[error("not an access token: {found}")]
     TokenType {
@@ -113,7 +121,7 @@ impl TokenError {
     fn reason(&self) -> Option<InvalidReason> {
         Some(match self {
             TokenError::NotAJwt => return None,
-            TokenError::Algorithm => InvalidReason::Algorithm,
+            TokenError::Algorithm | TokenError::DefaultAlgorithm => InvalidReason::Algorithm,
             TokenError::LogoutToken { .. } | TokenError::TokenType { .. } => {
                 InvalidReason::TokenType
             }

@@ -2,7 +2,9 @@
 //! [RFC 7518 section 6](https://www.rfc-editor.org/rfc/rfc7518#section-6),
 //! [RFC 8037 section 2](https://www.rfc-editor.org/rfc/rfc8037#section-2)).
 //!
-//! Certificates in a JWK (`x5c`, `x5u`) are not looked at.
+//! Certificates in a JWK (`x5c`, `x5u`) are not read.
+
+use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -42,10 +44,12 @@ impl Drop for Jwk {
 
 impl Jwk {
     pub(crate) fn parse(text: &[u8]) -> Result<Self, KeyError> {
-        json::object(text).map(Self).map_err(|_| KeyError::Json {
+        let mut members = json::object(text).map_err(|_| KeyError::Json {
             expected: "JWK",
             problem: "expected one JSON object that names no member twice",
-        })
+        })?;
+        members.retain(|name, value| !is_absent(name, value));
+        Ok(Self(members))
     }
 
     /// The text of a member. `None` if there is none.
@@ -68,6 +72,22 @@ impl Jwk {
             .map_err(|_| KeyError::format(member, EXPECTED))
     }
 
+    /// A coordinate in the full size of its field, as [RFC 7518 section
+    /// 6.2.1.2](https://www.rfc-editor.org/rfc/rfc7518#section-6.2.1.2) demands. Some issuers strip
+    /// leading zeros; the number is the same, and the back end decides whether the point is on its
+    /// curve (M15).
+    fn coordinate(&self, member: &'static str, curve: Curve) -> Result<Vec<u8>, KeyError> {
+        let bytes = self.bytes(member)?;
+        let missing = curve.field_length().checked_sub(bytes.len());
+        match missing {
+            Some(missing) if !bytes.is_empty() => Ok([&vec![0; missing][..], &bytes].concat()),
+            _ => Err(KeyError::format(
+                "an elliptic curve key",
+                "coordinates of the curve's size",
+            )),
+        }
+    }
+
     pub(crate) fn kid(&self) -> Result<Option<Box<str>>, KeyError> {
         self.text("kid")?
             .map(|kid| checked_kid(kid.to_owned()))
@@ -82,22 +102,35 @@ impl Jwk {
 
     /// RFC 7517 sections 4.2 and 4.3.
     fn check_purpose(&self) -> Result<(), KeyError> {
-        if self.text("use")?.is_some_and(|purpose| purpose != "sig") {
+        let purpose = self.text("use")?;
+        if purpose.is_some_and(|purpose| purpose != "sig") {
             return Err(KeyError::NotForVerifying { member: "use" });
         }
+        let not_strings = KeyError::format("key_ops", "an array of strings");
         let operations = match self.0.get("key_ops") {
             None => return Ok(()),
             Some(Value::Array(operations)) => operations,
-            Some(_) => return Err(KeyError::format("key_ops", "an array of strings")),
+            Some(_) => return Err(not_strings),
         };
-        if operations.iter().any(|operation| operation == "verify") {
+        let mut names = BTreeSet::new();
+        for operation in operations {
+            let name = operation.as_str().ok_or_else(|| not_strings.clone())?;
+            if !names.insert(name) {
+                return Err(KeyError::format(
+                    "key_ops",
+                    "an array that names no operation twice",
+                ));
+            }
+        }
+        // M13: `use` has named the purpose already.
+        if names.contains("verify") || names.is_empty() && purpose.is_some() {
             Ok(())
         } else {
             Err(KeyError::NotForVerifying { member: "key_ops" })
         }
     }
 
-    /// A public key for signatures, and nothing else.
+    /// Returns the public key. Fails for private, symmetric and encryption keys.
     pub(crate) fn into_public(self) -> Result<PublicJwk, KeyError> {
         let kty = self
             .text("kty")?
@@ -120,14 +153,7 @@ impl Jwk {
                     .into_iter()
                     .find(|curve| Some(curve.name()) == crv)
                     .ok_or(KeyError::format("crv", "P-256, P-384 or P-521"))?;
-                let (x, y) = (self.bytes("x")?, self.bytes("y")?);
-                // RFC 7518 section 6.2.1.2: the full size of a coordinate.
-                if x.len() != curve.field_length() || y.len() != curve.field_length() {
-                    return Err(KeyError::format(
-                        "an elliptic curve key",
-                        "coordinates of the curve's size",
-                    ));
-                }
+                let (x, y) = (self.coordinate("x", curve)?, self.coordinate("y", curve)?);
                 PublicMaterial::ec(curve, &[&[4], &x[..], &y[..]].concat())?
             }
             "OKP" if self.text("crv")? == Some("Ed25519") => {
@@ -164,5 +190,17 @@ impl Jwk {
             algorithm,
             secret: self.bytes("k")?,
         })
+    }
+}
+
+/// Whether a member means the same as its absence (M13). RFC 7517 has no rule for `null`; issuers that
+/// serialize every field write it, and an empty `kid`, `oth` or `x5c`, for a member that a key does not
+/// have.
+fn is_absent(name: &str, value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => name == "kid" && text.is_empty(),
+        Value::Array(items) => matches!(name, "oth" | "x5c") && items.is_empty(),
+        Value::Bool(_) | Value::Number(_) | Value::Object(_) => false,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::algorithm::Algorithm;
+use super::algorithm::{Algorithm, Family};
 use super::backend::{CryptoBackend, Verifier};
 use super::jwk;
 use super::key_error::KeyError;
@@ -36,35 +36,66 @@ pub(crate) const MAX_KID: usize = 256;
 pub struct PublicKey {
     kid: Option<Box<str>>,
     algorithm: Algorithm,
+    /// The key names no algorithm, and others of its kind exist.
+    has_default_algorithm: bool,
     material: PublicMaterial,
 }
 
 impl PublicKey {
-    /// Reads one PEM block: `PUBLIC KEY` (SubjectPublicKeyInfo), `RSA PUBLIC KEY` (PKCS#1),
-    /// `CERTIFICATE` (X.509, of which only the key is used: neither its validity nor its issuer is
-    /// checked), or the public half of a `PRIVATE KEY` (PKCS#8) or `RSA PRIVATE KEY`. A service that
-    /// only verifies should not have a private key at all.
+    /// Reads one PEM block ([RFC 7468](https://www.rfc-editor.org/rfc/rfc7468)): `PUBLIC KEY`
+    /// (SubjectPublicKeyInfo), `RSA PUBLIC KEY` (PKCS#1) or `CERTIFICATE` (X.509). Only the key of a
+    /// certificate is used; neither its validity nor its issuer is checked. White space around and
+    /// within the block, and text before and after it, are ignored.
     ///
-    /// An RSA key is for RS256, unless the key itself says that it is for PSS (then PS256) or
-    /// [`with_algorithm`](Self::with_algorithm) says otherwise.
+    /// An RSA key is for RS256, unless the key itself is for PSS only (then PS256) or
+    /// [`with_algorithm`](Self::with_algorithm) sets another algorithm.
     ///
     /// # Errors
     ///
-    /// [`KeyError`] if it is anything else, too weak, or not accepted by the crypto back end.
+    /// [`KeyError`] if the text is anything else, or if the key is too weak or not accepted by the
+    /// crypto back end. A private key is an error as well: a service that only verifies should not
+    /// have it. [`from_private_pem`](Self::from_private_pem) takes one.
     pub fn from_pem(pem: impl AsRef<[u8]>) -> Result<Self, KeyError> {
         let backend = CryptoBackend::preferred()?;
-        Self::checked(PublicMaterial::from_pem(pem.as_ref(), backend)?, backend)
+        Self::checked(PublicMaterial::from_pem(pem.as_ref())?, backend)
     }
 
-    /// Reads DER: a SubjectPublicKeyInfo, an RSAPublicKey (PKCS#1), an X.509 certificate, or the
-    /// public half of a private key in PKCS#8.
+    /// Reads DER: a SubjectPublicKeyInfo, an RSAPublicKey (PKCS#1) or an X.509 certificate.
     ///
     /// # Errors
     ///
-    /// As for [`from_pem`](Self::from_pem).
+    /// As for [`from_pem`](Self::from_pem). [`from_private_der`](Self::from_private_der) takes a private
+    /// key.
     pub fn from_der(der: impl AsRef<[u8]>) -> Result<Self, KeyError> {
         let backend = CryptoBackend::preferred()?;
-        Self::checked(PublicMaterial::from_der(der.as_ref(), backend)?, backend)
+        Self::checked(PublicMaterial::from_der(der.as_ref())?, backend)
+    }
+
+    /// Reads the public half of a private key in PEM: `PRIVATE KEY` (PKCS#8) or `RSA PRIVATE KEY`
+    /// (PKCS#1), not encrypted. Use it where the private key is at hand anyway, for example in a test.
+    /// A process that issues tokens verifies them with its `issue::SigningKeys` instead.
+    ///
+    /// The algorithm of an RSA key is as for [`from_pem`](Self::from_pem).
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError`] if the text is anything else, or if the key is too weak or not accepted by the
+    /// crypto back end.
+    pub fn from_private_pem(pem: impl AsRef<[u8]>) -> Result<Self, KeyError> {
+        let backend = CryptoBackend::preferred()?;
+        let material = PublicMaterial::from_private_pem(pem.as_ref(), backend)?;
+        Self::checked(material, backend)
+    }
+
+    /// Reads the public half of a private key in DER: PKCS#8, or PKCS#1 for RSA.
+    ///
+    /// # Errors
+    ///
+    /// As for [`from_private_pem`](Self::from_private_pem).
+    pub fn from_private_der(der: impl AsRef<[u8]>) -> Result<Self, KeyError> {
+        let backend = CryptoBackend::preferred()?;
+        let material = PublicMaterial::from_private_der(der.as_ref(), backend)?;
+        Self::checked(material, backend)
     }
 
     /// Reads one JWK ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517#section-4)) with its `kid`
@@ -73,12 +104,14 @@ impl PublicKey {
     /// # Errors
     ///
     /// [`KeyError`] as for [`from_pem`](Self::from_pem), and if its members contradict each other, or
-    /// it is private, symmetric, or not for signatures.
+    /// it is private, symmetric, or not for signatures. A member that is `null` counts as absent.
     pub fn from_jwk(json: impl AsRef<[u8]>) -> Result<Self, KeyError> {
         let backend = CryptoBackend::preferred()?;
         let jwk = jwk::Jwk::parse(json.as_ref())?.into_public()?;
-        let algorithm = jwk.algorithm.unwrap_or(jwk.material.usual_algorithm());
-        let mut key = Self::checked(jwk.material, backend)?.with_algorithm(algorithm)?;
+        let mut key = Self::checked(jwk.material, backend)?;
+        if let Some(algorithm) = jwk.algorithm {
+            key = key.with_algorithm(algorithm)?;
+        }
         key.kid = jwk.kid;
         Ok(key)
     }
@@ -92,8 +125,15 @@ impl PublicKey {
         Ok(Self {
             kid,
             algorithm,
+            has_default_algorithm: false,
             material,
         })
+    }
+
+    /// The same key, whose algorithm is a default.
+    pub(crate) fn with_default_algorithm(mut self) -> Self {
+        self.has_default_algorithm = true;
+        self
     }
 
     fn checked(material: PublicMaterial, backend: CryptoBackend) -> Result<Self, KeyError> {
@@ -102,6 +142,7 @@ impl PublicKey {
         Ok(Self {
             kid: None,
             algorithm,
+            has_default_algorithm: algorithm.family() == Family::Rsa,
             material,
         })
     }
@@ -114,6 +155,7 @@ impl PublicKey {
     pub fn with_algorithm(mut self, algorithm: Algorithm) -> Result<Self, KeyError> {
         self.material.check_algorithm(algorithm)?;
         self.algorithm = algorithm;
+        self.has_default_algorithm = false;
         Ok(self)
     }
 
@@ -177,6 +219,13 @@ impl Key {
         match &self.0 {
             KeyKind::Public(key) => key.algorithm,
             KeyKind::Secret(secret) => secret.algorithm(),
+        }
+    }
+
+    pub(crate) fn has_default_algorithm(&self) -> bool {
+        match &self.0 {
+            KeyKind::Public(key) => key.has_default_algorithm,
+            KeyKind::Secret(_) => false,
         }
     }
 

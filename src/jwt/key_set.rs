@@ -5,20 +5,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::value::RawValue;
 
-use super::algorithm::Algorithm;
+use super::algorithm::{Algorithm, Family};
 use super::backend::{CryptoBackend, Verifier};
 use super::jwk::Jwk;
 use super::key::{Key, KeyKind, PublicKey};
 use super::key_error::KeyError;
 
-/// How many keys without a name there may be for one algorithm: each is tried for a token.
-const MAX_UNNAMED: usize = 4;
-
 /// Keys that are ready to verify with.
 ///
 /// A token is checked with the key that its `kid` names, and only with the algorithm of that key. Keys
 /// without a name are tried for tokens whose `kid` no key has, and for tokens without one. A token
-/// without `kid` is checked with a named key only if no other key is for its algorithm.
+/// without `kid` is checked with a named key only if no other key is for its algorithm, unless
+/// [`with_max_trials_without_kid`](JwksOptions::with_max_trials_without_kid) allows to try several.
 ///
 /// # Example
 ///
@@ -46,12 +44,16 @@ pub struct KeySet {
     generation: u64,
     keys: Box<[Prepared]>,
     skipped: Box<[SkippedKey]>,
+    /// How many keys are tried for a token without `kid`.
+    max_trials: usize,
 }
 
 /// A key, ready.
 pub(crate) struct Prepared {
     kid: Option<Box<str>>,
     algorithm: Algorithm,
+    /// The key names no algorithm.
+    has_default_algorithm: bool,
     verifier: Verifier,
 }
 
@@ -83,7 +85,7 @@ impl SkippedKey {
     }
 }
 
-/// How a JWK Set is read.
+/// How a JWK Set is read, and how a [`KeySet`] chooses keys.
 ///
 /// # Example
 ///
@@ -98,6 +100,8 @@ impl SkippedKey {
 pub struct JwksOptions {
     rsa_algorithms: Vec<Algorithm>,
     max_keys: usize,
+    max_keys_without_kid: usize,
+    max_trials_without_kid: usize,
     backend: Option<CryptoBackend>,
 }
 
@@ -108,12 +112,15 @@ impl Default for JwksOptions {
 }
 
 impl JwksOptions {
-    /// RS256 for RSA keys without `alg`, at most 100 keys, the preferred back end.
+    /// RS256 for RSA keys without `alg`, at most 100 keys, 16 of them without `kid` for each algorithm, one
+    /// key for a token without `kid`, and the preferred back end.
     #[must_use]
     pub fn new() -> Self {
         Self {
             rsa_algorithms: vec![Algorithm::RS256],
             max_keys: 100,
+            max_keys_without_kid: 16,
+            max_trials_without_kid: 1,
             backend: None,
         }
     }
@@ -134,19 +141,63 @@ impl JwksOptions {
         self
     }
 
+    /// Sets how many keys of one algorithm may have no `kid`. A token without `kid`, or with one that no
+    /// key has, is checked with each of them in turn, so the number bounds the cost of a forged token.
+    /// Further keys are [skipped](KeySet::skipped).
+    ///
+    /// Default: 16. With 0, keys without `kid` are not used.
+    #[must_use]
+    pub fn with_max_keys_without_kid(mut self, max_keys: usize) -> Self {
+        self.max_keys_without_kid = max_keys;
+        self
+    }
+
+    /// Sets how many keys are tried in turn for a token without `kid`, if that many keys are for its
+    /// algorithm. If more are, the token is rejected without a trial.
+    ///
+    /// Use it for an issuer that names its keys and leaves `kid` out of its tokens
+    /// ([RFC 7515 section 4.1.4](https://www.rfc-editor.org/rfc/rfc7515#section-4.1.4) makes it optional) while
+    /// it replaces a key. Each trial is a signature verification, and a forged token costs all of them.
+    ///
+    /// Default: 1, so a token without `kid` that several named keys fit is rejected as ambiguous.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use tower_bearer::jwt::JwksOptions;
+    ///
+    /// // The key that signs, the one before, and the next one.
+    /// let options = JwksOptions::new().with_max_trials_without_kid(3);
+    /// # let _ = options;
+    /// ```
+    #[must_use]
+    pub fn with_max_trials_without_kid(mut self, max_trials: usize) -> Self {
+        self.max_trials_without_kid = max_trials;
+        self
+    }
+
     /// The back end that prepares the keys.
     #[must_use]
     pub fn with_backend(mut self, backend: CryptoBackend) -> Self {
         self.backend = Some(backend);
         self
     }
+
+    fn backend(&self) -> Result<CryptoBackend, KeyError> {
+        match self.backend {
+            Some(backend) => Ok(backend),
+            None => CryptoBackend::preferred(),
+        }
+    }
 }
 
 /// Which keys a token may be signed with.
 pub(crate) enum Candidates<'a> {
     One(&'a Prepared),
-    /// Those without a name.
+    /// Those of this algorithm without a name.
     Unnamed(&'a [Prepared], Algorithm),
+    /// All of this algorithm.
+    Each(&'a [Prepared], Algorithm),
 }
 
 impl Candidates<'_> {
@@ -156,6 +207,10 @@ impl Candidates<'_> {
             Self::Unnamed(keys, algorithm) => keys
                 .iter()
                 .filter(|key| key.kid.is_none() && key.algorithm == *algorithm)
+                .any(|key| key.verify(message, signature)),
+            Self::Each(keys, algorithm) => keys
+                .iter()
+                .filter(|key| key.algorithm == *algorithm)
                 .any(|key| key.verify(message, signature)),
         }
     }
@@ -168,6 +223,8 @@ pub(crate) enum NoKey {
     Unknown,
     /// The key it names, or every key if it names none, is for another algorithm.
     Algorithm,
+    /// The same, but the algorithm of an RSA key is a default, and the token has another one of RSA.
+    DefaultAlgorithm,
     /// It names none, and several fit.
     Ambiguous,
 }
@@ -197,9 +254,42 @@ impl KeySet {
     /// # Errors
     ///
     /// [`KeyError`] if there is none, if both kinds are mixed, if two have the same name and
-    /// algorithm, or if more than 4 of one algorithm have no name.
+    /// algorithm, or if more than 16 of one algorithm have no name.
     pub fn new<K: Into<Key>>(keys: impl IntoIterator<Item = K>) -> Result<Self, KeyError> {
-        Self::with_backend(CryptoBackend::preferred()?, keys)
+        Self::new_with(keys, &JwksOptions::new())
+    }
+
+    /// The same with options. [`with_rsa_algorithms`](JwksOptions::with_rsa_algorithms) and
+    /// [`with_max_keys`](JwksOptions::with_max_keys) have no effect here: each key has its algorithm
+    /// already, and the caller has counted the keys.
+    ///
+    /// # Errors
+    ///
+    /// As for [`new`](Self::new).
+    pub fn new_with<K: Into<Key>>(
+        keys: impl IntoIterator<Item = K>,
+        options: &JwksOptions,
+    ) -> Result<Self, KeyError> {
+        let backend = options.backend()?;
+        let mut prepared = Vec::new();
+        let mut symmetric = None;
+        for key in keys {
+            let key = key.into();
+            let is_secret = matches!(key.0, KeyKind::Secret(_));
+            if *symmetric.get_or_insert(is_secret) != is_secret {
+                return Err(KeyError::Mixed);
+            }
+            add(&mut prepared, key, backend, options)?;
+        }
+        if prepared.is_empty() {
+            return Err(KeyError::NoUsableKey { skipped: None });
+        }
+        Ok(Self {
+            generation: next_generation(),
+            keys: prepared.into_boxed_slice(),
+            skipped: Box::default(),
+            max_trials: options.max_trials_without_kid,
+        })
     }
 
     /// The same with a back end of choice.
@@ -211,24 +301,7 @@ impl KeySet {
         backend: CryptoBackend,
         keys: impl IntoIterator<Item = K>,
     ) -> Result<Self, KeyError> {
-        let mut prepared = Vec::new();
-        let mut symmetric = None;
-        for key in keys {
-            let key = key.into();
-            let is_secret = matches!(key.0, KeyKind::Secret(_));
-            if *symmetric.get_or_insert(is_secret) != is_secret {
-                return Err(KeyError::Mixed);
-            }
-            add(&mut prepared, key, backend)?;
-        }
-        if prepared.is_empty() {
-            return Err(KeyError::NoUsableKey { skipped: None });
-        }
-        Ok(Self {
-            generation: next_generation(),
-            keys: prepared.into_boxed_slice(),
-            skipped: Box::default(),
-        })
+        Self::new_with(keys, &JwksOptions::new().with_backend(backend))
     }
 
     /// Reads a JWK Set ([RFC 7517 section 5](https://www.rfc-editor.org/rfc/rfc7517#section-5)). What
@@ -248,10 +321,7 @@ impl KeySet {
     ///
     /// As for [`from_jwks`](Self::from_jwks).
     pub fn from_jwks_with(json: impl AsRef<[u8]>, options: &JwksOptions) -> Result<Self, KeyError> {
-        let backend = match options.backend {
-            Some(backend) => backend,
-            None => CryptoBackend::preferred()?,
-        };
+        let backend = options.backend()?;
         let texts = read_set(json.as_ref())?;
         if texts.len() > options.max_keys {
             return Err(KeyError::TooMany {
@@ -283,9 +353,12 @@ impl KeySet {
                     jwk.material.check_algorithm(*algorithm)?;
                 }
                 for algorithm in algorithms {
-                    let key =
+                    let mut key =
                         PublicKey::from_parts(jwk.kid.clone(), *algorithm, jwk.material.clone())?;
-                    add(&mut prepared, key.into(), backend)?;
+                    if rsa && jwk.algorithm.is_none() {
+                        key = key.with_default_algorithm();
+                    }
+                    add(&mut prepared, key.into(), backend, options)?;
                 }
                 Ok(())
             });
@@ -302,6 +375,7 @@ impl KeySet {
             generation: next_generation(),
             keys: prepared.into_boxed_slice(),
             skipped: skipped.into_boxed_slice(),
+            max_trials: options.max_trials_without_kid,
         })
     }
 
@@ -341,8 +415,8 @@ impl KeySet {
         kid: Option<&str>,
     ) -> Result<Candidates<'_>, NoKey> {
         let mut named = None;
-        let mut several = false;
-        let mut unnamed = false;
+        let mut named_count = 0;
+        let mut unnamed_count = 0;
         let mut known = false;
         for key in &self.keys {
             match (&key.kid, kid) {
@@ -352,23 +426,38 @@ impl KeySet {
                     }
                     known = true;
                 }
-                (None, _) => unnamed |= key.algorithm == algorithm,
+                (None, _) => unnamed_count += usize::from(key.algorithm == algorithm),
                 (Some(_), None) if key.algorithm == algorithm => {
-                    several |= named.is_some();
+                    named_count += 1;
                     named = Some(key);
                 }
                 (Some(_), _) => {}
             }
         }
-        match (named, unnamed) {
-            _ if known => Err(NoKey::Algorithm),
-            (_, true) => Ok(Candidates::Unnamed(&self.keys, algorithm)),
-            (Some(_), false) if several => Err(NoKey::Ambiguous),
-            (Some(key), false) => Ok(Candidates::One(key)),
-            (None, false) if kid.is_some() && self.keys.iter().any(|key| key.kid.is_some()) => {
+        match named {
+            _ if known => Err(self.wrong_algorithm(algorithm, kid)),
+            Some(key) if named_count + unnamed_count == 1 => Ok(Candidates::One(key)),
+            Some(_) if named_count + unnamed_count <= self.max_trials => {
+                Ok(Candidates::Each(&self.keys, algorithm))
+            }
+            _ if unnamed_count > 0 => Ok(Candidates::Unnamed(&self.keys, algorithm)),
+            Some(_) => Err(NoKey::Ambiguous),
+            None if kid.is_some() && self.keys.iter().any(|key| key.kid.is_some()) => {
                 Err(NoKey::Unknown)
             }
-            (None, false) => Err(NoKey::Algorithm),
+            None => Err(self.wrong_algorithm(algorithm, kid)),
+        }
+    }
+
+    /// Why the keys that a token may mean are for other algorithms than its own.
+    fn wrong_algorithm(&self, algorithm: Algorithm, kid: Option<&str>) -> NoKey {
+        let is_meant =
+            |key: &&Prepared| kid.is_none() || key.kid.is_none() || key.kid.as_deref() == kid;
+        let is_default = |key: &Prepared| key.has_default_algorithm;
+        if algorithm.family() == Family::Rsa && self.keys.iter().filter(is_meant).any(is_default) {
+            NoKey::DefaultAlgorithm
+        } else {
+            NoKey::Algorithm
         }
     }
 }
@@ -384,8 +473,14 @@ fn next_generation() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-fn add(prepared: &mut Vec<Prepared>, key: Key, backend: CryptoBackend) -> Result<(), KeyError> {
+fn add(
+    prepared: &mut Vec<Prepared>,
+    key: Key,
+    backend: CryptoBackend,
+    options: &JwksOptions,
+) -> Result<(), KeyError> {
     let algorithm = key.algorithm();
+    let has_default_algorithm = key.has_default_algorithm();
     let verifier = key.prepare(backend)?;
     let kid = key.into_kid();
     let same = prepared
@@ -399,11 +494,11 @@ fn add(prepared: &mut Vec<Prepared>, key: Key, backend: CryptoBackend) -> Result
                 algorithm,
             });
         }
-        None if same >= MAX_UNNAMED => {
+        None if same >= options.max_keys_without_kid => {
             return Err(KeyError::TooMany {
                 count: same + 1,
-                which: "of one algorithm without `kid`",
-                limit: MAX_UNNAMED,
+                which: "of one algorithm without `kid` (see `JwksOptions::with_max_keys_without_kid`)",
+                limit: options.max_keys_without_kid,
             });
         }
         _ => {}
@@ -411,6 +506,7 @@ fn add(prepared: &mut Vec<Prepared>, key: Key, backend: CryptoBackend) -> Result
     prepared.push(Prepared {
         kid,
         algorithm,
+        has_default_algorithm,
         verifier,
     });
     Ok(())

@@ -6,11 +6,11 @@ use der::{Decode as _, Encode as _};
 use pkcs1::{RsaPrivateKey, RsaPublicKey};
 use pkcs8::PrivateKeyInfoRef;
 use spki::{AlgorithmIdentifierRef, SubjectPublicKeyInfoRef};
-use zeroize::Zeroizing;
 
 use super::algorithm::{Algorithm, Curve, Family};
-use super::backend::CryptoBackend;
+use super::backend::{CryptoBackend, is_usable_edwards_point};
 use super::key_error::KeyError;
+use super::pem;
 
 /// RFC 7518 section 3.3: a key of 2048 bits or larger MUST be used.
 pub(crate) const MIN_RSA_BITS: usize = 2048;
@@ -84,16 +84,16 @@ impl PublicMaterial {
         })
     }
 
-    /// Whether 32 bytes are a point at all is for the back end to say, if it looks; a key that is none
-    /// verifies nothing.
+    /// A point of edwards25519 in its canonical encoding, and none of small order (C07, M15).
     pub(crate) fn ed25519(bytes: &[u8]) -> Result<Self, KeyError> {
         let bytes: [u8; 32] = bytes
             .try_into()
             .map_err(|_| KeyError::format("an Ed25519 key", "32 bytes"))?;
-        if is_of_small_order(bytes) {
-            return Err(KeyError::rejected("an Ed25519 key"));
+        if is_usable_edwards_point(&bytes) {
+            Ok(Self::Ed25519(bytes))
+        } else {
+            Err(KeyError::rejected("an Ed25519 key"))
         }
-        Ok(Self::Ed25519(bytes))
     }
 
     /// Whether `der` is a key or a certificate, of whatever kind.
@@ -161,53 +161,75 @@ impl PublicMaterial {
         key.to_der().map_err(rejected)
     }
 
-    /// Reads the first PEM block of `pem`.
-    pub(crate) fn from_pem(pem: &[u8], backend: CryptoBackend) -> Result<Self, KeyError> {
-        let (label, der) = pem_rfc7468::decode_vec(pem).map_err(|_| {
-            KeyError::format(
-                "the text",
-                "the text (not the path) of exactly one PEM block, `-----BEGIN ...-----` to `-----END ...-----`, in lines of at most 64 characters",
-            )
-        })?;
-        let der = Zeroizing::new(der);
-        match label {
-            "PUBLIC KEY" => Self::from_spki(&der),
-            "RSA PUBLIC KEY" => Self::from_pkcs1(&der),
-            "CERTIFICATE" => Self::from_certificate(&der),
-            "PRIVATE KEY" => Self::from_pkcs8(&der, backend),
-            "RSA PRIVATE KEY" => Self::from_pkcs1_private(&der),
-            "EC PRIVATE KEY" => Err(KeyError::format(
-                "an `EC PRIVATE KEY`",
-                "a public key; `openssl pkey -pubout` makes it",
-            )),
-            "ENCRYPTED PRIVATE KEY" => Err(KeyError::format(
-                "an `ENCRYPTED PRIVATE KEY`",
-                "a public key; `openssl pkey -pubout` makes it",
-            )),
+    /// Reads a public key or a certificate in PEM.
+    pub(crate) fn from_pem(text: &[u8]) -> Result<Self, KeyError> {
+        let private = is_private(
+            "a public key or a certificate; `PublicKey::from_private_pem` reads the public half of a private key, and `SigningKey::from_pem` (feature `issue`) signs with it",
+        );
+        if pem::is_encrypted(text) {
+            return Err(private);
+        }
+        let block = pem::single(text)?;
+        match block.label {
+            "PUBLIC KEY" => Self::from_spki(&block.der),
+            "RSA PUBLIC KEY" => Self::from_pkcs1(&block.der),
+            "CERTIFICATE" => Self::from_certificate(&block.der),
+            label if label.ends_with("PRIVATE KEY") => Err(private),
             _ => Err(KeyError::format(
                 "the PEM block",
-                "`PUBLIC KEY`, `RSA PUBLIC KEY`, `CERTIFICATE`, `PRIVATE KEY` or `RSA PRIVATE KEY`",
+                "`PUBLIC KEY`, `RSA PUBLIC KEY` or `CERTIFICATE`",
             )),
         }
     }
 
-    /// Reads the one of the formats that `der` is in: they cannot be confused.
-    pub(crate) fn from_der(der: &[u8], backend: CryptoBackend) -> Result<Self, KeyError> {
+    /// Reads the public half of a private key in PEM.
+    pub(crate) fn from_private_pem(text: &[u8], backend: CryptoBackend) -> Result<Self, KeyError> {
+        if pem::is_encrypted(text) {
+            return Err(encrypted());
+        }
+        let block = pem::single(text)?;
+        match block.label {
+            "PRIVATE KEY" => Self::from_pkcs8(&block.der, backend),
+            "RSA PRIVATE KEY" => Self::from_pkcs1_private(&block.der),
+            "PUBLIC KEY" | "RSA PUBLIC KEY" | "CERTIFICATE" => Err(KeyError::format(
+                "a public key or certificate",
+                "a private key; `PublicKey::from_pem` reads a public one",
+            )),
+            _ => Err(KeyError::format(
+                "the PEM block",
+                "`PRIVATE KEY` or `RSA PRIVATE KEY`; `openssl pkey -in key.pem` writes the former",
+            )),
+        }
+    }
+
+    /// Reads a public key or a certificate. The formats cannot be confused.
+    pub(crate) fn from_der(der: &[u8]) -> Result<Self, KeyError> {
         if SubjectPublicKeyInfoRef::from_der(der).is_ok() {
             Self::from_spki(der)
         } else if RsaPublicKey::<UintRef<'_>>::from_der(der).is_ok() {
             Self::from_pkcs1(der)
-        } else if PrivateKeyInfoRef::from_der(der).is_ok() {
-            Self::from_pkcs8(der, backend)
-        } else if RsaPrivateKey::<UintRef<'_>>::from_der(der).is_ok() {
-            Self::from_pkcs1_private(der)
+        } else if PrivateKeyInfoRef::from_der(der).is_ok()
+            || RsaPrivateKey::<UintRef<'_>>::from_der(der).is_ok()
+        {
+            Err(is_private(
+                "a public key or a certificate; `PublicKey::from_private_der` reads the public half of a private key, and `SigningKey::from_der` (feature `issue`) signs with it",
+            ))
         } else {
             Self::from_certificate(der).map_err(|_| {
                 KeyError::format(
                     "the DER",
-                    "a SubjectPublicKeyInfo, an RSAPublicKey, a certificate or a PKCS#8 private key",
+                    "a SubjectPublicKeyInfo, an RSAPublicKey or a certificate",
                 )
             })
+        }
+    }
+
+    /// Reads the public half of a private key: PKCS#8, or PKCS#1 for RSA.
+    pub(crate) fn from_private_der(der: &[u8], backend: CryptoBackend) -> Result<Self, KeyError> {
+        if RsaPrivateKey::<UintRef<'_>>::from_der(der).is_ok() {
+            Self::from_pkcs1_private(der)
+        } else {
+            Self::from_pkcs8(der, backend)
         }
     }
 
@@ -319,26 +341,22 @@ fn family(algorithm: &AlgorithmIdentifierRef<'_>) -> Result<Family, KeyError> {
     }
 }
 
-/// The points for which one signature fits many messages, with both signs, and spelled beyond the field
-/// (C07). Known constants, as other libraries list them: see "Taming the many EdDSAs", table 1.
-fn is_of_small_order(mut point: [u8; 32]) -> bool {
-    const ORDER_8: [[u8; 32]; 2] = [
-        [
-            0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef,
-            0x98, 0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88,
-            0x6d, 0x53, 0xfc, 0x05,
-        ],
-        [
-            0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10,
-            0x67, 0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77,
-            0x92, 0xac, 0x03, 0x7a,
-        ],
-    ];
-    point[31] &= 0x7f;
-    let [first, middle @ .., last] = point;
-    let zeros = last == 0 && middle.iter().all(|byte| *byte == 0);
-    let ones = last == 0x7f && middle.iter().all(|byte| *byte == 0xff);
-    zeros && first <= 1 || ones && (0xec..=0xee).contains(&first) || ORDER_8.contains(&point)
+/// Whether `der` is an X.509 certificate.
+#[cfg(feature = "jwks")]
+pub(crate) fn is_certificate(der: &[u8]) -> bool {
+    x509_cert::Certificate::from_der(der).is_ok()
+}
+
+fn is_private(expected: &'static str) -> KeyError {
+    KeyError::format("a private key", expected)
+}
+
+/// The error for a private key that is encrypted.
+pub(crate) fn encrypted() -> KeyError {
+    KeyError::format(
+        "an encrypted private key",
+        "an unencrypted one; `openssl pkey -in key.pem -out plain.pem` decrypts it",
+    )
 }
 
 fn without_leading_zeros(number: &[u8]) -> &[u8] {

@@ -70,6 +70,7 @@ mod known_headers;
 mod layout;
 mod material;
 mod packed;
+pub(crate) mod pem;
 mod room;
 mod secret;
 mod short;
@@ -102,8 +103,10 @@ pub use key::{Key, PublicKey};
 pub use key_error::KeyError;
 pub use key_set::{JwksOptions, KeySet, SkippedKey};
 pub use layout::ClaimsLayout;
+#[cfg(feature = "jwks")]
+pub(crate) use material::is_certificate;
 #[cfg(feature = "issue")]
-pub(crate) use material::PublicMaterial;
+pub(crate) use material::{PublicMaterial, encrypted};
 pub use secret::SharedSecret;
 pub use validator::{JwtValidator, KeySource};
 #[cfg(feature = "introspection")]

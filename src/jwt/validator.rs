@@ -169,8 +169,9 @@ impl JwtValidator {
     /// or [RFC 8414](https://www.rfc-editor.org/rfc/rfc8414). `issuer` is written exactly as the
     /// provider writes it in `iss`.
     ///
-    /// To start while the issuer is down, or to set time limits, make the keys with
-    /// [`RemoteKeys::discover`] and hand them to [`builder`](Self::builder).
+    /// To start while the issuer is down, to set time limits, the address of the metadata, or the algorithms
+    /// of RSA keys without `alg`, make the keys with [`RemoteKeys::discover`] and hand them to
+    /// [`builder`](Self::builder).
     ///
     /// # Errors
     ///
@@ -389,9 +390,10 @@ impl Refusal {
             }
             .into(),
             Self::Key(NoKey::Ambiguous) => TokenError::Key {
-                problem: "the token has no `kid`, and several keys fit",
+                problem: "the token has no `kid`, and several keys fit; `JwksOptions::with_max_trials_without_kid` allows to try them in turn",
             }
             .into(),
+            Self::Key(NoKey::DefaultAlgorithm) => TokenError::DefaultAlgorithm.into(),
             Self::Key(NoKey::Algorithm) => TokenError::Algorithm.into(),
         }
     }

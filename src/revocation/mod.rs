@@ -42,7 +42,7 @@
 //! more. A version, a number that the application counts up at its user, does without: a token without
 //! `token_version` has version 0. `iat` is by the clock of the issuer: if that may be ahead of this one, take a moment that is as much later.
 //!
-//! A handler finds the `sid` of an `AccessToken` with `token.claim("sid")`.
+//! `AccessToken::session` returns the `sid` of a token to a handler.
 //!
 //! # Logged out elsewhere
 //!

@@ -191,3 +191,92 @@ fn settings_of_discovery_are_checked() {
     let outside = discover(name).connect().now_or_never().unwrap();
     assert!(matches!(outside, Err(IssuerError::NoRuntime)));
 }
+
+#[tokio::test]
+async fn issuer_without_introspection_endpoint_is_an_error_that_names_the_setting() {
+    // M16
+    let (server, name) = issuer();
+    for document in [
+        json!({"issuer": name}),
+        json!({"issuer": name, "introspection_endpoint": null}),
+    ] {
+        server.set(METADATA, Reply::json(document));
+        let error = discover(&name).connect().await.unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.contains("`introspection_endpoint`, found none"),
+            "{text}"
+        );
+        assert!(text.contains("`Introspection::builder`"), "{text}");
+        assert!(text.contains(&server.url(METADATA)), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn issuer_and_metadata_address_are_two_settings() {
+    // M16
+    let (server, _) = issuer();
+    let name = "https://login.example.com/realms/shop";
+    let document = |issuer: &str| {
+        Reply::json(json!({"issuer": issuer, "introspection_endpoint": server.url(ENDPOINT)}))
+    };
+    server.set("/metadata", document(name));
+    let discover = || discover(name).metadata_url(server.url("/metadata"));
+    let validator = discover().connect().await.unwrap();
+    assert_eq!(validator.issuer(), Some(name));
+    let service = service(validator);
+    for (issuer, expected) in [(name, 200), ("https://login.example.com/", 401)] {
+        server.set(ENDPOINT, active(&json!({"iss": issuer})));
+        assert_eq!(status(&service, TOKEN).await, expected, "{issuer}");
+    }
+    server.set("/metadata", document(&format!("{name}/")));
+    let error = discover().connect().await.unwrap_err();
+    assert!(
+        matches!(error, IssuerError::IssuerMismatch { .. }),
+        "{error}"
+    );
+    let unused = builder(&server).metadata_url(server.url("/metadata"));
+    let text = unused.build().unwrap_err().to_string();
+    assert!(text.starts_with("setting `metadata_url`: "), "{text}");
+}
+
+#[tokio::test]
+async fn http_to_another_host_needs_the_opt_in_for_that_host() {
+    // M16: by its text no loopback address, although it reaches this machine
+    const HOST: &str = "0.0.0.0";
+    let (server, _) = issuer();
+    let endpoint = format!("http://{HOST}:{}{ENDPOINT}", server.port());
+    let name = format!("http://{HOST}:{}", server.port());
+    let document = json!({"issuer": name, "introspection_endpoint": endpoint});
+    server.set(METADATA, Reply::json(document));
+    let fixed = || {
+        let builder = Introspection::builder(&*endpoint).client(client());
+        builder.audience(AUDIENCE)
+    };
+    for builder in [
+        fixed(),
+        fixed().insecure_http_host("0.0.0.1"),
+        discover(&name),
+        discover(&name).insecure_http_host("keycloak"),
+    ] {
+        let error = builder.build().unwrap_err().to_string();
+        assert!(error.contains("`insecure_http_host`"), "{error}");
+    }
+    let text = fixed().insecure_http_host("a:80").build().unwrap_err();
+    assert!(
+        text.to_string()
+            .starts_with("setting `insecure_http_host`: "),
+        "{text}"
+    );
+    assert_eq!(server.total(), 0);
+    for builder in [fixed(), discover(&name)] {
+        let validator = builder.insecure_http_host(HOST).connect().await.unwrap();
+        assert_eq!(status(&service(validator), TOKEN).await, 200);
+    }
+    // What is not on this machine must not point at it.
+    let document = json!({"issuer": name, "introspection_endpoint": server.url(ENDPOINT)});
+    server.set(METADATA, Reply::json(document));
+    let error = discover(&name).insecure_http_host(HOST).connect().await;
+    let text = error.unwrap_err().to_string();
+    assert!(text.contains("not on this machine"), "{text}");
+}

@@ -236,12 +236,40 @@ async fn a_redirect_gets_no_token() {
         let server = HttpServer::with(ENDPOINT, reply);
         let answer = get(&service(validator(&server)), TOKEN).await;
         assert_eq!(answer.status(), 503);
-        assert!(
-            cause(&answer)
-                .to_string()
-                .contains("redirects are not followed")
-        );
+        // M16: where to, and what to set.
+        let text = cause(&answer).to_string();
+        assert!(text.contains("redirects are not followed"), "{text}");
+        let origin = format!("to {:?}", to.trim_end_matches('/'));
+        assert!(text.contains(&origin), "{text}");
+        assert!(text.contains("`Introspection::builder`"), "{text}");
         assert_eq!((server.total(), elsewhere.total()), (1, 0), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn compressed_answer_and_byte_order_mark_are_outages_that_say_so() {
+    // M16
+    for (reply, told) in [
+        (
+            good().header(http::header::CONTENT_ENCODING, "gzip"),
+            "`Content-Encoding` gzip",
+        ),
+        (Reply::bytes(b"\x1f\x8b\x08"), "compressed by gzip"),
+        (
+            Reply::bytes(b"\xef\xbb\xbf{\"active\":true}"),
+            "byte order mark",
+        ),
+    ] {
+        let server = HttpServer::with(ENDPOINT, reply);
+        let answer = get(&service(validator(&server)), TOKEN).await;
+        assert_eq!(answer.status(), 503, "{told}");
+        let text = cause(&answer).to_string();
+        assert!(text.contains(told), "{text}");
+        assert_eq!(
+            server.last().headers[http::header::ACCEPT_ENCODING],
+            "identity"
+        );
+        assert_eq!(server.total(), 1, "{told}");
     }
 }
 

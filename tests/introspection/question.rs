@@ -4,6 +4,8 @@ use http::Method;
 use tower_bearer::jwt::TokenError;
 use tower_bearer::{Failure, Scheme, Source, validator_fn};
 
+use tower_bearer::issuer::HttpFetcher;
+
 use super::*;
 
 #[tokio::test]
@@ -79,6 +81,34 @@ async fn a_proof_of_ones_own_is_made_for_each_call() {
         assert_eq!(status(&service, "t").await, 200);
         let expected = format!("token=t&token_type_hint=access_token&client_assertion=a.{number}");
         assert_eq!(server.last().body, expected);
+    }
+}
+
+#[tokio::test]
+async fn bearer_token_of_the_fetcher_replaces_no_other_authorization() {
+    // M16
+    let server = HttpServer::with(ENDPOINT, good());
+    for (client, expected) in [
+        (ClientAuthentication::basic("a", "b"), "Basic YTpi"),
+        (ClientAuthentication::bearer("own"), "Bearer own"),
+        (
+            ClientAuthentication::post("a", "b"),
+            "Bearer of-the-fetcher",
+        ),
+    ] {
+        let source = || async { Ok("of-the-fetcher".to_owned()) };
+        let fetcher = HttpFetcher::new().with_bearer_token(server.url(""), source);
+        let builder = builder(&server).client(client).fetcher(fetcher.unwrap());
+        let service = service(builder.build().unwrap());
+        assert_eq!(status(&service, "t").await, 200);
+        let sent = server
+            .last()
+            .headers
+            .get_all("authorization")
+            .iter()
+            .cloned()
+            .collect::<Vec<_>>();
+        assert_eq!(sent, [expected]);
     }
 }
 

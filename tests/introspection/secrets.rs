@@ -50,6 +50,9 @@ async fn no_text_shows_a_token_or_a_secret() {
         Reply::status(500),
         Reply::Close,
         Reply::redirect(&format!("https://elsewhere.example/?token={TOKEN}")),
+        Reply::redirect(&format!("https://elsewhere.example/{TOKEN}")),
+        Reply::redirect(&format!("/{TOKEN}")),
+        good().header(http::header::CONTENT_ENCODING, TOKEN),
     ] {
         let path = "/introspect?tenant=topsecret";
         let server = HttpServer::with(path, reply);

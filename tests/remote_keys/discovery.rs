@@ -461,7 +461,7 @@ async fn an_issuer_elsewhere_does_not_point_at_this_machine() {
         let keys = RemoteKeys::discover("https://issuer.example");
         let keys = keys.fetcher(Anywhere(document.to_string()));
         let error = keys.connect().await.unwrap_err();
-        assert!(matches!(error, IssuerError::Metadata { .. }), "{error}");
+        assert!(matches!(error, IssuerError::Url { .. }), "{error}");
     }
     assert_eq!(server.total(), 0);
 }

@@ -4,8 +4,8 @@ use std::error::Error as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use tower_bearer::issuer::IssuerError;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use tower_bearer::issuer::{FetchErrorKind, IssuerError};
 use tower_bearer::{Rejection, RejectionKind};
 
 use super::*;
@@ -166,14 +166,117 @@ async fn a_redirect_is_not_followed() {
         let server = HttpServer::with(JWKS, reply);
         let error = builder(&server, &clock).connect().await.unwrap_err();
         let text = error.to_string();
-        assert!(text.contains("redirects are not followed"), "{text}");
-        assert!(!text.contains(&target.port().to_string()), "{text}");
+        // M16: where to, and what to set.
+        let expected = format!(
+            "it redirects with status {code} to {:?}; redirects are not followed, so give `RemoteKeys::builder`",
+            target.url(JWKS)
+        );
+        assert!(text.contains(&expected), "{text}");
+        assert!(matches!(error, IssuerError::Redirect { .. }), "{text}");
         let same = HttpServer::with("/moved", Reply::json(jwks([&signer])));
         same.set(JWKS, Reply::redirect("/moved").with_status(code));
         builder(&same, &clock).connect().await.unwrap_err();
         assert_eq!(same.count("/moved"), 0);
     }
     assert_eq!(target.total(), 0);
+}
+
+#[tokio::test]
+async fn redirect_error_shows_no_secret_of_its_location() {
+    // M16, E14
+    let clock = clock();
+    let long = format!("https://issuer.example/{}", "x".repeat(2_000));
+    for (location, expected) in [
+        (Some("/login?code=secret#secret"), Some("/login?...")),
+        (
+            Some("https://user:secret@issuer.example/"),
+            Some("https://...@issuer.example/"),
+        ),
+        (Some(&*long), Some(&long[..256])),
+        (Some(""), Some("")),
+        (None, None),
+    ] {
+        let reply = Reply::status(302);
+        let reply = match location {
+            Some(location) => reply.header(http::header::LOCATION, location),
+            None => reply,
+        };
+        let server = HttpServer::with(JWKS, reply);
+        let error = builder(&server, &clock).connect().await.unwrap_err();
+        let text = format!("{error} {error:?}");
+        assert!(!text.contains("secret"), "{text}");
+        let IssuerError::Redirect { location, .. } = error else {
+            panic!("{text}");
+        };
+        assert_eq!(location.as_deref(), expected, "{text}");
+    }
+    // A status of this class that is no redirect.
+    for code in [300, 304, 305] {
+        let server = HttpServer::with(JWKS, Reply::status(code));
+        let error = builder(&server, &clock).connect().await.unwrap_err();
+        assert!(matches!(error, IssuerError::Status { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn compressed_answer_and_byte_order_mark_are_errors_that_say_so() {
+    // M16
+    let (signer, clock) = (signer("a"), clock());
+    let keys = jwks([&signer]).to_string();
+    // The head of a gzip stream; nothing is decompressed.
+    let gzip = b"\x1f\x8b\x08\0\0\0\0\0\0\x03secret-body".to_vec();
+    let coded = |coding: &str| Reply::bytes(&gzip).header(CONTENT_ENCODING, coding);
+    let marked = |mark: &[u8]| Reply::bytes([mark, keys.as_bytes()].concat());
+    for (name, reply, told) in [
+        ("gzip", coded("gzip"), "`Content-Encoding` gzip"),
+        ("GZIP", coded("GZIP"), "`Content-Encoding` GZIP"),
+        ("br", coded("br"), "`Content-Encoding` br"),
+        (
+            "two",
+            coded("deflate, gzip"),
+            "`Content-Encoding` deflate, gzip",
+        ),
+        (
+            "odd",
+            coded("a\"secret-body"),
+            "`Content-Encoding` another one",
+        ),
+        (
+            "long",
+            coded(&"x".repeat(100)),
+            "`Content-Encoding` another one",
+        ),
+        ("undeclared", Reply::bytes(&gzip), "compressed by gzip"),
+        ("UTF-8 BOM", marked(b"\xef\xbb\xbf"), "byte order mark"),
+        ("UTF-16 BOM", marked(b"\xff\xfe"), "byte order mark"),
+        ("UTF-16BE BOM", marked(b"\xfe\xff"), "byte order mark"),
+    ] {
+        let server = HttpServer::with(JWKS, reply);
+        let error = builder(&server, &clock).connect().await.expect_err(name);
+        let text = format!("{error}");
+        assert!(
+            text.contains(told) && text.contains("configure the server"),
+            "{name}: {text}"
+        );
+        assert!(!format!("{error:?} {text}").contains("secret"), "{text}");
+        let IssuerError::Fetch { source, .. } = error else {
+            panic!("{name}: {text}");
+        };
+        assert_eq!(source.kind(), FetchErrorKind::Encoding, "{name}");
+        // To the client it is an outage like any other.
+        let keys = builder(&server, &clock).connect_lazily().unwrap();
+        let service = service(&keys, &clock);
+        check_outage(name, &ask(&service, &token(&signer)).await, &server);
+    }
+    for coding in ["identity", "IDENTITY", ""] {
+        let reply = Reply::text(&keys).header(CONTENT_ENCODING, coding);
+        let server = HttpServer::with(JWKS, reply);
+        builder(&server, &clock).connect().await.expect(coding);
+    }
+    // Of an answer without keys, the status is what matters.
+    let server = HttpServer::with(JWKS, coded("gzip").with_status(500));
+    let error = builder(&server, &clock).connect().await.unwrap_err();
+    assert!(error.to_string().contains("got 500"), "{error}");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Tokens that the keys at hand do not explain.
 
+use tower_bearer::jwt::{Algorithm, JwksOptions};
 use tower_bearer::{InvalidReason, Rejection, RejectionKind};
 
 use super::*;
@@ -225,4 +226,83 @@ async fn keys_without_a_name_are_replaced_like_others() {
     server.set(JWKS, Reply::json(jwks([&new])));
     assert_eq!(status(&service, &token(&new)).await, 200);
     assert_eq!(server.total(), 2);
+}
+
+#[tokio::test]
+async fn keys_that_are_tried_for_tokens_without_kid_follow_the_rotation() {
+    // M15, F05
+    let unnamed = |file| Signer::with_key("EdDSA", file);
+    let (old, new, clock) = (signer("old"), other_signer("new"), clock());
+    let (of_old, of_new) = (token(&unnamed("ed25519")), token(&unnamed("ed25519-other")));
+    let server = issuer([&old]);
+    let options = JwksOptions::new().with_max_trials_without_kid(2);
+    let keys = builder(&server, &clock).jwks_options(options);
+    let keys = keys.connect().await.unwrap();
+    // With a cache, as by default.
+    let service = service(&keys, &clock);
+    assert_eq!(status(&service, &of_old).await, 200);
+    assert_eq!(status(&service, &of_new).await, 401);
+    assert_eq!(server.total(), 2, "one look for a new key");
+    server.set(JWKS, Reply::json(jwks([&old, &new])));
+    keys.refresh().await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(status(&service, &of_old).await, 200);
+        assert_eq!(status(&service, &of_new).await, 200);
+    }
+    // A set with more keys than may be tried makes the tokens ambiguous, cached results included.
+    let third = signer("third");
+    server.set(JWKS, Reply::json(jwks([&old, &new, &third])));
+    keys.refresh().await.unwrap();
+    assert_eq!(status(&service, &of_old).await, 401);
+    assert_eq!(status(&service, &token(&old)).await, 200);
+    // A key that is gone counts at once.
+    server.set(JWKS, Reply::json(jwks([&new])));
+    keys.refresh().await.unwrap();
+    assert_eq!(status(&service, &of_old).await, 401);
+    assert_eq!(status(&service, &of_new).await, 200);
+    // Forged tokens are one fetch per cooldown, as with a `kid`.
+    clock.advance(COOLDOWN);
+    let before = server.total();
+    let (input, _) = of_new.rsplit_once('.').unwrap();
+    for number in 0..20 {
+        let forged = format!("{input}.{}", base64url([number; 64]));
+        assert_eq!(status(&service, &forged).await, 401);
+    }
+    assert_eq!(server.total() - before, 1);
+}
+
+#[tokio::test]
+async fn rsa_key_without_alg_and_another_rsa_algorithm_is_one_fetch_and_names_the_option() {
+    // M15, E01
+    let clock = clock();
+    let signer = Signer::with_key("PS256", "rsa").kid("a");
+    let mut jwk = signer.jwk();
+    jwk.as_object_mut().unwrap().remove("alg");
+    let server = HttpServer::with(JWKS, Reply::json(json!({"keys": [jwk]})));
+    let name = server.url("");
+    let document = json!({"issuer": name, "jwks_uri": server.url(JWKS)});
+    server.set("/.well-known/openid-configuration", Reply::json(document));
+    let token = signer.token(&with(claims(), json!({"iss": name})));
+    let discover = || RemoteKeys::discover(&*name).clock(clock.clone());
+    let keys = discover().connect().await.unwrap();
+    let service_of = |keys: &RemoteKeys| service(keys, &clock);
+    let service = service_of(&keys);
+    let before = server.count(JWKS);
+    for _ in 0..5 {
+        let answer = ask(&service, &token).await;
+        assert_eq!(answer.status(), 401);
+        let rejection = answer.response.extensions().get::<Rejection>().unwrap();
+        let kind = RejectionKind::InvalidToken(InvalidReason::Algorithm);
+        assert_eq!(rejection.kind(), kind);
+        let error = std::error::Error::source(rejection).unwrap().to_string();
+        assert!(
+            error.contains("`JwksOptions::with_rsa_algorithms`"),
+            "{error}"
+        );
+        assert!(!answer.body.contains("JwksOptions"), "{}", answer.body);
+    }
+    assert_eq!(server.count(JWKS) - before, 1);
+    let options = JwksOptions::new().with_rsa_algorithms([Algorithm::RS256, Algorithm::PS256]);
+    let keys = discover().jwks_options(options).connect().await.unwrap();
+    assert_eq!(status(&service_of(&keys), &token).await, 200);
 }

@@ -1,6 +1,7 @@
 //! Where keys come from, and that others read what they sign.
 
 use super::*;
+use crate::pem::{damaged_pems, pem_spellings};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tokens::{SECRET, base64url, private_pem, public_pem, read};
@@ -218,6 +219,30 @@ fn private_keys_are_read_in_all_their_formats() {
         let again = SigningKey::from_der(tokens::der(text.as_str())).unwrap();
         assert_eq!(again.kid(), key.kid(), "{name} {algorithm}");
     }
+}
+
+#[test]
+fn signing_key_pem_loads_with_harmless_white_space_and_text_around_it() {
+    // M15: RFC 7468 sections 2 and 3
+    for pem in [private_pem("p256"), read("rsa.private.pkcs1.pem")] {
+        let kid = SigningKey::from_pem(&pem).unwrap().kid().to_owned();
+        for (name, text) in pem_spellings(&pem) {
+            let key = SigningKey::from_pem(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!(key.kid(), kid, "{name}");
+        }
+        for (name, text) in damaged_pems(&pem) {
+            let error = SigningKey::from_pem(&text).expect_err(name).to_string();
+            assert!(!error.contains("MI"), "{name}: {error}");
+        }
+    }
+    // `openssl ecparam -genkey` writes the curve in front of the key.
+    let parameters =
+        "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
+    for between in ["", "\n", "  \n\n", "text\n"] {
+        let text = format!("{parameters}{between}{}", private_pem("p256"));
+        assert!(SigningKey::from_pem(&text).is_ok(), "{between:?}");
+    }
+    assert!(SigningKey::from_pem(parameters).is_err());
 }
 
 #[test]

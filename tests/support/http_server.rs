@@ -22,6 +22,11 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 /// No test waits longer for what has to happen.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -82,6 +87,14 @@ impl Reply {
         }
     }
 
+    pub(crate) fn bytes(body: impl AsRef<[u8]>) -> Self {
+        Self::Answer {
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            body: Bytes::copy_from_slice(body.as_ref()),
+        }
+    }
+
     pub(crate) fn redirect(to: &str) -> Self {
         Self::status(302).header(LOCATION, to)
     }
@@ -136,6 +149,7 @@ struct Shared {
 
 pub(crate) struct HttpServer {
     address: SocketAddr,
+    tls: Option<TlsAcceptor>,
     shared: Arc<Shared>,
     running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
@@ -143,10 +157,30 @@ pub(crate) struct HttpServer {
 impl HttpServer {
     /// On a free port of 127.0.0.1. Every path is 404 until [`set`](Self::set).
     pub(crate) fn start() -> Self {
+        Self::listen(None)
+    }
+
+    /// The same with TLS, and the certificate `tests/keys/tls-server.pem`.
+    pub(crate) fn start_tls() -> Self {
+        let path = |file: &str| format!("{}/tests/keys/{file}", env!("CARGO_MANIFEST_DIR"));
+        let certificate = CertificateDer::from_pem_file(path("tls-server.pem")).unwrap();
+        let key = PrivateKeyDer::from_pem_file(path("tls-server.key.pem")).unwrap();
+        let config = ServerConfig::builder_with_provider(aws_lc_rs::default_provider().into())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)
+            .unwrap();
+        Self::listen(Some(TlsAcceptor::from(Arc::new(config))))
+    }
+
+    fn listen(tls: Option<TlsAcceptor>) -> Self {
         let shared = Arc::default();
-        let (address, running) = run(([127, 0, 0, 1], 0).into(), Arc::clone(&shared));
+        let address = ([127, 0, 0, 1], 0).into();
+        let (address, running) = run(address, tls.clone(), Arc::clone(&shared));
         Self {
             address,
+            tls,
             shared,
             running: Some(running),
         }
@@ -165,7 +199,8 @@ impl HttpServer {
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}{path}", self.address)
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -183,7 +218,7 @@ impl HttpServer {
     /// Listens again, at the same port.
     pub(crate) fn restart(&mut self) {
         assert!(self.running.is_none());
-        let (_, running) = run(self.address, Arc::clone(&self.shared));
+        let (_, running) = run(self.address, self.tls.clone(), Arc::clone(&self.shared));
         self.running = Some(running);
     }
 
@@ -233,6 +268,7 @@ impl Drop for HttpServer {
 
 fn run(
     address: SocketAddr,
+    tls: Option<TlsAcceptor>,
     shared: Arc<Shared>,
 ) -> (SocketAddr, (oneshot::Sender<()>, JoinHandle<()>)) {
     let (stop, mut stopped) = oneshot::channel::<()>();
@@ -250,13 +286,20 @@ fn run(
                     _ = &mut stopped => break,
                     stream = listener.accept() => stream.unwrap().0,
                 };
-                let shared = Arc::clone(&shared);
+                let (shared, tls) = (Arc::clone(&shared), tls.clone());
                 tokio::spawn(async move {
                     let service = service_fn(move |request| serve(Arc::clone(&shared), request));
+                    let http = http1::Builder::new();
                     // Whoever closes a connection early means it.
-                    let _ = http1::Builder::new()
-                        .serve_connection(TokioIo::new(stream), service)
-                        .await;
+                    let _ = match tls {
+                        None => http.serve_connection(TokioIo::new(stream), service).await,
+                        Some(tls) => match tls.accept(stream).await {
+                            Ok(stream) => {
+                                http.serve_connection(TokioIo::new(stream), service).await
+                            }
+                            Err(_) => return,
+                        },
+                    };
                 });
             }
         });

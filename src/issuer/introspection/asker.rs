@@ -11,7 +11,7 @@ use super::client_auth::ClientAuthentication;
 use super::endpoint::Endpoint;
 use crate::issuer::error::IssuerError;
 use crate::issuer::fetch::{Exchange, FetchError, FetchErrorKind};
-use crate::issuer::url::CheckedUrl;
+use crate::issuer::url::{CheckedUrl, shown_origin};
 use crate::jwt::Checks;
 use crate::validator::Failure;
 
@@ -49,7 +49,7 @@ impl Asker {
         let length = response.body().len();
         match answer::read(&response, &self.checks) {
             Ok(answer) => Ok((answer, length)),
-            Err(trouble) => Err(self.failure(&url, trouble, now)),
+            Err(trouble) => Err(self.failure(&url, &response, trouble, now)),
         }
     }
 
@@ -68,8 +68,14 @@ impl Asker {
     }
 
     /// E13, E14: none of this is the client's fault, and the client is told none of it.
-    fn failure(&self, url: &CheckedUrl, trouble: Trouble, now: SystemTime) -> Failure {
-        let url = url.shown();
+    fn failure(
+        &self,
+        address: &CheckedUrl,
+        response: &Response<Bytes>,
+        trouble: Trouble,
+        now: SystemTime,
+    ) -> Failure {
+        let url = address.shown();
         match trouble {
             Trouble::Content(problem) => {
                 Failure::unavailable(IssuerError::Introspection { url, problem })
@@ -85,7 +91,13 @@ impl Asker {
                 if matches!(status, 300..=399 | 404 | 410) {
                     self.endpoint.moved(now);
                 }
-                let failure = Failure::unavailable(IssuerError::Status { url, status });
+                let error = IssuerError::status(
+                    address,
+                    response,
+                    "`Introspection::builder`",
+                    shown_origin,
+                );
+                let failure = Failure::unavailable(error);
                 match retry_after {
                     Some(retry_after) => failure.with_retry_after(retry_after),
                     None => failure,

@@ -20,9 +20,12 @@ use crate::issuer::discovery::IssuerUrl;
 use crate::issuer::error::IssuerError;
 use crate::issuer::fetch::Exchange;
 use crate::issuer::http_fetcher::HttpFetcher;
+use crate::issuer::settings::address_policy;
+#[cfg(feature = "oidc")]
+use crate::issuer::settings::check_metadata_url;
 #[cfg(feature = "oidc")]
 use crate::issuer::single_flight::{Flight, NoRuntime};
-use crate::issuer::url::{checked_url, shown};
+use crate::issuer::url::shown;
 use crate::jwt::{Checks, MAX_LEEWAY};
 
 /// How long an answer may be kept.
@@ -39,22 +42,27 @@ impl IntrospectionBuilder {
     /// # Errors
     ///
     /// [`IssuerError::Setting`] for a setting that is missing, out of its range or contradicts another;
-    /// [`IssuerError::Url`] for an address that is not `https`, or not `http` on this machine, or that has a
-    /// user or a fragment.
+    /// [`IssuerError::Url`] for an address that is not `https`, `http` on this machine or `http` to the
+    /// [allowed host](Self::insecure_http_host), or that has a user or a fragment.
     pub fn build(self) -> Result<Introspection, IssuerError> {
         self.check_settings()?;
+        let addresses = address_policy(self.insecure_http_host.as_deref())?;
         let (endpoint, discovered) = match self.asked {
             Questioned::Endpoint(text) => {
-                let url = checked_url(&text).map_err(|expected| IssuerError::Url {
-                    what: "introspection endpoint",
-                    url: shown(&text),
-                    expected,
-                })?;
+                #[cfg(feature = "oidc")]
+                check_metadata_url(self.metadata_url.as_ref(), "Introspection::builder")?;
+                let url = addresses
+                    .check(&text)
+                    .map_err(|expected| IssuerError::Url {
+                        what: "introspection endpoint",
+                        url: shown(&text),
+                        expected,
+                    })?;
                 (Endpoint::Fixed(url), None)
             }
             #[cfg(feature = "oidc")]
             Questioned::Issuer(name) => {
-                let issuer = IssuerUrl::new(name)?;
+                let issuer = IssuerUrl::new(name, self.metadata_url.as_deref(), addresses.clone())?;
                 let name: Box<str> = issuer.name().into();
                 if self
                     .checks
@@ -95,7 +103,7 @@ impl IntrospectionBuilder {
                 asker: Arc::new(Asker {
                     endpoint,
                     client,
-                    exchange: Exchange::new(fetcher, timeout, self.max_body),
+                    exchange: Exchange::new(fetcher, timeout, self.max_body, addresses),
                     checks,
                 }),
                 cache: self

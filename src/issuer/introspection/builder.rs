@@ -51,6 +51,9 @@ pub struct IntrospectionBuilder {
     pub(super) timeout: Duration,
     pub(super) max_body: usize,
     pub(super) max_calls: usize,
+    #[cfg(feature = "oidc")]
+    pub(super) metadata_url: Option<String>,
+    pub(super) insecure_http_host: Option<String>,
 }
 
 /// Who is asked.
@@ -78,6 +81,9 @@ impl IntrospectionBuilder {
             timeout: Duration::from_secs(5),
             max_body: 64 * 1024,
             max_calls: 1_024,
+            #[cfg(feature = "oidc")]
+            metadata_url: None,
+            insecure_http_host: None,
         }
     }
 
@@ -205,6 +211,27 @@ impl IntrospectionBuilder {
     /// Default: 10,000. From 1 to 1,000,000.
     pub fn cache_capacity(mut self, capacity: usize) -> Self {
         self.cache_capacity = Some(capacity);
+        self
+    }
+
+    /// Sets the address of the metadata of the issuer, as
+    /// [`RemoteKeysBuilder::metadata_url`](crate::issuer::RemoteKeysBuilder::metadata_url) does.
+    ///
+    /// Default: the well-known paths of the issuer.
+    #[cfg(feature = "oidc")]
+    pub fn metadata_url(mut self, url: impl Into<String>) -> Self {
+        self.metadata_url = Some(url.into());
+        self
+    }
+
+    /// Allows `http` to one host, compared exactly and given without port. It also holds for the
+    /// `introspection_endpoint` of the metadata. An attacker who can read the traffic to that host
+    /// reads every introspected token and the credentials of this service. One who can change it can make
+    /// any token valid.
+    ///
+    /// Default: `http` to this machine alone.
+    pub fn insecure_http_host(mut self, host: impl Into<String>) -> Self {
+        self.insecure_http_host = Some(host.into());
         self
     }
 

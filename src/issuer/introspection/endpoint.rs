@@ -17,7 +17,7 @@ use crate::issuer::{
     fetch::{FetchError, FetchErrorKind},
     schedule::remaining,
     single_flight::{Flight, NoRuntime},
-    url::{checked_url, shown},
+    url::{shown, shown_foreign},
 };
 
 /// The address of the introspection endpoint.
@@ -181,22 +181,16 @@ async fn read(
     deadline: Instant,
 ) -> Result<CheckedUrl, IssuerError> {
     let metadata = discovery::read(exchange, issuer, deadline).await?;
-    let refused = |text: &str, expected| IssuerError::Url {
-        what: "`introspection_endpoint` of the issuer",
-        url: shown(text).chars().take(256).collect(),
-        expected,
-    };
     let Some(text) = metadata.introspection_endpoint() else {
         return Err(IssuerError::Metadata {
-            url: shown(issuer.name()),
-            problem: "expected a member `introspection_endpoint`; without one it does not answer questions about tokens",
+            url: metadata.address().shown(),
+            problem: "expected a member `introspection_endpoint`, found none; name the address of the endpoint with `Introspection::builder`",
         });
     };
-    let endpoint = checked_url(text).map_err(|expected| refused(text, expected))?;
-    // An issuer elsewhere must not point at this machine.
-    let is_plain = checked_url(issuer.name()).is_ok_and(|issuer| issuer.is_plain());
-    if endpoint.is_plain() && !is_plain {
-        return Err(refused(text, "expected an `https` URL"));
-    }
-    Ok(endpoint)
+    let checked = issuer.check_named(metadata.address(), text);
+    checked.map_err(|expected| IssuerError::Url {
+        what: "`introspection_endpoint` of the issuer",
+        url: shown_foreign(text),
+        expected,
+    })
 }

@@ -104,7 +104,8 @@ struct Inner {
 }
 
 impl Introspection {
-    /// Asks the endpoint at this address: `https`, or `http` on this machine.
+    /// Queries the endpoint at this address: `https`, `http` on this machine, or `http` to the host that
+    /// [`insecure_http_host`](IntrospectionBuilder::insecure_http_host) names.
     pub fn builder(endpoint: impl Into<String>) -> IntrospectionBuilder {
         IntrospectionBuilder::new(Questioned::Endpoint(endpoint.into()))
     }

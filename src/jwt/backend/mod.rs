@@ -3,11 +3,13 @@
 
 #[cfg(feature = "aws_lc_rs")]
 mod aws_lc_rs;
+mod edwards;
 #[cfg(feature = "rust_crypto")]
 mod rust_crypto;
 
 use std::fmt;
 
+pub(crate) use self::edwards::is_usable_edwards_point;
 use super::algorithm::Algorithm;
 use super::key_error::KeyError;
 use super::material::PublicMaterial;

@@ -48,7 +48,10 @@ impl<C: Send + Sync + 'static> JwtValidator<C> {
             return Verdict::Ready(Err(refusal.into_failure()));
         }
         // Its key is known and says no, or is for another algorithm.
-        let is_known = matches!(refusal, Refusal::Signature | Refusal::Key(NoKey::Algorithm));
+        let is_known = matches!(
+            refusal,
+            Refusal::Signature | Refusal::Key(NoKey::Algorithm | NoKey::DefaultAlgorithm)
+        );
         let missing = match is_known {
             true => remote.suspicious(now),
             false => remote.missing(token.header().kid(), now),

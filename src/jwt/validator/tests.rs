@@ -173,3 +173,54 @@ fn a_signature_is_looked_at_only_where_it_decides() {
         }
     }
 }
+
+#[test]
+fn trials_for_a_token_without_kid_are_bounded() {
+    // M15, G06
+    use crate::jwt::JwksOptions;
+    use crate::jwt::key_set::VERIFIED;
+    let without_kid = |secret: &[u8]| {
+        let text = [r#"{"alg":"HS256"}"#, GOOD].map(|part| URL_SAFE_NO_PAD.encode(part));
+        let text = text.join(".");
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
+        let signature = hmac::sign(&key, text.as_bytes());
+        format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature))
+    };
+    let others = |count: u8| {
+        (0..count).map(|number| {
+            let secret: Vec<u8> = (number..number + 32).collect();
+            SharedSecret::hs256(secret)
+                .unwrap()
+                .with_kid(number.to_string())
+                .unwrap()
+        })
+    };
+    for (max_trials, other_keys, trials) in [
+        (0, 0, 1),
+        (1, 0, 1),
+        (0, 1, 0),
+        (1, 1, 0),
+        (2, 1, 2),
+        (2, 2, 0),
+        (3, 2, 3),
+        (100, 2, 3),
+    ] {
+        let keys = others(other_keys).chain([key("last")]);
+        let options = JwksOptions::new().with_max_trials_without_kid(max_trials);
+        let builder = JwtValidator::builder(KeySet::new_with(keys, &options).unwrap())
+            .issuer("us")
+            .audience("here");
+        let validator = builder.without_cache().build().unwrap();
+        let name = format!("{max_trials} of {}", other_keys + 1);
+        for secret in [SECRET, OTHER] {
+            VERIFIED.set(0);
+            let is_good = secret == SECRET && trials > 0;
+            assert_eq!(ask(&validator, &without_kid(secret)), is_good, "{name}");
+            assert_eq!(VERIFIED.get(), trials, "{name}");
+        }
+        // A token that names its key costs one trial.
+        VERIFIED.set(0);
+        assert!(ask(&validator, &token(SECRET, "last", GOOD)), "{name}");
+        assert_eq!(VERIFIED.get(), 1, "{name}");
+    }
+}
