@@ -531,7 +531,6 @@ fn with_key(
             }
             _ => Ok(()),
         })
-        .without_cache()
         .build()
         .unwrap()
 }

@@ -307,6 +307,58 @@ fn what_is_cleared_is_asked_about_again_from_then_on() {
     }
 }
 
+/// The same, with the token as the principal.
+struct Named(Arc<Table>);
+
+impl Validator for Named {
+    type Principal = String;
+
+    fn validate(&self, credential: &Credential<'_>, view: &RequestView<'_>) -> Verdict<String> {
+        let name = credential.token().to_owned();
+        match self.0.validate(credential, view) {
+            Verdict::Ready(answer) => answer.map(|_| Validated::new(name)).into(),
+            Verdict::Pending(answer) => {
+                Verdict::pending(async move { answer.await.map(|_| Validated::new(name)) })
+            }
+        }
+    }
+}
+
+#[test]
+fn results_removed_by_principal_stay_removed() {
+    // M18: no validation that began before `retain` returned brings one back.
+    for pace in [Pace::AtOnce, Pace::Slowly, Pace::Waiting] {
+        for settings in [
+            CacheSettings::new(),
+            CacheSettings::new().with_max_entries(1),
+        ] {
+            let table = Table::remembered(pace, settings).0;
+            let validator = Named(Arc::clone(&table)).cached(settings);
+            let cache = validator.cache();
+            race(
+                &format!("retained {pace:?}"),
+                &validator,
+                name,
+                |writer, round| {
+                    table.end(writer, round);
+                    let ended = name(writer, round);
+                    cache.retain(|principal| *principal != ended);
+                },
+                |turn| match turn % 7 {
+                    0 => cache.clear(),
+                    1 => {
+                        cache.remove(&name(turn % WRITERS, turn % ROUNDS));
+                    }
+                    // Several at the same time, which remove nothing that is still good.
+                    _ => {
+                        cache.retain(|_| true);
+                    }
+                },
+            );
+        }
+    }
+}
+
 #[test]
 fn what_a_verdict_rests_on_is_asked_from_then_on() {
     // F05

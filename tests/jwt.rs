@@ -364,6 +364,352 @@ fn a_preset_refuses_what_its_provider_marks_as_another_kind() {
     assert!(matches!(plain, Err(TokenError::MissingClaim { .. })));
 }
 
+/// For each preset: an access token, and the ID token of the same login, as the provider writes them. Both are for our
+/// audience, so that nothing but their kind tells them apart.
+#[test]
+fn preset_accepts_access_tokens_and_rejects_id_tokens_of_its_provider() {
+    // M14, M12, M13, D07
+    struct Case {
+        name: &'static str,
+        layout: fn() -> ClaimsLayout,
+        access: Value,
+        id: Value,
+        roles: &'static [&'static str],
+        scopes: &'static [&'static str],
+        client: Option<&'static str>,
+    }
+    // What all of them have.
+    let common = json!({"iss": ISSUER, "aud": AUDIENCE, "sub": "248289761001", "iat": NOW - 60, "exp": NOW + 3_540});
+    let cases = [
+        Case {
+            name: "authentik",
+            layout: ClaimsLayout::authentik,
+            // Made of the ID token, `nonce` included.
+            access: json!({
+                "auth_time": NOW - 90, "acr": "goauthentik.io/providers/oauth2/default", "amr": ["pwd", "mfa"],
+                "nonce": "n-0S6_WzA2Mj", "sid": "9f86d081884c7d65", "email": "ak@example.com", "email_verified": true,
+                "name": "A K", "groups": ["staff"], "roles": ["clerk"], "entitlements": ["beta"],
+                "azp": "2fKq", "uid": "b7XvG1dYk3",
+            }),
+            id: json!({
+                "auth_time": NOW - 90, "acr": "goauthentik.io/providers/oauth2/default", "amr": ["pwd", "mfa"],
+                "nonce": "n-0S6_WzA2Mj", "sid": "9f86d081884c7d65", "email": "ak@example.com", "email_verified": true,
+                "name": "A K", "groups": ["staff"], "roles": ["clerk"], "entitlements": ["beta"],
+            }),
+            roles: &["clerk"],
+            scopes: &[],
+            client: Some("2fKq"),
+        },
+        Case {
+            name: "Auth0",
+            layout: || ClaimsLayout::auth0().with_roles_at(["https://example.com/roles"]),
+            access: json!({
+                "azp": "my_client", "scope": "openid read:orders", "permissions": ["write:orders"], "gty": "password",
+                "https://example.com/roles": ["clerk"],
+            }),
+            id: json!({
+                "nickname": "jane", "name": "Jane", "email": "jane@example.com", "email_verified": true, "sid": "s",
+                "updated_at": "2026-11-01T10:00:00.000Z", "https://example.com/roles": ["clerk"],
+            }),
+            roles: &["clerk"],
+            scopes: &["openid", "read:orders", "write:orders"],
+            client: Some("my_client"),
+        },
+        Case {
+            name: "Cognito",
+            layout: ClaimsLayout::cognito,
+            access: json!({
+                "aud": null, "client_id": AUDIENCE, "origin_jti": "o", "event_id": "e", "token_use": "access",
+                "scope": "aws.cognito.signin.user.admin", "auth_time": NOW - 90, "jti": "j", "username": "jane",
+                "cognito:groups": ["clerk"], "version": 2,
+            }),
+            id: json!({
+                "token_use": "id", "auth_time": NOW - 90, "cognito:username": "jane", "cognito:groups": ["clerk"],
+                "origin_jti": "o", "event_id": "e", "jti": "j", "email": "jane@example.com", "email_verified": true,
+            }),
+            roles: &["clerk"],
+            scopes: &["aws.cognito.signin.user.admin"],
+            client: Some(AUDIENCE),
+        },
+        Case {
+            name: "Entra ID, version 1",
+            layout: ClaimsLayout::entra_id,
+            access: json!({
+                "ver": "1.0", "appid": "c44b", "appidacr": "0", "scp": "Orders.Read", "roles": ["clerk"], "acr": "1",
+                "amr": ["pwd"], "tid": "fa15d692", "oid": "690222be", "uti": "u", "nbf": NOW - 60, "name": "Jane",
+            }),
+            id: json!({
+                "ver": "1.0", "roles": ["clerk"], "amr": ["pwd"], "tid": "fa15d692", "oid": "690222be", "uti": "u",
+                "nbf": NOW - 60, "name": "Jane", "rh": "r", "unique_name": "jane@example.com",
+            }),
+            roles: &["clerk"],
+            scopes: &["Orders.Read"],
+            client: Some("c44b"),
+        },
+        Case {
+            name: "Entra ID, version 2",
+            layout: ClaimsLayout::entra_id,
+            access: json!({
+                "ver": "2.0", "azp": "c44b", "azpacr": "0", "scp": "Orders.Read", "roles": ["clerk"], "aio": "A",
+                "tid": "fa15d692", "oid": "690222be", "uti": "u", "nbf": NOW - 60, "name": "Jane",
+            }),
+            id: json!({
+                "ver": "2.0", "roles": ["clerk"], "aio": "A", "tid": "fa15d692", "oid": "690222be", "uti": "u",
+                "nbf": NOW - 60, "name": "Jane", "preferred_username": "jane@example.com", "nonce": "123523",
+            }),
+            roles: &["clerk"],
+            scopes: &["Orders.Read"],
+            client: Some("c44b"),
+        },
+        Case {
+            name: "ForgeRock",
+            layout: ClaimsLayout::forgerock,
+            access: json!({
+                "cts": "OAUTH2_STATELESS_GRANT", "auth_level": 0, "auditTrackingId": "5b13", "subname": "jane",
+                "tokenName": "access_token", "token_type": "Bearer", "authGrantId": "Pq8L", "client_id": "shop",
+                "nonce": "random", "nbf": NOW - 60, "grant_type": "authorization_code", "scope": ["openid", "orders"],
+                "auth_time": NOW - 90, "realm": "/alpha", "expires_in": 3600, "jti": "kLGT", "amr": ["Login"],
+            }),
+            id: json!({
+                "at_hash": "zjr2", "auditTrackingId": "5b13", "subname": "jane", "tokenName": "id_token", "acr": "0",
+                "azp": "shop", "nonce": "random", "c_hash": "xBVx", "org.forgerock.openidconnect.ops": "tAEd",
+                "s_hash": "bKE9", "auth_time": NOW - 90, "realm": "/alpha", "tokenType": "JWTToken",
+            }),
+            roles: &[],
+            scopes: &["openid", "orders"],
+            client: Some("shop"),
+        },
+        Case {
+            name: "Keycloak, realm",
+            layout: ClaimsLayout::keycloak_realm,
+            access: json!({
+                "auth_time": NOW - 90, "jti": "o", "typ": "Bearer", "azp": "web", "nonce": "n", "sid": "s", "acr": "1",
+                "realm_access": {"roles": ["clerk"]}, "scope": "openid email",
+            }),
+            id: json!({
+                "auth_time": NOW - 90, "jti": "o", "typ": "ID", "azp": "web", "nonce": "n", "sid": "s", "acr": "1",
+                "at_hash": "h", "realm_access": {"roles": ["clerk"]}, "email_verified": false,
+            }),
+            roles: &["clerk"],
+            scopes: &["openid", "email"],
+            client: Some("web"),
+        },
+        Case {
+            name: "Keycloak, client",
+            layout: || ClaimsLayout::keycloak_client("orders"),
+            access: json!({
+                "jti": "o", "typ": "Bearer", "azp": "web", "sid": "s",
+                "resource_access": {"orders": {"roles": ["clerk"]}}, "scope": "email",
+            }),
+            id: json!({
+                "jti": "o", "typ": "ID", "azp": "web", "sid": "s",
+                "resource_access": {"orders": {"roles": ["clerk"]}}, "email_verified": false,
+            }),
+            roles: &["clerk"],
+            scopes: &["email"],
+            client: Some("web"),
+        },
+        Case {
+            name: "Okta",
+            layout: ClaimsLayout::okta,
+            access: json!({
+                "ver": 1, "jti": "AT.0mP4JK", "cid": "nmdP", "uid": "00uj", "scp": ["openid", "orders"],
+                "auth_time": NOW - 90,
+            }),
+            id: json!({
+                "ver": 1, "jti": "ID.4eAWJO", "amr": ["pwd"], "idp": "00ok", "nonce": "n", "auth_time": NOW - 90,
+                "at_hash": "h", "preferred_username": "jane@example.com", "name": "Jane",
+            }),
+            roles: &[],
+            scopes: &["openid", "orders"],
+            client: Some("nmdP"),
+        },
+        Case {
+            name: "Supabase",
+            layout: ClaimsLayout::supabase,
+            access: json!({
+                "email": "jane@example.com", "phone": "", "app_metadata": {"provider": "email", "providers": ["email"]},
+                "user_metadata": {"role": "admin", "roles": ["admin"]}, "role": "authenticated", "aal": "aal1",
+                "amr": [{"method": "password", "timestamp": NOW - 90}], "session_id": "2e1f", "is_anonymous": false,
+            }),
+            // Of its OAuth server, whose audience is otherwise the client.
+            id: json!({
+                "nonce": "n", "auth_time": NOW - 90, "email": "jane@example.com", "email_verified": true,
+                "phone_number_verified": false, "name": "Jane", "client_id": "9a8b",
+            }),
+            roles: &["authenticated"],
+            scopes: &[],
+            client: None,
+        },
+        Case {
+            name: "Zitadel",
+            layout: ClaimsLayout::zitadel,
+            access: json!({
+                "aud": ["250123", AUDIENCE], "nbf": NOW - 60, "jti": "V2_250-at_250", "client_id": "shop@acme",
+                "urn:zitadel:iam:org:project:roles": {"clerk": {"165": "acme.example.com"}, "auditor": {"165": "acme.example.com", "166": "b.example.com"}},
+                "urn:zitadel:iam:org:project:247:roles": {"other": {"165": "acme.example.com"}},
+            }),
+            id: json!({
+                "aud": [AUDIENCE, "shop@acme"], "auth_time": NOW - 90, "amr": ["pwd", "mfa", "otp"], "azp": "shop@acme",
+                "client_id": "shop@acme", "at_hash": "h", "sid": "V1_250",
+                "urn:zitadel:iam:org:project:roles": {"clerk": {"165": "acme.example.com"}},
+            }),
+            roles: &["auditor", "clerk"],
+            scopes: &[],
+            client: Some("shop@acme"),
+        },
+        Case {
+            name: "Zitadel, one project",
+            layout: || ClaimsLayout::zitadel_project("247"),
+            access: json!({
+                "jti": "V2_250-at_250", "azp": "shop@acme",
+                "urn:zitadel:iam:org:project:roles": {"other": {"165": "acme.example.com"}},
+                "urn:zitadel:iam:org:project:247:roles": {"clerk": {"165": "acme.example.com"}, "gone": {}, "none": null},
+            }),
+            // Of the implicit flow, without `at_hash`.
+            id: json!({
+                "auth_time": NOW - 90, "nonce": "n", "azp": "shop@acme",
+                "urn:zitadel:iam:org:project:247:roles": {"clerk": {"165": "acme.example.com"}},
+            }),
+            roles: &["clerk"],
+            scopes: &[],
+            client: Some("shop@acme"),
+        },
+    ];
+    for case in cases {
+        let name = case.name;
+        let set = |builder: JwtValidatorBuilder| usual(builder).claims_layout((case.layout)());
+        let token = check(set, with(common.clone(), case.access.clone()));
+        let token = token.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(list(token.roles()), case.roles, "{name}");
+        assert_eq!(list(token.scopes()), case.scopes, "{name}");
+        assert_eq!(token.client_id(), case.client, "{name}");
+        let found = check(set, with(common.clone(), case.id.clone())).err();
+        assert!(
+            matches!(found, Some(TokenError::TokenType { .. })),
+            "{name}: {found:?}"
+        );
+        // Nor by one of the claims that give an ID token away, or without them.
+        for changes in [
+            json!({"nonce": null, "at_hash": null, "c_hash": null, "s_hash": null}),
+            json!({"nonce": "n", "at_hash": null, "c_hash": null, "s_hash": null}),
+        ] {
+            let id = with(with(common.clone(), case.id.clone()), changes);
+            let found = check(set, id).err();
+            assert!(
+                matches!(found, Some(TokenError::TokenType { .. })),
+                "{name}: {found:?}"
+            );
+        }
+        // What all of them do with `null`.
+        let mut access = with(common.clone(), case.access);
+        for name in ["nonce", "x", "groups", "acr", "email"] {
+            access[name] = Value::Null;
+        }
+        assert!(check(set, access).is_ok(), "{name}");
+    }
+    // All JWTs of Google are ID tokens: it takes an explicit opt-in.
+    let key = PublicKey::from_pem(public_pem("ed25519")).unwrap();
+    let google = usual(JwtValidator::builder(key)).claims_layout(ClaimsLayout::google());
+    assert!(google.build().is_err());
+}
+
+#[test]
+fn names_of_members_are_roles_only_where_their_values_are_objects() {
+    // M14, D01
+    let layout =
+        || ClaimsLayout::new().with_roles_at([ClaimPath::from(["app", "roles"]).member_names()]);
+    let roles = |roles: Value| {
+        let set = |builder: JwtValidatorBuilder| usual(builder).claims_layout(layout());
+        let token = check(set, with(claims(), json!({"app": {"roles": roles}})))?;
+        Ok(list(token.roles()).join(","))
+    };
+    let wrong = || {
+        Err(TokenError::Claim {
+            claim: "app.roles".into(),
+        })
+    };
+    for (value, expected) in [
+        (
+            json!({"admin": {"1": "a"}, "clerk": {"2": "b"}}),
+            Ok("admin,clerk".to_owned()),
+        ),
+        (json!({"admin": {"1": null}}), Ok("admin".to_owned())),
+        (json!({}), Ok(String::new())),
+        (json!(null), Ok(String::new())),
+        (json!({"admin": {}}), Ok(String::new())),
+        (
+            json!({"admin": null, "clerk": {"2": "b"}}),
+            Ok("clerk".to_owned()),
+        ),
+        (json!({"admin": false}), wrong()),
+        (json!({"admin": true}), wrong()),
+        (json!({"admin": "1"}), wrong()),
+        (json!({"admin": 0}), wrong()),
+        (json!({"admin": [{"1": "a"}]}), wrong()),
+        (json!(["admin"]), wrong()),
+        (json!("admin"), wrong()),
+        (json!(1), wrong()),
+    ] {
+        assert_eq!(roles(value.clone()), expected, "{value}");
+    }
+    // Without being asked for, an object is not a list of roles.
+    let plain = |builder: JwtValidatorBuilder| {
+        usual(builder).claims_layout(ClaimsLayout::new().with_roles_at([["app", "roles"]]))
+    };
+    let object = with(claims(), json!({"app": {"roles": {"admin": {"1": "a"}}}}));
+    assert_eq!(check(plain, object).err(), wrong().err());
+    // A tenant or a client is one text.
+    for layout in [
+        ClaimsLayout::new().with_tenant_at(ClaimPath::from("org").member_names()),
+        ClaimsLayout::new().with_client_at([ClaimPath::from("azp").member_names()]),
+        ClaimsLayout::new().with_access_token_values(ClaimPath::from("kind").member_names(), ["a"]),
+    ] {
+        let key = PublicKey::from_pem(public_pem("ed25519")).unwrap();
+        let built = usual(JwtValidator::builder(key))
+            .claims_layout(layout)
+            .build();
+        assert!(built.unwrap_err().to_string().contains("claims_layout"));
+    }
+}
+
+#[test]
+fn rule_that_needs_an_unreadable_claim_denies() {
+    // M12: what cannot be read is absence, and absence never satisfies a rule (D08).
+    use tower_bearer::policy::{Policies, acr, max_age};
+    let policies: Policies<AccessToken> = Policies::builder()
+        .under("/acr", acr(["1"]))
+        .under("/age", max_age(Duration::from_secs(600)))
+        .build()
+        .unwrap();
+    let odd = json!({
+        "acr": ["1"], "auth_time": (NOW - 5).to_string(), "amr": [{"method": "password", "timestamp": NOW - 5}],
+        "azp": 7, "client_id": {"id": "shop"}, "email": ["a@b.c"], "groups": [{"id": 1}], "sid": 7, "jti": 7,
+    });
+    let good = json!({"acr": "1", "auth_time": NOW - 5});
+    let key = PublicKey::from_pem(public_pem("ed25519")).unwrap();
+    let validator = usual(JwtValidator::builder(key)).build().unwrap();
+    let layer = BearerAuthLayer::new(validator)
+        .with_policy(policies)
+        .with_clock(ManualClock::new(now()));
+    let status = |changes: &Value, path: &str| {
+        let token = Signer::new("EdDSA").token(&with(claims(), changes.clone()));
+        let inner = service_fn(|_: Request<()>| async {
+            Ok::<_, std::convert::Infallible>(Response::new(String::new()))
+        });
+        let request = Request::get(path)
+            .header("authorization", format!("Bearer {token}"))
+            .body(())
+            .unwrap();
+        let response = futures_util::FutureExt::now_or_never(layer.layer(inner).oneshot(request));
+        response.unwrap().unwrap().status().as_u16()
+    };
+    for (path, of_odd) in [("/other", 200), ("/acr", 401), ("/age", 401)] {
+        assert_eq!(status(&odd, path), of_odd, "{path}");
+        assert_eq!(status(&good, path), 200, "{path}");
+    }
+}
+
 #[test]
 fn what_a_layout_finds_in_another_shape_is_refused() {
     // D01, D11
@@ -392,7 +738,11 @@ fn what_a_layout_finds_in_another_shape_is_refused() {
         (json!({"roles": ["a", 1]}), claim("app.roles")),
         (json!({"roles": {"a": true}}), claim("app.roles")),
         (json!({"roles": [{"name": "a"}]}), claim("app.roles")),
-        (json!({"roles": null}), claim("app.roles")),
+        // M13
+        (json!({"roles": null}), Ok(String::new())),
+        (json!(null), Ok(String::new())),
+        (json!({"roles": ["a"], "tenant": null}), Ok("a".to_owned())),
+        (json!({"roles": ["a", null]}), claim("app.roles")),
         (json!({"tenant": ["acme"]}), claim("app.tenant")),
         (json!({"tenant": 7}), claim("app.tenant")),
     ] {

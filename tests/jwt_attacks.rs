@@ -25,6 +25,7 @@ use tower_bearer::jwt::{
     JwtValidator, JwtValidatorBuilder, Key, KeyError, KeySet, PublicKey, SharedSecret, TokenError,
 };
 use tower_bearer::policy::Claims;
+use tower_bearer::revocation::RevocationList;
 
 use tokens::{
     AUDIENCE, ISSUER, NOW, SECRET, Signer, base64url, claims, der, jwks, now, private_pem,
@@ -35,7 +36,7 @@ use verdicts::{Judge, Refusal, ask};
 /// All rules of the sections.
 const RULES: [(&str, u32); 3] = [("C", 18), ("D", 17), ("G", 9)];
 /// Rules of other sections that are shown besides.
-const BESIDES: [&str; 4] = ["H01", "H02", "M13", "M15"];
+const BESIDES: [&str; 7] = ["H01", "H02", "M12", "M13", "M14", "M15", "M17"];
 /// Those that no token, key or setting can show, and why.
 const ELSEWHERE: [(&str, &str); 4] = [
     ("D09", "concerns introspection"),
@@ -223,6 +224,13 @@ const BY_SHAPE: Setting = |backend| {
     Arc::new(ByShape::new(jwt, other.build().unwrap()))
 };
 
+/// The same for the longest tokens.
+const BY_SHAPE_LONG: Setting = |backend| {
+    let other = with_key(backend, SharedSecret::hs256(SECRET).unwrap());
+    let jwt = with_pem(backend, "rsa").max_length(16_384).build().unwrap();
+    Arc::new(ByShape::new(jwt, other.build().unwrap()))
+};
+
 const OTHER_ISSUER: &str = "https://other.example";
 
 fn jwk_set() -> Value {
@@ -268,7 +276,7 @@ const NESTED: TokenError = TokenError::Header {
     problem: "`cty`: a nested token is not accepted",
 };
 const KID_LENGTH: TokenError = TokenError::Header {
-    problem: "`kid` is empty or longer than 256 bytes",
+    problem: "`kid` is longer than 256 bytes",
 };
 const UNKNOWN_KEY: TokenError = TokenError::Key {
     problem: "no key has this `kid`",
@@ -282,8 +290,14 @@ const OTHER_TYPE: TokenError = TokenError::TokenType {
 const NOT_AT_JWT: TokenError = TokenError::TokenType {
     found: "`typ` is not `at+jwt`",
 };
-const ID_TOKEN: TokenError = TokenError::TokenType {
-    found: "`nonce` or `at_hash`: an ID token",
+const NONCE: TokenError = TokenError::TokenType {
+    found: "`nonce`: an ID token, unless the provider writes it into access tokens too; set `claims_layout` then, by a preset or `with_access_token_values`",
+};
+const HASH: TokenError = TokenError::TokenType {
+    found: "`at_hash`, `c_hash` or `s_hash`: an ID token",
+};
+const OTHER_THAN_LISTED: TokenError = TokenError::TokenType {
+    found: "`typ` is none of `only_token_types`",
 };
 const SAYS_OTHER_KIND: TokenError = TokenError::TokenType {
     found: "a claim says that it is an ID, refresh or logout token",
@@ -295,7 +309,7 @@ const PROOF: TokenError = TokenError::TokenType {
     found: "`htm`: a DPoP proof",
 };
 const NO_MARKER: TokenError = TokenError::TokenType {
-    found: "the claim by which this provider marks access tokens is missing or different",
+    found: "the claim by which `claims_layout` knows access tokens is missing or has another value",
 };
 
 fn wrong_type(member: &str) -> TokenError {
@@ -575,6 +589,11 @@ fn rows() -> Vec<Row> {
         limits,
         not_unicode,
         sender_constraint,
+        unused_claims,
+        nulls,
+        only_some,
+        age,
+        markers,
     ] {
         group(&mut table, signers);
     }
@@ -605,10 +624,16 @@ fn no_algorithm(t: &mut Table, k: &Signers) {
         k.rs.token_with(&json!({"typ": "JWT"}), &claims()),
         TokenError::Header { problem: "`alg` is missing" },
     );
-    for alg in [json!(null), json!(256), json!(true), json!(["RS256"]), json!({"RS256": 1})] {
+    for alg in [json!(256), json!(true), json!(["RS256"]), json!({"RS256": 1})] {
         let token = k.rs.token_with(&json!({"alg": alg}), &claims());
         t.refuses(format!("alg {alg}"), token, wrong_type("alg"));
     }
+    t.section("C01 M13", RS256);
+    t.refuses(
+        "alg null",
+        k.rs.token_with(&json!({"alg": null}), &claims()),
+        TokenError::Header { problem: "`alg` is missing" },
+    );
     t.section("C01", SET);
     let token = k.rs.token_with(&json!({"alg": "none", "kid": "rs"}), &claims());
     t.refuses("alg none with the kid of a key", token, TokenError::Algorithm);
@@ -1002,7 +1027,6 @@ fn extensions(t: &mut Table, k: &Signers) {
     for (b64, error) in [
         (json!(false), B64),
         (json!("true"), wrong_type("b64")),
-        (json!(null), wrong_type("b64")),
         (json!(1), wrong_type("b64")),
     ] {
         let mut header = k.rs.header();
@@ -1056,10 +1080,10 @@ fn key_names(t: &mut Table, k: &Signers) {
     t.section("C09", RS256);
     t.accepts("any kid where the key has no name", named(injections[0]));
     t.accepts("kid of 256 bytes", named(&"k".repeat(256)));
-    for (name, kid) in [("of 257 bytes", "k".repeat(257)), ("of 129 ü", "ü".repeat(129)), ("empty", String::new())] {
+    for (name, kid) in [("of 257 bytes", "k".repeat(257)), ("of 129 ü", "ü".repeat(129))] {
         t.refuses(format!("kid {name}"), named(&kid), KID_LENGTH);
     }
-    for kid in [json!(1), json!(null), json!(["rs"]), json!({"rs": 1}), json!(true)] {
+    for kid in [json!(1), json!(["rs"]), json!({"rs": 1}), json!(true)] {
         let mut header = k.rs.header();
         header["kid"] = kid.clone();
         let token = k.rs.token_with(&header, &claims());
@@ -1318,12 +1342,14 @@ fn switches(t: &mut Table, k: &Signers) {
         ("iss", "[]"),
         ("aud", "{}"),
         ("sub", "1"),
-        ("exp", "null"),
-        ("iss", "null"),
-        ("aud", "null"),
     ] {
         let token = k.rs.token_of(&k.rs.header().to_string(), &format!("{{\"{name}\":{text}}}"));
         t.refuses(format!("{name} {text}"), token, claim(name));
+    }
+    // M13: absent, and none of them is required here.
+    for name in ["exp", "iss", "aud", "sub"] {
+        let token = k.rs.token_of(&k.rs.header().to_string(), &format!("{{\"{name}\":null}}"));
+        t.accepts(format!("{name} null, not required"), token);
     }
     t.refuses("a logout token", k.rs.token(&json!({"events": {}})), EVENTS);
     t.refuses("a DPoP proof", k.rs.token(&json!({"htm": "GET", "htu": "https://x"})), PROOF);
@@ -1425,7 +1451,6 @@ fn audience(t: &mut Table, k: &Signers) {
     // D01
     t.section("D01 D04", RS256);
     for aud in [
-        json!(null),
         json!(1),
         json!(true),
         json!({}),
@@ -1437,7 +1462,7 @@ fn audience(t: &mut Table, k: &Signers) {
     ] {
         t.refuses(format!("aud {aud}"), with_audience(aud), claim("aud"));
     }
-    for iss in [json!(null), json!(1), json!(true), json!({}), json!([ISSUER]), json!([])] {
+    for iss in [json!(1), json!(true), json!({}), json!([ISSUER]), json!([])] {
         let mut claims = claims();
         claims["iss"] = iss.clone();
         t.refuses(format!("iss {iss}"), k.rs.token(&claims), claim("iss"));
@@ -1495,11 +1520,10 @@ fn dates(t: &mut Table, k: &Signers) {
 fn dates_of_wrong_types(t: &mut Table, k: &Signers) {
     let header = k.rs.header().to_string();
     t.section("D01 D05", RS256);
-    for name in ["exp", "nbf", "iat", "auth_time"] {
+    for name in ["exp", "nbf", "iat"] {
         for text in [
             "\"1800003540\"",
             "\"\"",
-            "null",
             "true",
             "false",
             "[]",
@@ -1544,16 +1568,16 @@ fn dates_of_wrong_types(t: &mut Table, k: &Signers) {
 #[rustfmt::skip]
 fn wrong_types(t: &mut Table, k: &Signers) {
     t.section("D01", RS256);
-    let scalar = [json!(null), json!(1), json!(true), json!([]), json!(["alice"]), json!({})];
-    for name in ["sub", "jti", "client_id", "acr"] {
+    let scalar = [json!(1), json!(true), json!([]), json!(["alice"]), json!({})];
+    for name in ["iss", "sub"] {
         for value in &scalar {
             let mut claims = claims();
             claims[name] = value.clone();
             t.refuses(format!("{name} {value}"), k.rs.token(&claims), claim(name));
         }
     }
-    let list = [json!(null), json!(1), json!(true), json!({}), json!([1]), json!([null]), json!([["a"]])];
-    for name in ["scope", "scp", "amr", "roles", "groups", "entitlements"] {
+    let list = [json!(1), json!(true), json!({}), json!([1]), json!([null]), json!([["a"]])];
+    for name in ["aud", "scope", "scp", "roles"] {
         for value in &list {
             let mut claims = claims();
             claims[name] = value.clone();
@@ -1672,7 +1696,7 @@ fn kinds_of_token(t: &mut Table, k: &Signers) {
     }
     for setting in [RS256, PROFILE] {
         t.section("D01 D07", setting);
-        for typ in [json!(null), json!(1), json!(["at+jwt"]), json!({})] {
+        for typ in [json!(1), json!(["at+jwt"]), json!({})] {
             let header = format!(r#"{{"alg":"RS256","typ":{typ}}}"#);
             let token = k.rs.token_of(&header, &claims().to_string());
             t.refuses(format!("typ {typ}"), token, wrong_type("typ"));
@@ -1685,7 +1709,7 @@ fn kinds_of_token(t: &mut Table, k: &Signers) {
     t.accepts("typ JWT, by name", typed(Some("JWT")));
     let id_token = with(claims(), json!({"nonce": "x"}));
     let token = k.rs.token_with(&json!({"alg": "RS256", "typ": "JWT"}), &id_token);
-    t.refuses("typ JWT, by name, of an ID token", token, ID_TOKEN);
+    t.refuses("typ JWT, by name, of an ID token", token, NONCE);
 }
 
 // D07: access tokens, and no others, by what their claims give away.
@@ -1695,8 +1719,9 @@ fn tells_of_other_kinds(t: &mut Table, k: &Signers) {
     let explicit = |changes: Value| k.rs.token(&with(claims(), changes));
     t.section("D07", RS256);
     for name in ["nonce", "at_hash", "c_hash", "s_hash"] {
-        t.refuses(name, general(json!({name: "x"})), ID_TOKEN);
-        t.refuses(format!("{name}, not even a text"), general(json!({name: 0})), ID_TOKEN);
+        let error = if name == "nonce" { NONCE } else { HASH };
+        t.refuses(name, general(json!({name: "x"})), error.clone());
+        t.refuses(format!("{name}, not even a text"), general(json!({name: 0})), error);
         t.accepts(format!("{name} where typ is at+jwt"), explicit(json!({name: "x"})));
     }
     for (name, value) in [
@@ -1926,12 +1951,301 @@ fn limits(t: &mut Table, k: &Signers) {
         let padding = length - r#"{"alg":"RS256","x":""}"#.len();
         header_with_x(&format!("\"{}\"", "x".repeat(padding)))
     };
-    t.accepts("a header of 4,096 characters", padded(3_072));
-    t.refuses(
-        "a header of 4,098 characters",
-        padded(3_073),
-        TokenError::Header { problem: "longer than 4096 characters" },
-    );
+    // M17: a header may take all that the token may.
+    for setting in [RS256, ISSUERS, BY_SHAPE] {
+        t.section("G04 M17", setting);
+        t.accepts("a header of 4,096 characters", padded(3_072));
+        t.accepts("a header of 4,098 characters", padded(3_073));
+        let chain = r#"{"alg":"RS256","x5c":[""#.to_owned() + &"MIID".repeat(1_200) + r#""]}"#;
+        t.accepts("a header with a certificate chain", k.rs.token_of(&chain, &claims().to_string()));
+    }
+    t.section("G04 M17", RS256);
+    let long = padded(6_000);
+    let length = long.len();
+    t.refuses("a header that makes the token too long", long, too_long(length, 8_192));
+    for setting in [
+        (|backend| judge(with_pem(backend, "rsa").max_length(16_384))) as Setting,
+        BY_SHAPE_LONG,
+    ] {
+        t.section("G04 M17", setting);
+        t.accepts("a header of 15,000 characters", padded(11_250));
+    }
+}
+
+// M12: a claim that nothing uses, in a shape that cannot be read.
+#[rustfmt::skip]
+fn unused_claims(t: &mut Table, k: &Signers) {
+    let header = k.rs.header().to_string();
+    let shapes = [
+        "1", "1.5", "true", "{}", "[1]", "[null]", "{\"a\":{\"b\":null}}", "1e300", "[\"pwd\",{\"method\":\"otp\"}]",
+        "[{\"method\":\"password\",\"timestamp\":1799999000}]",
+    ];
+    let nothing_of_it: Look = |token| {
+        token.token_id().is_none()
+            && token.client_id().is_none()
+            && token.acr().is_none()
+            && token.amr().count() == 0
+            && token.auth_time().is_none()
+            && token.groups().count() == 0
+            && token.entitlements().count() == 0
+            && Claims::acr(token).is_none()
+            && Claims::auth_time(token).is_none()
+    };
+    t.section("M12", |backend| judge(with_pem(backend, "rsa").leeway(Duration::from_secs(30))));
+    for shape in shapes {
+        for name in ["jti", "client_id", "acr", "amr", "azp", "email", "sid", "groups", "token_version"] {
+            t.accepts(format!("{name} {shape}"), k.rs.token_of(&header, &spliced(name, shape)));
+        }
+        let all = ["jti", "client_id", "azp", "acr", "amr", "groups", "entitlements"];
+        let mut claims = with(claims(), json!({"auth_time": "1799999000"}));
+        for name in all {
+            claims[name] = serde_json::from_str(shape).unwrap();
+        }
+        t.accepts_as(format!("all of them {shape}"), k.rs.token(&claims), nothing_of_it);
+    }
+    for text in [
+        "\"1799999000\"", "\"\"", "\"2027-01-15T08:00:00Z\"", "true", "[]", "{}", "[1800003540]", "-1", "-0.5", "1e300",
+        "9007199254740993", "9223372036854775808", "253402300800", "1800003540000", "\"1\"",
+    ] {
+        let token = k.rs.token_of(&header, &spliced("auth_time", text));
+        t.accepts_as(format!("auth_time {text}"), token, |token| {
+            Claims::auth_time(token).is_none() && token.claim("auth_time").is_some()
+        });
+    }
+    t.accepts_as("amr with objects, for the application", k.rs.token_of(&header, &spliced("amr", shapes[9])), |token| {
+        token.claim("amr").is_some_and(|amr| amr[0]["method"] == "password" && amr[0]["timestamp"] == 1_799_999_000)
+    });
+    t.accepts_as("amr mixed, for the application", k.rs.token_of(&header, &spliced("amr", shapes[8])), |token| {
+        token.claim("amr").is_some_and(|amr| *amr == json!(["pwd", {"method": "otp"}]))
+    });
+    t.accepts_as("amr as it should be", k.rs.token_of(&header, &spliced("amr", "[\"pwd\",\"otp\"]")), |token| {
+        token.amr().eq(["pwd", "otp"]) && token.claim("amr").is_none()
+    });
+    // What is not used is read as strictly as any other JSON.
+    for (name, text) in [("amr", r#"[{"a":1,"a":2}]"#), ("acr", r#"{"a":1,"\u0061":2}"#), ("jti", r#"[{"a":{"b":1,"b":1}}]"#)] {
+        t.refuses(format!("D06: {name} {text}"), k.rs.token_of(&header, &spliced(name, text)), claim(name));
+    }
+    for name in ["amr", "acr", "jti", "client_id", "auth_time"] {
+        t.refuses(format!("D15: {name} too deep"), k.rs.token_of(&header, &spliced(name, &deep(17))), claim(name));
+        t.accepts(format!("{name} as deep as allowed"), k.rs.token_of(&header, &spliced(name, &deep(15))));
+        let list = format!("{}{}", "[".repeat(16), "]".repeat(16));
+        t.refuses(format!("D15: {name}, lists too deep"), k.rs.token_of(&header, &spliced(name, &list)), claim(name));
+    }
+    for (first, second) in [("[1]", "[1]"), ("null", "\"x\""), ("\"x\"", "null"), ("null", "null"), ("{}", "\"x\"")] {
+        for name in ["jti", "client_id", "acr", "amr", "auth_time"] {
+            let rest = with(claims(), json!({name: null})).to_string();
+            let twice = format!("{},\"{name}\":{first},\"{name}\":{second}}}", &rest[..rest.len() - 1]);
+            t.refuses(format!("D06: {name} {first} and {second}"), k.rs.token_of(&header, &twice), claim(name));
+        }
+    }
+
+    // Where a setting demands one, the token is rejected.
+    let requires: [(&str, Setting); 6] = [
+        ("jti", |backend| judge(with_pem(backend, "rsa").require("jti"))),
+        ("client_id", |backend| judge(with_pem(backend, "rsa").require("client_id"))),
+        ("acr", |backend| judge(with_pem(backend, "rsa").require("acr"))),
+        ("amr", |backend| judge(with_pem(backend, "rsa").require("amr"))),
+        ("auth_time", |backend| judge(with_pem(backend, "rsa").require("auth_time"))),
+        ("jti", PROFILE),
+    ];
+    for (name, setting) in requires {
+        t.section("M12 D08", setting);
+        for shape in ["{}", "[1]", "true", "{\"a\":1}"] {
+            t.refuses(format!("{name} {shape}, required"), k.rs.token_of(&header, &spliced(name, shape)), claim(name));
+        }
+        t.refuses(format!("{name} null, required"), k.rs.token_of(&header, &spliced(name, "null")), missing(name));
+    }
+    // Where a revocation could name it, it is an error.
+    t.section("M12 D01", |backend| judge(with_pem(backend, "rsa").revocations(RevocationList::new())));
+    t.accepts("all that a revocation may name", k.rs.token(&with(claims(), json!({"sid": "s", "token_version": 3}))));
+    for name in ["jti", "client_id", "sid", "token_version"] {
+        for shape in ["{}", "[\"t-1\"]", "true", "-1"] {
+            let token = k.rs.token_of(&header, &spliced(name, shape));
+            t.refuses(format!("{name} {shape}, with revocations"), token, claim(name));
+        }
+        t.accepts(format!("{name} null, with revocations"), k.rs.token_of(&header, &spliced(name, "null")));
+    }
+    t.section("M12 D01", |backend| judge(with_pem(backend, "rsa").claims_layout(ClaimsLayout::new().with_tenant_at("acr"))));
+    t.refuses("acr as the tenant", k.rs.token_of(&header, &spliced("acr", "[\"acme\"]")), claim("acr"));
+    t.section("M12 D01", |backend| judge(with_pem(backend, "rsa").claims_layout(ClaimsLayout::new().with_tenant_at("org"))));
+    for shape in ["7", "[\"acme\"]", "{}", "true"] {
+        t.refuses(format!("a tenant {shape}"), k.rs.token_of(&header, &spliced("org", shape)), claim("org"));
+    }
+    // The client stands in for the audience.
+    t.section("M12 D04", |backend| judge(with_pem(backend, "rsa").claims_layout(ClaimsLayout::cognito())));
+    let cognito = with(claims(), json!({"token_use": "access", "aud": null, "client_id": [AUDIENCE]}));
+    t.refuses("a list of clients as the audience", k.rs.token(&cognito), claim("client_id"));
+}
+
+// M13: `null` is absence.
+#[rustfmt::skip]
+fn nulls(t: &mut Table, k: &Signers) {
+    let header = k.rs.header().to_string();
+    t.section("M13", RS256);
+    for name in [
+        "sub", "nbf", "iat", "jti", "client_id", "azp", "scope", "scp", "roles", "groups", "entitlements", "acr", "amr",
+        "auth_time", "nonce", "at_hash", "c_hash", "s_hash", "sid", "token_version", "typ", "token_use", "events", "htm",
+        "htu", "email", "x",
+    ] {
+        let claims = spliced(name, "null");
+        t.accepts(format!("{name} null"), k.rs.token_of(&header, &claims));
+        t.accepts(format!("{name} null, typ JWT"), k.rs.token_of(r#"{"alg":"RS256","typ":"JWT"}"#, &claims));
+    }
+    for name in ["iss", "aud", "exp"] {
+        t.refuses(format!("{name} null"), k.rs.token_of(&header, &spliced(name, "null")), missing(name));
+    }
+    t.refuses("cnf null", k.rs.token_of(&header, &spliced("cnf", "null")), TokenError::SenderConstrained);
+    let all = with(claims(), json!({"scope": null})).to_string();
+    let all = format!("{},\"scope\":null,\"roles\":null,\"groups\":null,\"x\":null}}", &all[..all.len() - 1]);
+    t.accepts_as("several", k.rs.token_of(&header, &all), |token| {
+        token.scopes().count() == 0 && token.roles().count() == 0 && token.claim("x").is_none()
+            && token.other_claims().is_empty()
+    });
+    // A member may be named once, `null` or not.
+    for name in ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "scp", "acr", "amr", "auth_time"] {
+        for (first, second) in [("null", claims()[name].to_string()), (&claims()[name].to_string(), "null".into()), ("null", "null".into())] {
+            let rest = with(claims(), json!({name: null})).to_string();
+            let twice = format!("{},\"{name}\":{first},\"{name}\":{second}}}", &rest[..rest.len() - 1]);
+            t.refuses(format!("D06: {name} {first} and {second}"), k.rs.token_of(&header, &twice), claim(name));
+        }
+    }
+    for text in [r#""x":null,"x":1"#, r#""x":1,"x":null"#, r#""roles":null,"roles":["admin"]"#, r#""cnf":null,"cnf":null"#] {
+        let rest = claims().to_string();
+        let twice = format!("{},{text}}}", &rest[..rest.len() - 1]);
+        t.refuses(format!("D06: {text}"), k.rs.token_of(&header, &twice), TokenError::Claims);
+    }
+    t.section("M13 D08", |backend| judge(with_pem(backend, "rsa").claims_layout(ClaimsLayout::keycloak_realm().with_tenant_at(["org", "id"]))));
+    for (name, text) in [("realm_access", "null"), ("realm_access", "{\"roles\":null}"), ("org", "null"), ("org", "{\"id\":null}")] {
+        let claims = spliced(name, text).replacen('{', "{\"typ\":\"Bearer\",", 1);
+        t.accepts_as(format!("{name} {text}"), k.rs.token_of(&header, &claims), |token| {
+            token.roles().count() == 0 && token.tenant().is_none()
+        });
+    }
+
+    // The header.
+    t.section("M13", RS256);
+    let claims = claims().to_string();
+    for members in [
+        r#""kid":null"#, r#""kid":"""#, r#""typ":null"#, r#""cty":null"#, r#""b64":null"#, r#""zip":null"#, r#""enc":null"#,
+        r#""jwk":null"#, r#""x5c":null"#, r#""kid":null,"typ":null,"cty":null"#,
+    ] {
+        t.accepts(format!("header {members}"), k.rs.token_of(&format!(r#"{{"alg":"RS256",{members}}}"#), &claims));
+    }
+    let crit = format!(r#"{{"alg":"RS256","{}":null}}"#, "crit");
+    t.refuses("header crit null", k.rs.token_of(&crit, &claims), CRIT);
+    for members in [
+        r#""kid":null,"kid":"a""#, r#""kid":"a","kid":null"#, r#""kid":"","kid":"a""#, r#""typ":null,"typ":"at+jwt""#,
+        r#""alg":null"#, r#""zip":null,"zip":"DEF""#, r#""cty":null,"cty":null"#,
+    ] {
+        let token = k.rs.token_of(&format!(r#"{{"alg":"RS256",{members}}}"#), &claims);
+        t.refuses(format!("D06: header {members}"), token, NOT_STRICT);
+    }
+    for setting in [NAMED, SET] {
+        t.section("M13", setting);
+        for kid in ["null", "\"\""] {
+            t.accepts(format!("kid {kid}, as none"), k.rs.token_of(&format!(r#"{{"alg":"RS256","kid":{kid}}}"#), &claims));
+        }
+    }
+    t.section("M13", TWO);
+    t.refuses("kid empty, and two keys", k.rs.token_of(r#"{"alg":"RS256","kid":""}"#, &claims), SEVERAL_KEYS);
+    t.section("M13", PROFILE);
+    t.refuses("profile, typ null", k.rs.token_of(r#"{"alg":"RS256","typ":null}"#, &claims), NOT_AT_JWT);
+}
+
+// M17: the only types, and the only algorithms.
+#[rustfmt::skip]
+fn only_some(t: &mut Table, k: &Signers) {
+    let typed = |typ: &str, changes: Value| k.rs.token_of(&format!(r#"{{"alg":"RS256"{typ}}}"#), &with(claims(), changes).to_string());
+    t.section("M17 D07", |backend| judge(with_pem(backend, "rsa").only_token_types(["at+jwt", "application/Example/x"])));
+    for typ in ["at+jwt", "AT+JWT", "application/at+jwt", "Application/AT+jwt", "application/example/x"] {
+        t.accepts(format!("only some, typ {typ}"), typed(&format!(r#","typ":"{typ}""#), json!({})));
+    }
+    t.accepts("only some, without the claims of the profile", typed(r#","typ":"at+jwt""#, json!({"jti": null, "client_id": null})));
+    for typ in [r#","typ":"JWT""#, r#","typ":null"#, "", r#","typ":"text/at+jwt""#, r#","typ":"example/x""#, r#","typ":"application/application/at+jwt""#, r#","typ":"dpop+jwt""#] {
+        t.refuses(format!("only some, typ {typ}"), typed(typ, json!({})), OTHER_THAN_LISTED);
+    }
+    t.section("M17 D07", |backend| judge(with_pem(backend, "rsa").only_token_types(["JWT"])));
+    t.accepts("only JWT", typed(r#","typ":"application/jwt""#, json!({})));
+    t.refuses("only JWT, of an ID token", typed(r#","typ":"JWT""#, json!({"nonce": "x"})), NONCE);
+    t.refuses("only JWT, typ at+jwt", typed(r#","typ":"at+jwt""#, json!({})), OTHER_THAN_LISTED);
+    t.section("M17 D07", |backend| judge(with_pem(backend, "rsa").token_type("example/x+jwt")));
+    t.accepts("a type with a slash", typed(r#","typ":"Example/X+jwt""#, json!({})));
+    t.refuses("the same below application", typed(r#","typ":"application/example/x+jwt""#, json!({})), OTHER_TYPE);
+    t.section("M17 C11", RS256);
+    t.refuses("a nested token by its whole type", typed(r#","cty":"application/JWT""#, json!({})), NESTED);
+
+    t.section("M17 C02", |backend| judge(with_jwks(backend, &jwk_set()).algorithms([Algorithm::ES256, Algorithm::Ed25519, Algorithm::HS256])));
+    t.accepts("an algorithm of the list", Signer::new("ES256").kid("es256").token(&claims()));
+    t.accepts("another of the list", Signer::new("EdDSA").kid("ed").token(&claims()));
+    for (alg, file, kid) in [("RS256", "rsa", "rs"), ("PS256", "rsa-other", "ps"), ("ES384", "p384", "es384")] {
+        let token = Signer::with_key(alg, file).kid(kid).token(&claims());
+        t.refuses(format!("{alg}, which is not in the list"), token, TokenError::Algorithm);
+    }
+    let token = hmac_token("HS256", json!({"kid": "rs"}), public_pem("rsa").as_bytes());
+    t.refuses("HS256, which is in the list, with a public key", token, TokenError::Algorithm);
+}
+
+// M17: the age of a token, by `iat`.
+#[rustfmt::skip]
+fn age(t: &mut Table, k: &Signers) {
+    t.section("M17 D05", |backend| judge(with_pem(backend, "rsa").max_token_age(Duration::from_secs(300)).leeway(Duration::from_secs(10))));
+    let issued = |iat: Value| k.rs.token(&with(claims(), json!({"iat": iat, "exp": NOW + 1_000_000})));
+    for ago in [0, 60, 300, 309] {
+        t.accepts(format!("issued {ago} s ago"), issued(json!(NOW - ago)));
+    }
+    t.accepts("issued 309.9 s ago", issued(json!(NOW as f64 - 309.9)));
+    t.accepts("issued in 10 s", issued(json!(NOW + 10)));
+    t.refuses("issued in 11 s", issued(json!(NOW + 11)), TokenError::NotYetValid);
+    for ago in [310, 311, 1_000_000] {
+        t.refuses(format!("issued {ago} s ago"), issued(json!(NOW - ago)), TokenError::TooOld);
+    }
+    t.refuses("issued in 1970", issued(json!(0)), TokenError::TooOld);
+    t.refuses("without iat", issued(json!(null)), missing("iat"));
+    t.refuses("iat null", k.rs.token_of(&k.rs.header().to_string(), &spliced("iat", "null")), missing("iat"));
+    t.refuses("expired and too old", k.rs.token(&with(claims(), json!({"iat": 5, "exp": 6}))), TokenError::Expired);
+}
+
+// M14: a value tells kinds apart, and presence does where there is no value.
+#[rustfmt::skip]
+fn markers(t: &mut Table, k: &Signers) {
+    let general = |changes: Value| k.rs.token_with(&json!({"alg": "RS256", "typ": "JWT"}), &with(claims(), changes));
+    t.section("M14 D07", |backend| {
+        judge(with_pem(backend, "rsa").claims_layout(ClaimsLayout::new().with_access_token_values("kind", ["access", "service"])))
+    });
+    for kind in ["access", "service"] {
+        t.accepts(format!("kind {kind}"), general(json!({"kind": kind})));
+        t.accepts(format!("kind {kind}, with a nonce"), general(json!({"kind": kind, "nonce": "n"})));
+    }
+    for kind in [json!(null), json!("id"), json!("Access"), json!("access "), json!(""), json!(["access"]), json!({"access": 1}), json!(true), json!(1)] {
+        t.refuses(format!("kind {kind}"), general(json!({"kind": kind})), NO_MARKER);
+        t.refuses(format!("kind {kind}, with a nonce"), general(json!({"kind": kind, "nonce": "n"})), NO_MARKER);
+    }
+    t.refuses("a value of an access token, and one of another kind", general(json!({"kind": "access", "token_use": "id"})), SAYS_OTHER_KIND);
+    t.refuses("a value of an access token, in a logout token", general(json!({"kind": "access", "events": {}})), EVENTS);
+    t.section("M14 D07", |backend| {
+        judge(with_pem(backend, "rsa").claims_layout(ClaimsLayout::new().with_access_token_values(["ext", "level"], [2])))
+    });
+    t.accepts("a number below", general(json!({"ext": {"level": 2}, "nonce": "n"})));
+    for ext in [json!({"level": "2"}), json!({"level": 2.5}), json!({"level": null}), json!({}), json!(2)] {
+        t.refuses(format!("ext {ext}"), general(json!({"ext": ext})), NO_MARKER);
+    }
+    for (name, setting) in [
+        ("scope", (|backend| judge(with_pem(backend, "rsa").claims_layout(ClaimsLayout::new().with_access_token_values("scope", ["api"])))) as Setting),
+        ("client_id", |backend| judge(with_pem(backend, "rsa").claims_layout(ClaimsLayout::new().with_access_token_values("client_id", ["api"])))),
+    ] {
+        t.section("M14 D07", setting);
+        t.accepts(format!("{name} as the marker"), general(json!({name: "api", "nonce": "n"})));
+        for value in [json!("api more"), json!(["api"]), json!(null)] {
+            t.refuses(format!("{name} {value} as the marker"), general(json!({name: value})), NO_MARKER);
+        }
+    }
+    t.section("M14 D07", |backend| {
+        judge(with_pem(backend, "rsa").claims_layout(ClaimsLayout::new().with_access_token_claims(["uid"])))
+    });
+    t.accepts("a claim of access tokens, with a nonce", general(json!({"uid": "u", "nonce": "n"})));
+    for hash in ["at_hash", "c_hash", "s_hash"] {
+        t.refuses(format!("a claim of access tokens, with {hash}"), general(json!({"uid": "u", hash: "h"})), HASH);
+    }
 }
 
 // D16, G05: text that is none.
@@ -2695,6 +3009,27 @@ fn setting_rows() -> Vec<(&'static str, JwtValidatorBuilder, Option<&'static str
         ("D07", good().token_type("custom+jwt"), None),
         ("D07", good().token_type("application/DPoP+JWT"), Some("token_type")),
         ("D07", good().token_type("logout+jwt"), Some("token_type")),
+        ("M17", good().only_token_types(["at+jwt"]), None),
+        ("M17", good().only_token_types([] as [&str; 0]), Some("only_token_types")),
+        ("M17", good().only_token_types(["at+jwt", ""]), Some("only_token_types")),
+        ("M17", good().only_token_types(["application/dpop+jwt"]), Some("only_token_types")),
+        ("M17", good().only_token_types(["at+jwt"]).token_type("x"), Some("only_token_types")),
+        ("M17", good().only_token_types(["at+jwt"]).rfc9068(), Some("only_token_types")),
+        ("M17", good().algorithms([Algorithm::ES256, Algorithm::RS256]), None),
+        ("M17", good().algorithms([]), Some("algorithms")),
+        ("M17", good().algorithms([Algorithm::RS256, Algorithm::HS256]), Some("algorithms")),
+        ("M17", good().max_token_age(seconds(1)), None),
+        ("M17", good().max_token_age(seconds(0)), Some("max_token_age")),
+        ("M14", good().claims_layout(ClaimsLayout::new().with_access_token_claims(["uid"])), None),
+        ("M14", good().claims_layout(ClaimsLayout::new().with_access_token_claims([] as [&str; 0])), Some("claims_layout")),
+        ("M14", good().claims_layout(ClaimsLayout::new().with_access_token_claims([""])), Some("claims_layout")),
+        ("M14", good().claims_layout(ClaimsLayout::new().with_access_token_values("kind", ["access"])), None),
+        ("M14", good().claims_layout(ClaimsLayout::new().with_access_token_values("kind", [] as [&str; 0])), Some("claims_layout")),
+        ("M14", good().claims_layout(ClaimsLayout::new().with_access_token_values("kind", [""])), Some("claims_layout")),
+        ("M14", good().claims_layout(ClaimsLayout::new().with_access_token_values("kind", [Value::Null])), Some("claims_layout")),
+        ("M14", good().claims_layout(ClaimsLayout::new().with_access_token_values("kind", [json!(["a"])])), Some("claims_layout")),
+        ("M14", good().claims_layout(ClaimsLayout::new().with_access_token_values("", ["access"])), Some("claims_layout")),
+        ("M14", good().claims_layout(ClaimsLayout::new().with_access_token_values("exp", [1])), Some("claims_layout")),
         ("D08", good().require(""), Some("require")),
         ("D08", good().subject(""), Some("subject")),
         ("G04", good().max_length(16_384), None),

@@ -385,6 +385,108 @@ fn no_signed_claims_make_the_validator_panic() {
     );
 }
 
+/// The verdict, as far as two tokens can be compared by it.
+fn verdict(
+    judge: &Judge,
+    token: &str,
+) -> Result<(Option<SystemTime>, Map<String, Value>), Refusal> {
+    let accepted = ask(judge, token, now())?;
+    let others = accepted.principal().other_claims().clone();
+    Ok((accepted.expires_at(), others))
+}
+
+// M13: a claim or a member of the header that is `null` is the same as none, with the exceptions of `cnf` and `crit`.
+#[test]
+fn null_member_is_the_same_as_no_member() {
+    let (signer, judge) = quick();
+    let seen = Seen::default();
+    let names = || prop::collection::vec(prop::sample::select(NAMES), 0..4);
+    let cases = (
+        claims_like(),
+        members(json_value()),
+        any::<bool>(),
+        names(),
+        names(),
+    );
+    let ran = TestRunner::new(config(1_024)).run(
+        &cases,
+        |(claims, members, plain, nulls, nulls_of_header)| {
+            let nulled = |object: &Value, nulls: &[&str], exception: &str| {
+                let mut with_nulls = object.as_object().unwrap().clone();
+                for name in nulls.iter().filter(|name| **name != exception) {
+                    with_nulls.insert((*name).to_owned(), Value::Null);
+                }
+                let mut without = with_nulls.clone();
+                without.retain(|name, value| !value.is_null() || name == exception);
+                (Value::Object(with_nulls), Value::Object(without))
+            };
+            let mut header = signer.header();
+            if !plain {
+                header.as_object_mut().unwrap().extend(members);
+            }
+            let (claims, claims_without) = nulled(&claims, &nulls, "cnf");
+            let (header, header_without) = nulled(&header, &nulls_of_header, "crit");
+            let found = verdict(&judge, &signer.token_with(&header, &claims));
+            let expected = verdict(&judge, &signer.token_with(&header_without, &claims_without));
+            seen.note(&expected);
+            prop_assert_eq!(found, expected);
+            Ok(())
+        },
+    );
+    ran.unwrap();
+    let (accepted, decided) = (seen.accepted.get(), seen.claims.get());
+    assert!(
+        accepted >= 30 && decided >= 30,
+        "{accepted} accepted, {decided} decided by claims"
+    );
+}
+
+// M12: a claim that nothing uses neither makes a token invalid nor makes an invalid one valid.
+#[test]
+fn value_of_unused_claim_changes_no_verdict() {
+    const UNUSED: [&str; 12] = [
+        "jti",
+        "client_id",
+        "acr",
+        "amr",
+        "auth_time",
+        "azp",
+        "email",
+        "groups",
+        "entitlements",
+        "sid",
+        "token_version",
+        "name",
+    ];
+    let (signer, judge) = quick();
+    let seen = Seen::default();
+    let name = prop::sample::select(&UNUSED[..]);
+    let unused = prop::collection::btree_map(name, json_value(), 1..6);
+    let ran = TestRunner::new(config(1_024)).run(&(claims_like(), unused), |(claims, unused)| {
+        let mut without = claims;
+        for name in UNUSED {
+            without.as_object_mut().unwrap().remove(name);
+        }
+        let mut with_them = without.clone();
+        for (name, value) in &unused {
+            with_them[*name] = value.clone();
+        }
+        let expected = verdict(&judge, &signer.token_with(&signer.header(), &without));
+        let found = verdict(&judge, &signer.token_with(&signer.header(), &with_them));
+        seen.note(&expected);
+        let ends =
+            |verdict: Result<(Option<SystemTime>, _), Refusal>| verdict.map(|(ends, _)| ends);
+        prop_assert_eq!(ends(found), ends(expected));
+        Ok(())
+    });
+    ran.unwrap();
+    let (accepted, decided) = (seen.accepted.get(), seen.claims.get());
+    assert!(
+        accepted >= 30 && decided >= 30,
+        "{accepted} accepted, {decided} decided by claims"
+    );
+}
+
 /// JSON with white space where it may be and with the members of the object in this order.
 fn spaced(object: &Map<String, Value>, order: &[usize], spaces: &[&str]) -> String {
     let mut spaces = spaces.iter().cycle();

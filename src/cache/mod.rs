@@ -19,7 +19,7 @@
 //! - something that the verdict rests on no longer holds ([`Dependency`](crate::Dependency)): for a JWT, the
 //!   set of keys that it was checked with, its issuer in `JwtIssuers`, the application's own checks, and that it
 //!   has not been [revoked](crate::revocation),
-//! - it is [removed](VerdictCache::remove),
+//! - it is removed by its [token](VerdictCache::remove) or its [principal](VerdictCache::retain),
 //! - the clock is set back by more than five seconds,
 //! - there is no room, and others are asked for more: a credential that is used again and again outlives any number
 //!   of others that come by once.
@@ -81,4 +81,6 @@ pub use cached::Cached;
 pub use settings::CacheSettings;
 #[cfg(feature = "introspection")]
 pub(crate) use store::Store;
+#[cfg(feature = "jwt")]
+pub(crate) use verdicts::CacheLimit;
 pub use verdicts::VerdictCache;

@@ -141,6 +141,16 @@ impl<T> Pending<T> {
         self.count.store(state.flights.len(), Ordering::Release);
     }
 
+    /// Removes all validations from the table, so that later requests start their own. Requests that have joined one
+    /// still wait for it.
+    pub(super) fn forget_all(&self) {
+        let mut state = self.lock();
+        let flights = std::mem::take(&mut state.flights);
+        self.count.store(0, Ordering::Release);
+        drop(state);
+        drop(flights);
+    }
+
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

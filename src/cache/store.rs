@@ -1,9 +1,10 @@
 //! What is kept of credentials, within bounds of count, bytes and time.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use quick_cache::sync::Cache;
@@ -35,8 +36,10 @@ pub(crate) struct Store<V> {
     least_weight: usize,
     /// An entry of an earlier epoch is gone, though it may still lie about.
     epoch: AtomicU64,
-    /// How often a single value was removed.
+    /// How often values were removed one by one or by a predicate.
     removals: AtomicU64,
+    /// How many calls of `retain` are running. While one is, nothing is kept.
+    retaining: AtomicUsize,
     /// The latest time that was seen, in seconds.
     newest: AtomicU64,
 }
@@ -55,6 +58,7 @@ pub(crate) struct Kept<V> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked {
     at: SystemTime,
+    time_to_live: Duration,
     epoch: u64,
     removals: u64,
 }
@@ -62,6 +66,14 @@ pub(crate) struct Asked {
 impl Asked {
     pub(crate) fn at(&self) -> SystemTime {
         self.at
+    }
+
+    /// The same for a value that lives no longer than this.
+    pub(crate) fn within(self, time_to_live: Duration) -> Self {
+        Self {
+            time_to_live: self.time_to_live.min(time_to_live),
+            ..self
+        }
     }
 }
 
@@ -117,6 +129,7 @@ impl<V> Store<V> {
             least_weight,
             epoch: AtomicU64::new(0),
             removals: AtomicU64::new(0),
+            retaining: AtomicUsize::new(0),
             newest: AtomicU64::new(0),
         }
     }
@@ -171,6 +184,7 @@ impl<V> Store<V> {
     pub(crate) fn asked(&self, now: SystemTime) -> Asked {
         Asked {
             at: now,
+            time_to_live: self.settings.time_to_live,
             epoch: self.epoch.load(Ordering::Acquire),
             removals: self.removals.load(Ordering::SeqCst),
         }
@@ -185,7 +199,7 @@ impl<V> Store<V> {
     /// The same for a value that is still being found out. One that takes long may never come, so who comes
     /// later asks anew.
     pub(crate) fn may_be_awaited(&self, asked: &Asked, now: SystemTime) -> bool {
-        let kept_until = self.until(asked);
+        let kept_until = Self::until(asked);
         let joined_until = asked.at.checked_add(LONGEST_WAIT);
         self.is_current(asked, now)
             && [kept_until, joined_until]
@@ -193,14 +207,27 @@ impl<V> Store<V> {
                 .all(|until| until.is_some_and(|until| now < until))
     }
 
-    /// Whether a single value was removed since then.
+    /// Whether a value was removed since then, or may be at this moment.
     pub(crate) fn has_removed_since(&self, asked: &Asked) -> bool {
-        self.removals.load(Ordering::SeqCst) != asked.removals
+        // In this order: a `retain` that has ended in between is seen by its count.
+        self.retaining.load(Ordering::SeqCst) != 0
+            || self.removals.load(Ordering::SeqCst) != asked.removals
+    }
+
+    /// How long a value for this token is kept at most. `None`: not at all.
+    #[cfg(feature = "jwt")]
+    pub(crate) fn lifetime(&self, token: &[u8]) -> Option<Duration> {
+        let settings = &self.settings;
+        let keeps_some = settings.max_entries > 0
+            && settings.max_bytes > 0
+            && !settings.time_to_live.is_zero()
+            && token.len() <= settings.max_token_length;
+        keeps_some.then_some(settings.time_to_live)
     }
 
     /// When the time to live is over. A time that cannot be counted has no end that can be kept.
-    fn until(&self, asked: &Asked) -> Option<SystemTime> {
-        asked.at.checked_add(self.settings.time_to_live)
+    fn until(asked: &Asked) -> Option<SystemTime> {
+        asked.at.checked_add(asked.time_to_live)
     }
 
     /// Keeps a value that takes so many `bytes`, until its time to live is over, and no longer than until it
@@ -213,7 +240,7 @@ impl<V> Store<V> {
         asked: Asked,
         ends: Option<SystemTime>,
     ) {
-        let Some(until) = self.until(&asked) else {
+        let Some(until) = Self::until(&asked) else {
             return;
         };
         let until = ends.map_or(until, |ends| ends.min(until));
@@ -267,6 +294,29 @@ impl<V> Store<V> {
         });
     }
 
+    /// Removes the values for which `keep` returns `false`, and prevents values that were asked for before it returns
+    /// from being kept, since `keep` has not seen them. `others` is called before it returns, when no such value can be
+    /// kept any more. Looks at every entry, and calls `keep` without a lock. If `keep` panics, all values are removed.
+    pub(crate) fn retain(&self, mut keep: impl FnMut(&V) -> bool, others: impl FnOnce()) -> usize {
+        let guard = RetainGuard::begin(self);
+        let all = RefCell::new(Vec::new());
+        self.entries.retain(|_, kept| {
+            all.borrow_mut().push(Arc::clone(kept));
+            true
+        });
+        let mut removed = all.into_inner();
+        removed.retain(|kept| !keep(&kept.value));
+        // By address: an entry that has replaced one of these is another one.
+        let addresses: HashSet<_> = removed.iter().map(Arc::as_ptr).collect();
+        if !addresses.is_empty() {
+            self.entries
+                .retain(|_, kept| !addresses.contains(&Arc::as_ptr(kept)));
+        }
+        guard.end(others);
+        // The values are dropped here, without a lock.
+        removed.len()
+    }
+
     /// Removes all, what is being found out included.
     pub(crate) fn clear(&self) {
         self.epoch.fetch_add(1, Ordering::AcqRel);
@@ -304,6 +354,39 @@ impl<V> Store<V> {
                 self.clear();
             }
         }
+    }
+}
+
+/// A running `retain`.
+struct RetainGuard<'s, V> {
+    store: &'s Store<V>,
+    has_ended: bool,
+}
+
+impl<'s, V> RetainGuard<'s, V> {
+    fn begin(store: &'s Store<V>) -> Self {
+        store.retaining.fetch_add(1, Ordering::SeqCst);
+        Self {
+            store,
+            has_ended: false,
+        }
+    }
+
+    fn end(mut self, others: impl FnOnce()) {
+        // First the count, so that whoever registers a validation later sees it.
+        self.store.removals.fetch_add(1, Ordering::SeqCst);
+        others();
+        self.has_ended = true;
+    }
+}
+
+impl<V> Drop for RetainGuard<'_, V> {
+    fn drop(&mut self) {
+        // The predicate has panicked. Which values it would have removed is not known.
+        if !self.has_ended {
+            self.store.clear();
+        }
+        self.store.retaining.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

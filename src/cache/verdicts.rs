@@ -42,6 +42,18 @@ struct Inner<T> {
     fixed_bytes: usize,
 }
 
+/// The longest time for which a validator allows a cache around it to keep a result.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CacheLimit(Option<Duration>);
+
+impl CacheLimit {
+    /// No limit: the settings of the cache alone.
+    pub(crate) const NONE: Self = Self(Some(Duration::MAX));
+    /// Nothing is cached.
+    #[cfg(feature = "jwt")]
+    pub(crate) const NOTHING: Self = Self(None);
+}
+
 /// The panic of a validation that others wait for too.
 #[derive(Debug, thiserror::Error)]
 #[error("the validation panicked")]
@@ -82,6 +94,40 @@ impl<T> VerdictCache<T> {
         removed
     }
 
+    /// Removes the cached results of the principals for which `keep` returns `false`, and returns how many it has
+    /// removed: after a change of a user's roles, for example, when the tokens of the user are not known.
+    ///
+    /// A validation that began before this method returned is not cached afterwards, for any principal: it may have read
+    /// the state before the change, and `keep` cannot judge its result yet. Requests that already wait for such a
+    /// validation receive its result, as with [`remove`](Self::remove); requests that come after this method has
+    /// returned do not join it. So make the change first, then call this method.
+    ///
+    /// It looks at every entry, so call it for a change and not for each request. It holds no lock while it calls
+    /// `keep`; cache hits meanwhile return results that are about to be removed. If `keep` panics, all results are
+    /// removed.
+    ///
+    /// Like `remove`, it revokes nothing by itself: a token whose validator accepts it is cached again.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use tower_bearer::cache::CacheSettings;
+    /// use tower_bearer::{Credential, Failure, Validator, validator_fn};
+    ///
+    /// let validator = validator_fn(|_: Credential<'_>| Ok::<_, Failure>("alice"))
+    ///     .cached(CacheSettings::new());
+    ///
+    /// // The roles of Alice have changed.
+    /// validator.cache().retain(|user| *user != "alice");
+    /// ```
+    pub fn retain(&self, mut keep: impl FnMut(&T) -> bool) -> usize {
+        let Inner { store, pending, .. } = &*self.inner;
+        store.retain(
+            |validated| keep(validated.principal()),
+            || pending.forget_all(),
+        )
+    }
+
     /// Forgets all verdicts, those that are being found out included.
     pub fn clear(&self) {
         self.inner.store.clear();
@@ -92,6 +138,12 @@ impl<T> VerdictCache<T> {
     /// matters. Looks at each of them.
     pub fn remove_ended(&self, now: SystemTime) {
         self.inner.store.remove_ended(now);
+    }
+
+    /// The limit that its settings are for a cache around it, for this token.
+    #[cfg(feature = "jwt")]
+    pub(crate) fn limit(&self, token: &[u8]) -> CacheLimit {
+        CacheLimit(self.inner.store.lifetime(token))
     }
 
     /// How many verdicts there are, ended ones included that nobody has asked for since.
@@ -127,9 +179,19 @@ impl<T: Send + Sync + 'static> VerdictCache<T> {
         now: SystemTime,
         ask: impl FnOnce() -> Verdict<T>,
     ) -> Verdict<T> {
+        self.validate_within(credential, now, || (ask(), CacheLimit::NONE))
+    }
+
+    /// The same where the validator sets a limit for caching.
+    pub(crate) fn validate_within(
+        &self,
+        credential: &Credential<'_>,
+        now: SystemTime,
+        ask: impl FnOnce() -> (Verdict<T>, CacheLimit),
+    ) -> Verdict<T> {
         let inner = &self.inner;
         let Some(token) = inner.store.find(credential) else {
-            return ask();
+            return ask().0;
         };
         if let Some(validated) = inner.recall(token, now) {
             return Verdict::Ready(Ok(validated));
@@ -138,7 +200,12 @@ impl<T: Send + Sync + 'static> VerdictCache<T> {
             return Verdict::pending(joined(outcome, now));
         }
         let asked = inner.store.asked(now);
-        match ask() {
+        let (verdict, limit) = ask();
+        let Some(time_to_live) = limit.0 else {
+            return verdict;
+        };
+        let asked = asked.within(time_to_live);
+        match verdict {
             Verdict::Ready(result) => {
                 if let Ok(validated) = &result {
                     inner.keep(token, validated, asked);

@@ -78,10 +78,11 @@ impl AccessToken {
             Scopes::List(list) => (None, list),
         };
         let roles = layout.roles(&claims)?;
-        let groups = layout.groups(&claims)?;
-        let entitlements = layout.entitlements(&claims)?;
         let tenant = layout.tenant(&claims)?;
-        let client = layout.client(&claims)?;
+        // M12: no check and no policy of this crate decides by these, so another shape counts as absence.
+        let groups = layout.groups(&claims).unwrap_or_default();
+        let entitlements = layout.entitlements(&claims).unwrap_or_default();
+        let client = layout.client(&claims).unwrap_or_default();
         let (audience, audiences) = match &claims.aud {
             Some(Texts::One(text)) => (Some(&**text), &[][..]),
             Some(Texts::List(list)) => (None, &list[..]),
@@ -198,19 +199,23 @@ impl AccessToken {
         self.times.nbf.map(|date| date.time())
     }
 
-    /// `jti`: its own identifier, unique for its issuer.
+    /// `jti`: its own identifier, unique for its issuer. `None` also if its value is not a text, unless the validator
+    /// has [revocations](super::JwtValidatorBuilder::revocations), which reject such a token;
+    /// [`require("jti")`](super::JwtValidatorBuilder::require) rejects it in any case.
     #[must_use]
     pub fn token_id(&self) -> Option<&str> {
         self.text(self.token_id)
     }
 
-    /// To which client it was given: `client_id`, or where the [`ClaimsLayout`] says.
+    /// The client to which it was issued: `client_id`, or the location that the [`ClaimsLayout`] sets. `None` also if
+    /// the value there is not a text.
     #[must_use]
     pub fn client_id(&self) -> Option<&str> {
         self.text(self.client)
     }
 
-    /// The session in which it was issued: `sid`.
+    /// The session in which it was issued: `sid`. `None` also if its value is not a text, unless the validator has
+    /// [revocations](super::JwtValidatorBuilder::revocations), which reject such a token.
     #[must_use]
     pub fn session(&self) -> Option<&str> {
         self.claim("sid").and_then(Value::as_str)
@@ -227,12 +232,12 @@ impl AccessToken {
         self.list(|more| more.roles)
     }
 
-    /// The groups.
+    /// The groups. None if the claim is neither a text nor a list of texts.
     pub fn groups(&self) -> impl Iterator<Item = &str> {
         self.list(|more| more.groups)
     }
 
-    /// The entitlements.
+    /// The entitlements. None if the claim is neither a text nor a list of texts.
     pub fn entitlements(&self) -> impl Iterator<Item = &str> {
         self.list(|more| more.entitlements)
     }
@@ -243,18 +248,20 @@ impl AccessToken {
         self.text(self.more.as_ref()?.tenant)
     }
 
-    /// `acr`: how the user was authenticated.
+    /// `acr`: how the user was authenticated. `None` also if its value is not a text.
     #[must_use]
     pub fn acr(&self) -> Option<&str> {
         self.text(self.more.as_ref()?.acr)
     }
 
-    /// `amr`: by which methods the user was authenticated.
+    /// `amr`: the methods by which the user was authenticated
+    /// ([RFC 8176](https://www.rfc-editor.org/rfc/rfc8176)). None if the claim has another shape, such as the list of
+    /// objects that some providers write: read it with [`read_claim`](Self::read_claim) then.
     pub fn amr(&self) -> impl Iterator<Item = &str> {
         self.list(|more| more.amr)
     }
 
-    /// `auth_time`: when the user was last authenticated.
+    /// `auth_time`: when the user was last authenticated. `None` also if its value is not a date in seconds.
     #[must_use]
     pub fn auth_time(&self) -> Option<SystemTime> {
         self.more.as_ref()?.auth_time.map(|date| date.time())
@@ -267,7 +274,9 @@ impl AccessToken {
     }
 
     /// A claim by its name: any but `iss`, `sub`, `aud`, `exp`, `nbf`, `iat`, `jti`, `client_id`, `scope`,
-    /// `scp`, `acr`, `amr`, `auth_time` and `cnf`, which have methods of their own.
+    /// `scp`, `acr`, `amr`, `auth_time` and `cnf`, which have methods of their own. Of these, `jti`, `client_id`, `acr`,
+    /// `amr` and `auth_time` are found here if their value has another shape than the method returns. `None` also for
+    /// `null`.
     #[must_use]
     pub fn claim(&self, name: &str) -> Option<&Value> {
         self.more.as_ref()?.rest.get(name)
@@ -288,14 +297,16 @@ impl AccessToken {
     /// ```
     /// use tower_bearer::jwt::AccessToken;
     ///
+    /// // [{"method":"password","timestamp":1764547200}]
     /// #[derive(serde::Deserialize)]
-    /// struct Department {
-    ///     name: String,
+    /// struct Method {
+    ///     method: String,
     /// }
     ///
-    /// fn department(token: &AccessToken) -> Option<String> {
-    ///     let department = token.read_claim::<Department>("department")?.ok()?;
-    ///     Some(department.name)
+    /// fn used_password(token: &AccessToken) -> bool {
+    ///     let methods = token.read_claim::<Vec<Method>>("amr");
+    ///     let methods = methods.and_then(Result::ok).unwrap_or_default();
+    ///     methods.iter().any(|entry| entry.method == "password")
     /// }
     /// ```
     ///

@@ -2,14 +2,19 @@
 
 use std::fmt;
 use std::time::Duration;
+#[cfg(feature = "issue")]
+use std::time::SystemTime;
 
 use serde::de::DeserializeOwned;
 
 use super::access_token::AccessToken;
+use super::algorithm::Algorithm;
 use super::checks::{Checks, MAX_LEEWAY};
 use super::header::media_type;
+use super::key_set::KeySet;
 use super::known_headers::KnownHeaders;
 use super::layout::ClaimsLayout;
+use super::token::MAX_LENGTH;
 use super::validator::{
     Inner, JwtValidator, KeySource, Keys, OwnCheck, ReadClaims, read_access_token, read_own,
 };
@@ -22,8 +27,6 @@ use crate::validator::Failure;
 
 /// The longest token that is read unless told otherwise, in bytes.
 const DEFAULT_LENGTH: usize = 8 * 1024;
-/// The most that may be set.
-const MAX_LENGTH: usize = 16 * 1024;
 
 /// Makes a [`JwtValidator`]. Begun by [`JwtValidator::builder`].
 ///
@@ -43,6 +46,7 @@ pub struct JwtValidatorBuilder<C = AccessToken> {
     own: Vec<OwnCheck<C>>,
     lost_checks: bool,
     cache: Option<CacheSettings>,
+    cache_is_chosen: bool,
     revocations: Option<RevocationCheck>,
 }
 
@@ -58,6 +62,7 @@ impl JwtValidatorBuilder {
             own: Vec::new(),
             lost_checks: false,
             cache: Some(CacheSettings::new()),
+            cache_is_chosen: false,
             revocations: None,
         }
     }
@@ -127,6 +132,7 @@ impl JwtValidatorBuilder {
             // A check for another type would be lost without a word.
             lost_checks: !self.own.is_empty(),
             cache: self.cache,
+            cache_is_chosen: self.cache_is_chosen,
             revocations: self.revocations,
         }
     }
@@ -176,6 +182,33 @@ impl<C> JwtValidatorBuilder<C> {
         self
     }
 
+    /// Rejects tokens that were issued longer ago than this, whatever their `exp` is: `iat` must be there, and its age may
+    /// be at most this much and the [leeway](Self::leeway). A cached token expires at that time too. Default: no limit.
+    ///
+    /// Use it where an issuer writes lifetimes that are too long for this service. How long ago the user has logged in is
+    /// [`max_age`](crate::policy::max_age), which reads `auth_time`.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tower_bearer::jwt::{Algorithm, JwtValidator, KeySet};
+    ///
+    /// # fn build(keys: KeySet) -> Result<(), tower_bearer::ConfigError> {
+    /// let validator = JwtValidator::builder(keys)
+    ///     .issuer("https://login.example.com/")
+    ///     .audience("https://api.example.com")
+    ///     .algorithms([Algorithm::ES256])
+    ///     .only_token_types(["at+jwt"])
+    ///     .max_token_age(Duration::from_secs(15 * 60))
+    ///     .build()?;
+    /// # let _ = validator; Ok(()) }
+    /// ```
+    pub fn max_token_age(mut self, max_age: Duration) -> Self {
+        self.checks.max_token_age = Some(max_age);
+        self
+    }
+
     /// Accepts tokens without `exp`, which are good until their key goes.
     pub fn insecure_without_expiry(mut self) -> Self {
         self.checks.expiry_required = false;
@@ -188,17 +221,40 @@ impl<C> JwtValidatorBuilder<C> {
     ///
     /// The default also takes tokens whose `typ` is `JWT` or missing, unless a claim shows that they are
     /// ID tokens (`nonce`, `at_hash`, `c_hash`, `s_hash`, or what the [layout](Self::claims_layout) knows of the
-    /// provider), refresh tokens, logout tokens or DPoP proofs. Any other `typ` is refused. An ID token that
-    /// has nothing of the kind is kept out by its audience, which is the client.
+    /// provider), refresh tokens, logout tokens or DPoP proofs. Any other `typ` is rejected. An ID token without such a
+    /// claim is rejected for its audience, which is the client.
     pub fn rfc9068(mut self) -> Self {
         self.checks.at_jwt = true;
         self
     }
 
     /// Accepts one more value of `typ`, which a provider has of its own for access tokens. Those that are
-    /// registered for other kinds of tokens are an error.
+    /// registered for other kinds of tokens are an error. Types are compared as media types
+    /// ([RFC 7515 section 4.1.9](https://www.rfc-editor.org/rfc/rfc7515#section-4.1.9)): without regard to case, and
+    /// with `application/` before a value that has no slash.
     pub fn token_type(mut self, typ: impl Into<String>) -> Self {
         self.checks.types.push(typ.into().into_boxed_str());
+        self
+    }
+
+    /// Accepts only these values of `typ`, compared as for [`token_type`](Self::token_type). A token without `typ` is
+    /// rejected. Default: `at+jwt`, `JWT` and none, and those that [`token_type`](Self::token_type) adds.
+    ///
+    /// With `["at+jwt"]`, access tokens are told from all other tokens by their type alone
+    /// ([RFC 8725 section 3.11](https://www.rfc-editor.org/rfc/rfc8725#section-3.11)), without the claims that
+    /// [`rfc9068`](Self::rfc9068) requires. If `JWT` is among them, it does not tell the kind of a token, and the
+    /// claims decide as they do by default.
+    pub fn only_token_types<T: Into<String>>(mut self, types: impl IntoIterator<Item = T>) -> Self {
+        let types = types.into_iter().map(|typ| typ.into().into_boxed_str());
+        self.checks.only_types = Some(types.collect());
+        self
+    }
+
+    /// Accepts only these algorithms, of those that the keys are for
+    /// ([RFC 8725 section 3.1](https://www.rfc-editor.org/rfc/rfc8725#section-3.1)). It allows none that no key is for.
+    /// Default: all for which there is a key.
+    pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
+        self.checks.algorithms = Some(algorithms.into_iter().collect());
         self
     }
 
@@ -251,7 +307,7 @@ impl<C> JwtValidatorBuilder<C> {
         self
     }
 
-    /// The longest token that is read, in bytes. Default: 8192, from 64 to 16,384. The layer has a limit of
+    /// The longest token that is read, in bytes; its header may take all of it. Default: 8192, from 64 to 16,384. The layer has a limit of
     /// its own, which comes first, so raise both: [`with_max_credential_length`](crate::BearerAuthLayer::with_max_credential_length).
     pub fn max_length(mut self, max_length: usize) -> Self {
         self.max_length = max_length;
@@ -294,15 +350,18 @@ impl<C> JwtValidatorBuilder<C> {
         self
     }
 
-    /// How many tokens are remembered, and for how long: see [`cache`](crate::cache). What goes in between is
-    /// noticed in any case: keys, revocations, the application's own checks. Within
-    /// [`JwtIssuers`](super::JwtIssuers) the cache of those is used instead. Default: [`CacheSettings::new`].
+    /// Sets how many tokens are cached, and for how long: see [`cache`](crate::cache). Changes of keys and revocations and
+    /// the application's own checks apply to cached tokens too. [`JwtIssuers`](super::JwtIssuers) has one cache for the
+    /// tokens of all its issuers, in which those of this validator live no longer than is set here. Default:
+    /// [`CacheSettings::new`], which sets no limit there.
     pub fn cache(mut self, settings: CacheSettings) -> Self {
         self.cache = Some(settings);
+        self.cache_is_chosen = true;
         self
     }
 
-    /// Checks every token anew, its signature included.
+    /// Checks every token anew, its signature included, also within [`JwtIssuers`](super::JwtIssuers). Only an explicit
+    /// [`cached`](crate::Validator::cached) around it caches.
     pub fn without_cache(mut self) -> Self {
         self.cache = None;
         self
@@ -383,6 +442,21 @@ impl<C> JwtValidatorBuilder<C> {
         {
             return wrong("max_lifetime", "is zero, so no token would be accepted");
         }
+        if checks.max_token_age.is_some_and(|age| age.is_zero()) {
+            return wrong("max_token_age", "is zero, so no token would be accepted");
+        }
+        if let Some(problem) = types_problem(&checks) {
+            return wrong("only_token_types", problem);
+        }
+        match &checks.algorithms {
+            Some(allowed) if allowed.is_empty() => {
+                return wrong("algorithms", "is empty, so no token would be accepted");
+            }
+            Some(allowed) if !keys.may_be_for(allowed) => {
+                return wrong("algorithms", "allows none that a key is for");
+            }
+            _ => {}
+        }
         if checks.at_jwt && checks.accept_id_tokens {
             return wrong(
                 "insecure_accept_id_tokens",
@@ -431,10 +505,32 @@ impl<C> JwtValidatorBuilder<C> {
             read: self.read,
             own: self.own.into(),
             revocations: self.revocations,
+            cache_is_chosen: self.cache_is_chosen,
         };
         let cache = self.cache.map(|settings| VerdictCache::new(&settings));
         Ok(JwtValidator::from_inner(inner, cache))
     }
+}
+
+/// What is wrong with the only types, if something is.
+fn types_problem(checks: &Checks) -> Option<&'static str> {
+    let only = checks.only_types.as_deref()?;
+    if only.is_empty() {
+        return Some("is empty, so no token would be accepted");
+    }
+    if only.iter().any(|typ| typ.is_empty()) {
+        return Some("has an empty text; give values of `typ`");
+    }
+    if only.iter().any(|typ| is_another_kind(typ)) {
+        return Some("names a kind of token that is never an access token; leave it out");
+    }
+    if !checks.types.is_empty() {
+        return Some("contradicts `token_type`; give all values here");
+    }
+    if checks.at_jwt {
+        return Some("contradicts `rfc9068`, which sets the type; leave one of them out");
+    }
+    None
 }
 
 /// Values of `typ` that are registered for something else.
@@ -452,6 +548,23 @@ fn is_another_kind(typ: &str) -> bool {
 }
 
 impl Keys {
+    /// Whether there may be a key for one of these.
+    fn may_be_for(&self, algorithms: &[Algorithm]) -> bool {
+        let has_one = |keys: &KeySet| {
+            keys.keys()
+                .any(|(_, algorithm)| algorithms.contains(&algorithm))
+        };
+        match self {
+            Keys::Local(keys) => has_one(keys),
+            // At the beginning of time no key has retired.
+            #[cfg(feature = "issue")]
+            Keys::Own(keys) => has_one(&keys.key_set(SystemTime::UNIX_EPOCH)),
+            // Which keys the issuer will publish is not known, but none of them is a secret.
+            #[cfg(feature = "jwks")]
+            Keys::Remote(_) => algorithms.iter().any(|algorithm| !algorithm.is_symmetric()),
+        }
+    }
+
     fn issuer(&self) -> Option<&str> {
         match self {
             Keys::Local(_) => None,

@@ -4,10 +4,11 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
+use super::algorithm::Algorithm;
 use super::claims::{RawClaims, Times};
 use super::error::TokenError;
-use super::header::media_type;
-use super::layout::ClaimsLayout;
+use super::header::{Header, media_type};
+use super::layout::{ClaimsLayout, MarkerMatch};
 #[cfg(feature = "logout")]
 use crate::revocation::LogoutRules;
 
@@ -26,6 +27,7 @@ pub(crate) struct Checks {
     pub(crate) audiences: Vec<Box<str>>,
     pub(crate) leeway: Duration,
     pub(crate) max_lifetime: Option<Duration>,
+    pub(crate) max_token_age: Option<Duration>,
     pub(crate) subject: Option<Box<str>>,
     pub(crate) required: Vec<Box<str>>,
     pub(crate) expiry_required: bool,
@@ -33,6 +35,10 @@ pub(crate) struct Checks {
     pub(crate) at_jwt: bool,
     /// Further values of `typ`.
     pub(crate) types: Vec<Box<str>>,
+    /// The only values of `typ`.
+    pub(crate) only_types: Option<Box<[Box<str>]>>,
+    /// The only algorithms. `None`: all that the keys are for.
+    pub(crate) algorithms: Option<Box<[Algorithm]>>,
     pub(crate) accept_id_tokens: bool,
     pub(crate) ignore_confirmation: bool,
     pub(crate) layout: ClaimsLayout,
@@ -47,11 +53,14 @@ impl Default for Checks {
             audiences: Vec::new(),
             leeway: Duration::from_secs(60),
             max_lifetime: None,
+            max_token_age: None,
             subject: None,
             required: Vec::new(),
             expiry_required: true,
             at_jwt: false,
             types: Vec::new(),
+            only_types: None,
+            algorithms: None,
             accept_id_tokens: false,
             ignore_confirmation: false,
             layout: ClaimsLayout::new(),
@@ -76,6 +85,15 @@ impl Checks {
             return rules.token_type(typ);
         }
         let is = |accepted: &str| is_of_type(typ, accepted);
+        if let Some(only) = &self.only_types {
+            return match only.iter().any(|accepted| is(accepted)) {
+                true if is("JWT") => Ok(Typing::General),
+                true => Ok(Typing::Explicit),
+                false => Err(TokenError::TokenType {
+                    found: "`typ` is none of `only_token_types`",
+                }),
+            };
+        }
         let listed = self.types.iter().any(|accepted| is(accepted));
         if is("at+jwt") {
             Ok(Typing::Explicit)
@@ -96,6 +114,15 @@ impl Checks {
         }
     }
 
+    /// The algorithm that a header names, if it is allowed. The key decides about it as well (C02).
+    pub(crate) fn algorithm(&self, header: &Header) -> Result<Algorithm, TokenError> {
+        let algorithm = header.algorithm.ok_or(TokenError::Algorithm)?;
+        match &self.algorithms {
+            Some(allowed) if !allowed.contains(&algorithm) => Err(TokenError::Algorithm),
+            _ => Ok(algorithm),
+        }
+    }
+
     /// D02, D03: exact.
     pub(crate) fn issuer(&self, claims: &RawClaims<'_>) -> Result<(), TokenError> {
         match (&self.issuer, &claims.iss) {
@@ -106,7 +133,7 @@ impl Checks {
         }
     }
 
-    /// Everything else, and until when the token is good: `exp` and the leeway.
+    /// Everything else, and until when the token is good: `exp` or the maximum age, and the leeway.
     pub(crate) fn claims(
         &self,
         claims: &RawClaims<'_>,
@@ -148,6 +175,7 @@ impl Checks {
             .chain(required)
             .find(|name| !claims.has(name))
         {
+            Some(name) if claims.is_unreadable(name) => Err(TokenError::claim(name)),
             Some(name) => Err(TokenError::missing(name)),
             None => Ok(()),
         }
@@ -161,22 +189,23 @@ impl Checks {
         }
         let found = |found| Err(TokenError::TokenType { found });
         let text = |name: &str| claims.rest.get(name).and_then(Value::as_str);
-        let marked = self.layout.mark.as_ref().map(|mark| mark.is_on(claims));
-        if marked == Some(false) && !self.accept_id_tokens {
+        let has = |name: &&str| claims.rest.contains_key(*name);
+        let marker = self.layout.marker_match(claims);
+        if marker == MarkerMatch::Missing && !self.accept_id_tokens {
             return found(
-                "the claim by which this provider marks access tokens is missing or different",
+                "the claim by which `claims_layout` knows access tokens is missing or has another value",
             );
         }
         if claims.rest.get("events").is_some_and(Value::is_object) {
             return found("`events`: a security event or logout token");
         }
-        if claims.rest.contains_key("htm") || claims.rest.contains_key("htu") {
+        if has(&"htm") || has(&"htu") {
             return found("`htm`: a DPoP proof");
         }
         if typing == Typing::Explicit || self.accept_id_tokens {
             return Ok(());
         }
-        // Keycloak and Cognito say what it is in a claim.
+        // Keycloak and Cognito name the kind in a claim.
         let says = |kinds: &[&str]| {
             [text("typ"), text("token_use")]
                 .into_iter()
@@ -186,14 +215,17 @@ impl Checks {
         if says(&["id", "refresh", "offline", "logout", "serialized-id"]) {
             return found("a claim says that it is an ID, refresh or logout token");
         }
-        if marked == Some(true) || says(&["bearer", "access"]) {
+        // M14: a value decides, the presence of a claim only outweighs `nonce`.
+        if marker == MarkerMatch::ByValue || says(&["bearer", "access"]) {
             return Ok(());
         }
-        if ["nonce", "at_hash", "c_hash", "s_hash"]
-            .iter()
-            .any(|name| claims.rest.contains_key(*name))
-        {
-            return found("`nonce` or `at_hash`: an ID token");
+        if ["at_hash", "c_hash", "s_hash"].iter().any(has) {
+            return found("`at_hash`, `c_hash` or `s_hash`: an ID token");
+        }
+        if marker == MarkerMatch::Unknown && has(&"nonce") {
+            return found(
+                "`nonce`: an ID token, unless the provider writes it into access tokens too; set `claims_layout` then, by a preset or `with_access_token_values`",
+            );
         }
         Ok(())
     }
@@ -230,7 +262,7 @@ impl Checks {
         now: SystemTime,
     ) -> Result<Option<SystemTime>, TokenError> {
         let later = |time: SystemTime| time.checked_add(self.leeway).unwrap_or(time);
-        let expires_at = match times.exp {
+        let mut expires_at = match times.exp {
             Some(exp) => Some(later(exp.time())),
             None if self.expiry_required => return Err(TokenError::missing("exp")),
             None => None,
@@ -249,6 +281,17 @@ impl Checks {
         #[cfg(feature = "logout")]
         if let Some(rules) = &self.logout {
             rules.age(times, self.leeway, now)?;
+        }
+        if let Some(max_age) = self.max_token_age {
+            let iat = times.iat.ok_or(TokenError::missing("iat"))?;
+            // No token reaches an age that no date can be counted for.
+            if let Some(too_old_at) = iat.time().checked_add(max_age).map(later) {
+                if now >= too_old_at {
+                    return Err(TokenError::TooOld);
+                }
+                // F04: a cached result ends then too.
+                expires_at = Some(expires_at.map_or(too_old_at, |end| end.min(too_old_at)));
+            }
         }
         if let Some(max_lifetime) = self.max_lifetime {
             let iat = times.iat.ok_or(TokenError::missing("iat"))?;

@@ -20,32 +20,52 @@ use super::json::Text;
 ///
 /// let flat = ClaimPath::from("https://example.com/roles");
 /// let nested = ClaimPath::from(["realm_access", "roles"]);
-/// # let _ = (flat, nested);
+/// // {"admin": {"165": "example.com"}} holds the role "admin".
+/// let names = ClaimPath::from("urn:zitadel:iam:org:project:roles").member_names();
+/// # let _ = (flat, nested, names);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClaimPath(Box<[Box<str>]>);
+pub struct ClaimPath {
+    names: Box<[Box<str>]>,
+    member_names: bool,
+}
+
+impl ClaimPath {
+    /// Takes the names of the members of an object, where a provider writes roles or groups as an object whose
+    /// values say more about each of them. Default: the value is a text or a list.
+    ///
+    /// The value of each member is an object that is not empty. A member whose value is `null` or an empty object
+    /// grants nothing. Any other value makes a token invalid, as another shape always does: `{"admin": false}` does
+    /// not grant the role "admin".
+    #[must_use]
+    pub fn member_names(mut self) -> Self {
+        self.member_names = true;
+        self
+    }
+}
 
 impl From<&str> for ClaimPath {
     fn from(name: &str) -> Self {
-        Self(Box::new([name.into()]))
+        Self::from([name])
     }
 }
 
 impl<const N: usize> From<[&str; N]> for ClaimPath {
     fn from(names: [&str; N]) -> Self {
-        Self(names.into_iter().map(Box::from).collect())
+        names.into_iter().collect()
     }
 }
 
 impl<S: Into<String>> FromIterator<S> for ClaimPath {
     /// Of names that come from a configuration. No name is a path that nothing stands at.
     fn from_iter<I: IntoIterator<Item = S>>(names: I) -> Self {
-        Self(
-            names
+        Self {
+            names: names
                 .into_iter()
                 .map(|name| name.into().into_boxed_str())
                 .collect(),
-        )
+            member_names: false,
+        }
     }
 }
 
@@ -66,21 +86,36 @@ const REGISTERED: [&str; 10] = [
 impl ClaimPath {
     /// Whether nothing that a layout looks for can ever stand there.
     pub(crate) fn is_in_vain(&self, also: &[&str]) -> bool {
-        match &*self.0 {
+        match &*self.names {
             [] => true,
             [first, ..] => REGISTERED.iter().chain(also).any(|name| **first == **name),
         }
     }
 
+    /// Whether no text, number or boolean to compare with can ever be there.
+    pub(crate) fn is_without_value(&self) -> bool {
+        let never = ["exp", "nbf", "iat", "cnf", "amr", "auth_time"];
+        self.member_names
+            || match &*self.names {
+                [] => true,
+                [first, ..] => first.is_empty() || never.contains(&&**first),
+            }
+    }
+
+    /// Whether it is the location of one text.
+    pub(crate) fn is_of_one_text(&self) -> bool {
+        !self.member_names
+    }
+
     fn error(&self) -> TokenError {
-        TokenError::claim(&self.0.join("."))
+        TokenError::claim(&self.names.join("."))
     }
 
     pub(crate) fn text<'c>(
         &self,
         claims: &'c RawClaims<'_>,
     ) -> Result<Option<&'c str>, TokenError> {
-        let registered = match &*self.0 {
+        let registered = match &*self.names {
             [name] => match &**name {
                 "iss" => Some(&claims.iss),
                 "sub" => Some(&claims.sub),
@@ -91,10 +126,11 @@ impl ClaimPath {
             },
             _ => None,
         };
-        if let Some(registered) = registered {
-            return Ok(registered.as_deref());
+        if let Some(Some(registered)) = registered {
+            return Ok(Some(registered));
         }
-        match claims.value_at(&self.0) {
+        // Also a registered claim of another type.
+        match claims.value_at(&self.names) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
             Some(_) => Err(self.error()),
@@ -102,28 +138,70 @@ impl ClaimPath {
     }
 
     pub(crate) fn list<'c>(&self, claims: &'c RawClaims<'_>) -> Result<Vec<Text<'c>>, TokenError> {
-        claims.value_at(&self.0).map_or(Ok(Vec::new()), |value| {
-            texts(value).ok_or_else(|| self.error())
-        })
+        claims
+            .value_at(&self.names)
+            .map_or(Ok(Vec::new()), |value| {
+                self.texts(value).ok_or_else(|| self.error())
+            })
+    }
+
+    /// The value that a mark compares, of a claim in any field. A list of texts is no value to compare.
+    pub(crate) fn equals(&self, claims: &RawClaims<'_>, expected: &Value) -> bool {
+        let one = |texts: &Option<Texts<'_>>| match texts {
+            Some(Texts::One(text)) => *expected == **text,
+            Some(Texts::List(_)) | None => false,
+        };
+        match &*self.names {
+            [name] if **name == *"scope" => one(&claims.scope),
+            [name] if **name == *"scp" => one(&claims.scp),
+            [name] if **name == *"aud" => one(&claims.aud),
+            _ => match self.text(claims) {
+                Ok(Some(text)) => *expected == *text,
+                Ok(None) | Err(_) => claims
+                    .value_at(&self.names)
+                    .is_some_and(|value| value == expected),
+            },
+        }
+    }
+
+    fn texts<'c>(&self, value: &'c Value) -> Option<Vec<Text<'c>>> {
+        match self.member_names {
+            true => member_names(value),
+            false => texts(value),
+        }
     }
 
     pub(crate) fn scopes<'c>(
         &self,
         claims: &'c RawClaims<'_>,
     ) -> Result<Option<Scopes<'c>>, TokenError> {
-        match &*self.0 {
+        match &*self.names {
             [name] if **name == *"scope" => return Ok(claims.scope.as_ref().map(Scopes::from)),
             [name] if **name == *"scp" => return Ok(claims.scp.as_ref().map(Scopes::from)),
             _ => {}
         }
-        match claims.value_at(&self.0) {
+        match claims.value_at(&self.names) {
             None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(Scopes::Text(text))),
-            Some(value) => texts(value)
+            Some(Value::String(text)) if !self.member_names => Ok(Some(Scopes::Text(text))),
+            Some(value) => self
+                .texts(value)
                 .map(|list| Some(Scopes::List(list.into())))
                 .ok_or_else(|| self.error()),
         }
     }
+}
+
+/// The names of the members of an object whose values are objects.
+fn member_names(value: &Value) -> Option<Vec<Text<'_>>> {
+    let mut names = Vec::new();
+    for (name, value) in value.as_object()? {
+        match value {
+            Value::Object(members) if !members.is_empty() => names.push(name.as_str().into()),
+            Value::Object(_) | Value::Null => {}
+            _ => return None,
+        }
+    }
+    Some(names)
 }
 
 /// The scopes of a token: as one text with spaces between them, or one by one.

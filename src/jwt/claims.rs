@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::error::TokenError;
@@ -15,8 +15,12 @@ use crate::revocation::TokenIdentity;
 /// milliseconds.
 const LAST_SECOND: u64 = 253_402_300_799;
 
-/// Claims as they were read, borrowed from their text. Each registered one has its type; a wrong type is
-/// not the same as none (D01).
+/// Claims as they were read, borrowed from their text. A claim whose value is `null` is absent (M13: `null` is
+/// absence), with the exception of `cnf`.
+///
+/// The claims that always decide have their type here, and another type is an error (D01: a wrong type is not
+/// absence). Those that decide only where a setting or a policy uses them (`jti`, `client_id`, `acr`, `amr`,
+/// `auth_time`) are `None` if they have another type, and their value is in `rest` (M12: unused claims).
 #[derive(Debug, Default)]
 pub(crate) struct RawClaims<'p> {
     /// What they were read from.
@@ -32,9 +36,9 @@ pub(crate) struct RawClaims<'p> {
     pub(crate) acr: Option<Text<'p>>,
     pub(crate) amr: Option<Texts<'p>>,
     pub(crate) auth_time: Option<NumericDate>,
-    /// Whatever its value is: bound is bound (H02).
+    /// Any value, `null` included: bound is bound (H02).
     pub(crate) cnf: Option<Value>,
-    /// All others.
+    /// All others. No value is `null`.
     pub(crate) rest: Map<String, Value>,
 }
 
@@ -65,30 +69,34 @@ impl<'p> RawClaims<'p> {
         }
     }
 
-    /// The value of a claim that is in none of the fields, below the names of `path`.
+    /// The value of a claim that is in none of the fields, below the names of `path`. `None` also for `null`.
     pub(crate) fn value_at(&self, path: &[Box<str>]) -> Option<&Value> {
         let (first, below) = path.split_first()?;
         below
             .iter()
             .try_fold(self.rest.get(&**first)?, |value, name| value.get(&**name))
+            .filter(|value| !value.is_null())
     }
 
     /// By what the token may be taken back.
     pub(crate) fn identity(&self, layout: &ClaimsLayout) -> Result<TokenIdentity<'_>, TokenError> {
+        // A claim that cannot be compared with the revocations must not count as absent (D01).
         let session = match self.rest.get("sid") {
-            None | Some(Value::Null) => None,
+            None => None,
             Some(Value::String(session)) => Some(session.as_str()),
-            // One that cannot be compared must not pass for none (D01).
             Some(_) => return Err(TokenError::claim("sid")),
         };
         let version = match self.rest.get("token_version") {
-            None | Some(Value::Null) => None,
+            None => None,
             Some(version) => Some(
                 version
                     .as_u64()
                     .ok_or_else(|| TokenError::claim("token_version"))?,
             ),
         };
+        if self.is_unreadable("jti") {
+            return Err(TokenError::claim("jti"));
+        }
         Ok(TokenIdentity::new()
             .with_issuer(self.iss.as_deref())
             .with_client(layout.client(self)?)
@@ -99,13 +107,20 @@ impl<'p> RawClaims<'p> {
             .with_issued_at(self.times.iat.map(NumericDate::time)))
     }
 
+    /// Whether a registered claim that decides nothing by itself is there, and has another type than its own.
+    pub(crate) fn is_unreadable(&self, name: &str) -> bool {
+        matches!(name, "jti" | "client_id" | "acr" | "amr" | "auth_time")
+            && self.rest.contains_key(name)
+    }
+
     /// What the claims that are kept as JSON take besides their text, roughly: a list of empty objects is a hundred
     /// times as long in memory.
     pub(crate) fn heap(&self) -> usize {
         json::heap_of_map(&self.rest)
     }
 
-    /// Whether there is a claim of this name, in whatever field. An empty text or list is none (D08).
+    /// Whether there is a claim of this name, in whatever field. An empty text or list is none (D08), nor is a
+    /// registered claim of another type than its own.
     pub(crate) fn has(&self, name: &str) -> bool {
         let text = |text: &Option<Text<'_>>| text.as_ref().is_some_and(|text| !text.is_empty());
         let scopes = |scopes: &Option<Texts<'_>>| match scopes {
@@ -133,7 +148,7 @@ impl<'p> RawClaims<'p> {
             "auth_time" => self.auth_time.is_some(),
             "cnf" => self.cnf.as_ref().is_some_and(|cnf| !cnf.is_null()),
             _ => match self.rest.get(name) {
-                None | Some(Value::Null) => false,
+                None => false,
                 Some(Value::String(text)) => !text.is_empty(),
                 Some(Value::Array(items)) => !items.is_empty(),
                 Some(_) => true,
@@ -157,16 +172,32 @@ impl<'de> Visitor<'de> for ClaimsVisitor<'_, 'de> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let claims = self.claims;
+        // A bit for each registered claim: one that was `null` may not be named again either (D06).
+        let mut seen = 0_u16;
+        let mut has_null = false;
         while let Some(Text(name)) = map.next_key::<Text<'de>>()? {
             macro_rules! registered {
-                ($($claim:literal => $($field:ident).+,)*) => {
+                (
+                    decides: $($claim:literal => $($field:ident).+, $bit:literal;)*
+                    optional: $($optional:literal => $own:ident, $kind:ident, $own_bit:literal;)*
+                ) => {
                     match &*name {
                         $($claim => {
                             *self.at = Some($claim);
-                            if claims.$($field).+.is_some() {
-                                return Err(de::Error::custom("a claim is named twice"));
+                            once(&mut seen, $bit)?;
+                            claims.$($field).+ = map.next_value()?;
+                            *self.at = None;
+                        })*
+                        $($optional => {
+                            *self.at = Some($optional);
+                            once(&mut seen, $own_bit)?;
+                            match map.next_value_seed($kind)? {
+                                LenientValue::Absent => {}
+                                LenientValue::Read(value) => claims.$own = Some(value),
+                                LenientValue::Other(value) => {
+                                    json::insert(&mut claims.rest, name.into_owned(), value)?;
+                                }
                             }
-                            claims.$($field).+ = Some(map.next_value()?);
                             *self.at = None;
                         })*
                         "cnf" => {
@@ -177,28 +208,185 @@ impl<'de> Visitor<'de> for ClaimsVisitor<'_, 'de> {
                         }
                         _ => {
                             let value = map.next_value_seed(StrictValue { depth: 1 })?;
+                            has_null |= value.is_null();
                             json::insert(&mut claims.rest, name.into_owned(), value)?;
                         }
                     }
                 };
             }
             registered! {
-                "iss" => iss,
-                "sub" => sub,
-                "aud" => aud,
-                "exp" => times.exp,
-                "nbf" => times.nbf,
-                "iat" => times.iat,
-                "jti" => jti,
-                "client_id" => client_id,
-                "scope" => scope,
-                "scp" => scp,
-                "acr" => acr,
-                "amr" => amr,
-                "auth_time" => auth_time,
+                decides:
+                    "iss" => iss, 0;
+                    "sub" => sub, 1;
+                    "aud" => aud, 2;
+                    "exp" => times.exp, 3;
+                    "nbf" => times.nbf, 4;
+                    "iat" => times.iat, 5;
+                    "scope" => scope, 6;
+                    "scp" => scp, 7;
+                optional:
+                    "jti" => jti, LenientText, 8;
+                    "client_id" => client_id, LenientText, 9;
+                    "acr" => acr, LenientText, 10;
+                    "amr" => amr, LenientTexts, 11;
+                    "auth_time" => auth_time, LenientDate, 12;
             }
         }
+        if has_null {
+            claims.rest.retain(|_, value| !value.is_null());
+        }
         Ok(())
+    }
+}
+
+fn once<E: de::Error>(seen: &mut u16, bit: u32) -> Result<(), E> {
+    let bit = 1_u16 << bit;
+    if *seen & bit != 0 {
+        return Err(E::custom("a claim is named twice"));
+    }
+    *seen |= bit;
+    Ok(())
+}
+
+/// The value of a claim that decides nothing by itself.
+enum LenientValue<T> {
+    /// `null`
+    Absent,
+    Read(T),
+    /// Of another type.
+    Other(Value),
+}
+
+/// Reads one text.
+struct LenientText;
+/// Reads one text, or a list of texts.
+struct LenientTexts;
+/// Reads a date.
+struct LenientDate;
+
+impl<'de> DeserializeSeed<'de> for LenientText {
+    type Value = LenientValue<Text<'de>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
+        let visitor = LenientVisitor {
+            depth: 1,
+            lists: false,
+        };
+        Ok(match reader.deserialize_any(visitor)? {
+            LenientValue::Read(Texts::One(text)) => LenientValue::Read(text),
+            LenientValue::Other(value) => LenientValue::Other(value),
+            LenientValue::Absent | LenientValue::Read(Texts::List(_)) => LenientValue::Absent,
+        })
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for LenientTexts {
+    type Value = LenientValue<Texts<'de>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
+        reader.deserialize_any(LenientVisitor {
+            depth: 1,
+            lists: true,
+        })
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for LenientDate {
+    type Value = LenientValue<NumericDate>;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
+        let value = StrictValue { depth: 1 }.deserialize(reader)?;
+        Ok(match NumericDate::deserialize(&value) {
+            Ok(date) => LenientValue::Read(date),
+            Err(_) if value.is_null() => LenientValue::Absent,
+            Err(_) => LenientValue::Other(value),
+        })
+    }
+}
+
+#[derive(Clone, Copy)]
+struct LenientVisitor {
+    /// How deep the value is in the claims.
+    depth: usize,
+    lists: bool,
+}
+
+impl LenientVisitor {
+    fn strict(self) -> StrictValue {
+        StrictValue { depth: self.depth }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for LenientVisitor {
+    type Value = LenientValue<Texts<'de>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
+        reader.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for LenientVisitor {
+    type Value = LenientValue<Texts<'de>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(LenientValue::Read(Texts::One(text.into())))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(LenientValue::Read(Texts::One(text.to_owned().into())))
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(LenientValue::Absent)
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Self::Value, E> {
+        self.strict().visit_bool(value).map(LenientValue::Other)
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Self::Value, E> {
+        self.strict().visit_i64(value).map(LenientValue::Other)
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Self::Value, E> {
+        self.strict().visit_u64(value).map(LenientValue::Other)
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Self::Value, E> {
+        self.strict().visit_f64(value).map(LenientValue::Other)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Self::Value, A::Error> {
+        self.strict().visit_map(members).map(LenientValue::Other)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        if !self.lists {
+            return self.strict().visit_seq(items).map(LenientValue::Other);
+        }
+        let item = Self {
+            depth: self.depth + 1,
+            lists: false,
+        };
+        let mut texts = Vec::new();
+        let other = loop {
+            match items.next_element_seed(item)? {
+                None => return Ok(LenientValue::Read(Texts::List(texts))),
+                Some(LenientValue::Read(text)) => texts.extend_from_slice(text.as_slice()),
+                Some(LenientValue::Absent) => break Value::Null,
+                Some(LenientValue::Other(value)) => break value,
+            }
+        };
+        let texts = texts.into_iter().map(|Text(text)| Value::from(text));
+        let mut values: Vec<_> = texts.chain([other]).collect();
+        while let Some(value) = items.next_element_seed(item.strict())? {
+            values.push(value);
+        }
+        Ok(LenientValue::Other(Value::Array(values)))
     }
 }
 

@@ -28,7 +28,7 @@ pub enum TokenError {
         /// What is wrong.
         problem: &'static str,
     },
-    /// `alg` is not supported, or no key is for it.
+    /// `alg` is not supported or not allowed, or no key is for it.
     #[error("`alg` is not supported, or the key is for another algorithm")]
     Algorithm,
     /// The token has another RSA algorithm than its key, and that of the key is a default, because the key
@@ -96,6 +96,9 @@ pub enum TokenError {
     /// It was issued for longer than the validator accepts.
     #[error("issued for longer than the maximum lifetime")]
     Lifetime,
+    /// Its `iat` is longer ago than the validator accepts.
+    #[error("issued longer ago than the maximum age")]
+    TooOld,
     /// Bound to a sender by `cnf`, and presented as a plain bearer token.
     #[error("bound to a sender (`cnf`), so not usable as a plain bearer token")]
     SenderConstrained,
@@ -129,7 +132,7 @@ impl TokenError {
             TokenError::Signature => InvalidReason::Signature,
             TokenError::Issuer => InvalidReason::Issuer,
             TokenError::Audience => InvalidReason::Audience,
-            TokenError::Expired => InvalidReason::Expired,
+            TokenError::Expired | TokenError::TooOld => InvalidReason::Expired,
             TokenError::NotYetValid => InvalidReason::NotYetValid,
             TokenError::SenderConstrained => InvalidReason::SenderConstrained,
             TokenError::TooLong { .. } | TokenError::Header { .. } | TokenError::Replayed => {

@@ -66,7 +66,8 @@ impl Header {
 }
 
 /// The members of a header that mean something here. Keys in a header (`jwk`, `jku`, `x5u`, `x5c`) do
-/// not: they are read over (C05).
+/// not: they are read over (C05). A member whose value is `null` is absent (M13: `null` is absence); only `crit` is
+/// rejected in any form.
 #[derive(Default)]
 struct Members<'de> {
     alg: Option<Text<'de>>,
@@ -93,35 +94,38 @@ impl<'de> Visitor<'de> for HeaderVisitor<'_, 'de> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let members = self.0;
         let mut count = 0;
+        // A bit for each known member: one that was `null` may not be named again either (D06).
+        let mut seen = 0_u8;
         while let Some(Text(name)) = map.next_key::<Text<'de>>()? {
             count += 1;
             if count > MAX_HEADER_MEMBERS {
                 return Err(de::Error::custom("too many members"));
             }
             macro_rules! known {
-                ($($member:literal => $field:ident, $wrong:literal;)*) => {
+                ($($member:literal => $field:ident, $bit:literal, $wrong:literal;)*) => {
                     match &*name {
                         $($member => {
-                            members.wrong_type = Some($wrong);
-                            if members.$field.replace(map.next_value()?).is_some() {
-                                members.wrong_type = None;
+                            if seen & 1 << $bit != 0 {
                                 return Err(de::Error::custom("a member is named twice"));
                             }
+                            seen |= 1 << $bit;
+                            members.wrong_type = Some($wrong);
+                            members.$field = map.next_value()?;
                             members.wrong_type = None;
                         })*
                         _ => {
-                            map.next_value_seed(StrictValue { depth: 1 })?;
-                            members.other(name)?;
+                            let value = map.next_value_seed(StrictValue { depth: 1 })?;
+                            members.other(name, value.is_null())?;
                         }
                     }
                 };
             }
             known! {
-                "alg" => alg, "`alg` is not a string";
-                "kid" => kid, "`kid` is not a string";
-                "typ" => typ, "`typ` is not a string";
-                "cty" => cty, "`cty` is not a string";
-                "b64" => b64, "`b64` is not a boolean";
+                "alg" => alg, 0, "`alg` is not a string";
+                "kid" => kid, 1, "`kid` is not a string";
+                "typ" => typ, 2, "`typ` is not a string";
+                "cty" => cty, 3, "`cty` is not a string";
+                "b64" => b64, 4, "`b64` is not a boolean";
             }
         }
         Ok(())
@@ -129,14 +133,14 @@ impl<'de> Visitor<'de> for HeaderVisitor<'_, 'de> {
 }
 
 impl<'de> Members<'de> {
-    fn other<E: de::Error>(&mut self, name: Cow<'de, str>) -> Result<(), E> {
+    fn other<E: de::Error>(&mut self, name: Cow<'de, str>, is_null: bool) -> Result<(), E> {
         if self.others.contains(&name) {
             return Err(E::custom("a member is named twice"));
         }
         match &*name {
             "crit" => self.refused = Some("`crit`: no extension is understood"),
-            "enc" => self.refused = Some("`enc`: an encrypted token is not accepted"),
-            "zip" => self.refused = Some("`zip`: compression is not accepted"),
+            "enc" if !is_null => self.refused = Some("`enc`: an encrypted token is not accepted"),
+            "zip" if !is_null => self.refused = Some("`zip`: compression is not accepted"),
             _ => {}
         }
         self.others.push(name);
@@ -162,26 +166,55 @@ impl<'de> Members<'de> {
             return Err(TokenError::header("`alg` is missing"));
         };
         // C09
-        let wrong_length = |kid: &Text<'_>| kid.0.is_empty() || kid.0.len() > MAX_KID;
-        if self.kid.as_ref().is_some_and(wrong_length) {
-            return Err(TokenError::header(
-                "`kid` is empty or longer than 256 bytes",
-            ));
+        if self.kid.as_ref().is_some_and(|kid| kid.len() > MAX_KID) {
+            return Err(TokenError::header("`kid` is longer than 256 bytes"));
         }
+        let kid = self.kid.filter(|kid| !kid.is_empty());
         Ok(Header {
             algorithm: Algorithm::from_name(&alg),
-            kid: self.kid.map(|kid| Short::from(&*kid)),
+            kid: kid.map(|kid| Short::from(&*kid)),
             typ: self.typ.map(|typ| Short::from(&*typ)),
         })
     }
 }
 
-/// A media type without the `application/` that may be left out
+/// A media type without the `application/` that may be left out if no other slash follows
 /// ([RFC 7515 section 4.1.9](https://www.rfc-editor.org/rfc/rfc7515#section-4.1.9)).
 pub(crate) fn media_type(name: &str) -> &str {
-    const PREFIX: &str = "application/";
-    match name.get(..PREFIX.len()) {
-        Some(prefix) if prefix.eq_ignore_ascii_case(PREFIX) => &name[PREFIX.len()..],
+    match name.split_once('/') {
+        Some((prefix, rest))
+            if prefix.eq_ignore_ascii_case("application") && !rest.contains('/') =>
+        {
+            rest
+        }
         _ => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn media_type_gets_prefix_only_without_slash() {
+        // M17: RFC 7515 section 4.1.9
+        for (one, other, same) in [
+            ("at+jwt", "application/at+jwt", true),
+            ("AT+JWT", "Application/at+JWT", true),
+            ("at+jwt", "text/at+jwt", false),
+            ("example/at+jwt", "application/example/at+jwt", false),
+            ("a/b", "application/a/b", false),
+            (
+                "application/at+jwt",
+                "application/application/at+jwt",
+                false,
+            ),
+            ("", "application/", true),
+            ("application", "application/application", true),
+            ("at+jwt", "at+jwt; v=1", false),
+        ] {
+            let found = media_type(one).eq_ignore_ascii_case(media_type(other));
+            assert_eq!(found, same, "{one:?} {other:?}");
+        }
     }
 }

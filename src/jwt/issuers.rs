@@ -12,9 +12,9 @@ use super::claims::RawClaims;
 use super::error::TokenError;
 use super::header::Header;
 use super::room::PayloadRoom;
-use super::token::{Parts, UnverifiedToken};
+use super::token::{MAX_LENGTH, Parts, UnverifiedToken};
 use super::validator::{JwtValidator, may_be_a_jwt};
-use crate::cache::{CacheSettings, VerdictCache};
+use crate::cache::{CacheLimit, CacheSettings, VerdictCache};
 use crate::error::ConfigError;
 use crate::extract::Credential;
 use crate::request::RequestView;
@@ -22,8 +22,6 @@ use crate::validator::{Validator, Verdict};
 
 /// How many issuers there may be unless told otherwise.
 const DEFAULT_LIMIT: usize = 1_000;
-/// No header decides about the length of a token here, so the longest that any validator may read.
-const MAX_LENGTH: usize = 16 * 1024;
 
 /// Accepts the tokens of several issuers, each with its own keys, audience and settings.
 ///
@@ -86,9 +84,12 @@ impl<C> JwtIssuers<C> {
         Self::made_of(Table::new(), limit, Some(CacheSettings::new()))
     }
 
-    /// Sets how much is remembered of the tokens of all issuers together: see [`cache`](crate::cache). The caches of
-    /// the validators themselves are not used here. To be called before it is cloned: clones from before are a list
-    /// of their own. Default: [`CacheSettings::new`].
+    /// Sets how many tokens of all issuers together are cached, and for how long: see [`cache`](crate::cache). The caches
+    /// of the validators themselves are not used here, but their settings are limits: tokens of a validator that was
+    /// built [`without_cache`](super::JwtValidatorBuilder::without_cache) are not cached, and those of one with a
+    /// [`cache`](super::JwtValidatorBuilder::cache) of a shorter [time to live](CacheSettings::with_time_to_live) or a
+    /// smaller [token length](CacheSettings::with_max_token_length) only within these. To be called before it is cloned: clones from
+    /// before are a list of their own. Default: [`CacheSettings::new`].
     ///
     /// # Example
     ///
@@ -194,12 +195,12 @@ impl<C: Send + Sync + 'static> Validator for JwtIssuers<C> {
     type Principal = C;
 
     fn validate(&self, credential: &Credential<'_>, request: &RequestView<'_>) -> Verdict<C> {
-        let ask = || self.ask(credential.token_bytes(), request);
+        let decide = || self.decide(credential.token_bytes(), request);
         match &self.shared.cache {
             Some(cache) if may_be_a_jwt(credential) => {
-                cache.validate(credential, request.now(), ask)
+                cache.validate_within(credential, request.now(), decide)
             }
-            _ => ask(),
+            _ => decide().0,
         }
     }
 
@@ -214,18 +215,20 @@ impl<C: Send + Sync + 'static> Validator for JwtIssuers<C> {
 }
 
 impl<C: Send + Sync + 'static> JwtIssuers<C> {
-    fn ask(&self, text: &[u8], request: &RequestView<'_>) -> Verdict<C> {
+    /// The verdict, and the limit that the chosen validator sets for caching it.
+    fn decide(&self, text: &[u8], request: &RequestView<'_>) -> (Verdict<C>, CacheLimit) {
         let table = self.shared.table.load();
         let mut room = PayloadRoom::new();
         let (issuer, token, claims) = match choose(&table, text, &mut room) {
             Ok(chosen) => chosen,
-            Err(error) => return Verdict::Ready(Err(error.into())),
+            Err(error) => return (Verdict::Ready(Err(error.into())), CacheLimit::NOTHING),
         };
+        let limit = issuer.validator.cache_limit(text);
         let verdict = issuer
             .validator
             .decide_about(text, &token, Some(claims), request.now());
         let is_there = Arc::clone(&issuer.is_there);
-        match verdict {
+        let verdict = match verdict {
             Verdict::Ready(result) => {
                 Verdict::Ready(result.map(|validated| validated.with_dependency(is_there)))
             }
@@ -233,7 +236,8 @@ impl<C: Send + Sync + 'static> JwtIssuers<C> {
                 let validated = future.await?;
                 Ok(validated.with_dependency(is_there))
             }),
-        }
+        };
+        (verdict, limit)
     }
 }
 

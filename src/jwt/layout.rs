@@ -1,5 +1,7 @@
 //! Where a provider puts roles, scopes and tenants.
 
+use serde_json::Value;
+
 use super::claim_path::{ClaimPath, Scopes};
 use super::claims::RawClaims;
 use super::error::TokenError;
@@ -10,21 +12,30 @@ use super::json::Text;
 ///
 /// The default is that of [RFC 9068](https://www.rfc-editor.org/rfc/rfc9068#section-2.2.3): `scope`,
 /// or `scp` if there is no `scope`; `roles`; `groups`; `entitlements`; `client_id`, or `azp`; no tenant.
-/// What a location holds in another shape than a text or a list of texts makes the token invalid; what
-/// is not there grants nothing.
+/// A claim that is missing or `null` grants nothing. Scopes, roles and a tenant in another shape than a text or a
+/// list of texts make the token invalid. Groups, entitlements and a client in another shape count as missing.
 ///
 /// Several locations of one thing add up. Nothing adds up that was not asked for.
 ///
-/// | preset | scopes | roles | groups | tenant | client |
-/// |---|---|---|---|---|---|
-/// | [`new`](Self::new) | `scope`, or `scp` | `roles` | `groups` | – | `client_id`, `azp` |
-/// | [`keycloak_realm`](Self::keycloak_realm) | `scope`, or `scp` | `realm_access.roles` | `groups` | – | `azp`, `client_id` |
-/// | [`keycloak_client`](Self::keycloak_client) | `scope`, or `scp` | `resource_access.<client>.roles` | `groups` | – | `azp`, `client_id` |
-/// | [`auth0`](Self::auth0) | `scope` and `permissions` | – | `groups` | `org_id` | `azp`, `client_id` |
-/// | [`entra_id`](Self::entra_id) | `scp` | `roles` | `groups` | `tid` | `azp`, `appid` |
-/// | [`okta`](Self::okta) | `scp` | `roles` | `groups` | – | `cid` |
-/// | [`cognito`](Self::cognito) | `scope`, or `scp` | `cognito:groups` | `cognito:groups` | – | `client_id`, `azp` |
-/// | [`google`](Self::google) | – | – | `groups` | `hd` | `azp` |
+/// A layout also tells access tokens from the ID tokens of the same provider, which its keys have signed too. The
+/// presets know the claim that does so, and [`with_access_token_values`](Self::with_access_token_values) or
+/// [`with_access_token_claims`](Self::with_access_token_claims) set it for other providers.
+///
+/// | preset | access tokens have | scopes | roles | groups | tenant | client |
+/// |---|---|---|---|---|---|---|
+/// | [`new`](Self::new) | – | `scope`, or `scp` | `roles` | `groups` | – | `client_id`, `azp` |
+/// | [`auth0`](Self::auth0) | `scope`, `azp` or `client_id` | `scope` and `permissions` | – | `groups` | `org_id` | `azp`, `client_id` |
+/// | [`authentik`](Self::authentik) | `azp` and `uid` | `scope`, or `scp` | `roles` | `groups` | – | `azp`, `client_id` |
+/// | [`cognito`](Self::cognito) | `token_use` = `access` | `scope`, or `scp` | `cognito:groups` | `cognito:groups` | – | `client_id`, `azp` |
+/// | [`entra_id`](Self::entra_id) | `azp` or `appid` | `scp` | `roles` | `groups` | `tid` | `azp`, `appid` |
+/// | [`forgerock`](Self::forgerock) | `tokenName` = `access_token` | `scope`, or `scp` | `roles` | `groups` | – | `client_id`, `azp` |
+/// | [`google`](Self::google) | – (ID tokens only) | – | – | `groups` | `hd` | `azp` |
+/// | [`keycloak_client`](Self::keycloak_client) | `typ` = `Bearer` | `scope`, or `scp` | `resource_access.<client>.roles` | `groups` | – | `azp`, `client_id` |
+/// | [`keycloak_realm`](Self::keycloak_realm) | `typ` = `Bearer` | `scope`, or `scp` | `realm_access.roles` | `groups` | – | `azp`, `client_id` |
+/// | [`okta`](Self::okta) | `cid` | `scp` | `roles` | `groups` | – | `cid` |
+/// | [`supabase`](Self::supabase) | `aal` = `aal1`, `aal2` or `aal3` | `scope`, or `scp` | `role` | `groups` | – | `client_id` |
+/// | [`zitadel`](Self::zitadel) | `jti` | `scope`, or `scp` | names in `urn:zitadel:iam:org:project:roles` | `groups` | – | `azp`, `client_id` |
+/// | [`zitadel_project`](Self::zitadel_project) | `jti` | `scope`, or `scp` | names in `urn:zitadel:iam:org:project:<project>:roles` | `groups` | – | `azp`, `client_id` |
 ///
 /// # Example
 ///
@@ -45,33 +56,65 @@ pub struct ClaimsLayout {
     tenant: Option<ClaimPath>,
     client: Box<[ClaimPath]>,
     pub(crate) audience_is_client: bool,
-    pub(crate) mark: Option<Mark>,
+    /// Access tokens meet all of these. Empty: nothing is known.
+    markers: Box<[Marker]>,
     /// All JWTs of the provider are ID tokens.
     pub(crate) only_id_tokens: bool,
 }
 
-/// What only access tokens of a provider have.
+/// What access tokens of a provider have, and its ID tokens do not.
 #[derive(Clone, Debug)]
-pub(crate) enum Mark {
-    /// A claim with this value.
-    Value(&'static str, &'static str),
+enum Marker {
+    /// A claim with one of these values.
+    Values(ClaimPath, Box<[Value]>),
     /// One of these claims, with any value.
     OneOf(Box<[Box<str>]>),
 }
 
-impl Mark {
-    fn one_of(claims: &[&str]) -> Option<Self> {
-        Some(Self::OneOf(
-            claims.iter().map(|claim| Box::from(*claim)).collect(),
-        ))
+impl Marker {
+    fn values(claim: &str, values: &[&str]) -> Self {
+        let values = values.iter().map(|value| Value::from(*value));
+        Self::Values(ClaimPath::from(claim), values.collect())
     }
 
-    pub(crate) fn is_on(&self, claims: &RawClaims<'_>) -> bool {
+    fn one_of(claims: &[&str]) -> Self {
+        Self::OneOf(claims.iter().map(|claim| Box::from(*claim)).collect())
+    }
+
+    fn is_met(&self, claims: &RawClaims<'_>) -> bool {
         match self {
-            Self::Value(name, value) => claims.rest.get(*name).is_some_and(|found| found == value),
+            Self::Values(claim, values) => values.iter().any(|value| claim.equals(claims, value)),
             Self::OneOf(names) => names.iter().any(|name| claims.has(name)),
         }
     }
+
+    /// Whether no token can ever meet it.
+    fn is_unsatisfiable(&self) -> bool {
+        match self {
+            Self::Values(claim, values) => {
+                let is_value = |value: &Value| match value {
+                    Value::Bool(_) | Value::Number(_) => true,
+                    Value::String(text) => !text.is_empty(),
+                    Value::Null | Value::Array(_) | Value::Object(_) => false,
+                };
+                claim.is_without_value() || values.is_empty() || !values.iter().all(is_value)
+            }
+            Self::OneOf(names) => names.is_empty() || names.iter().any(|name| name.is_empty()),
+        }
+    }
+}
+
+/// What the claims say about the kind of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MarkerMatch {
+    /// The layout does not know how to tell.
+    Unknown,
+    /// An access token of this provider has other claims.
+    Missing,
+    /// The claims of an access token are there.
+    ByPresence,
+    /// A claim has the value that it has in access tokens only.
+    ByValue,
 }
 
 impl Default for ClaimsLayout {
@@ -92,7 +135,7 @@ impl ClaimsLayout {
             tenant: None,
             client: Box::new([ClaimPath::from("client_id"), ClaimPath::from("azp")]),
             audience_is_client: false,
-            mark: None,
+            markers: Box::default(),
             only_id_tokens: false,
         }
     }
@@ -116,7 +159,7 @@ impl ClaimsLayout {
     fn of_keycloak(roles: ClaimPath) -> Self {
         Self {
             client: Box::new([ClaimPath::from("azp"), ClaimPath::from("client_id")]),
-            mark: Some(Mark::Value("typ", "Bearer")),
+            markers: Box::new([Marker::values("typ", &["Bearer"])]),
             ..Self::new().with_roles_at([roles])
         }
     }
@@ -128,7 +171,7 @@ impl ClaimsLayout {
     #[must_use]
     pub fn auth0() -> Self {
         Self {
-            mark: Mark::one_of(&["scope", "azp", "client_id"]),
+            markers: Box::new([Marker::one_of(&["scope", "azp", "client_id"])]),
             client: Box::new([ClaimPath::from("azp"), ClaimPath::from("client_id")]),
             ..Self::new()
                 .with_scopes_at(["scope", "permissions"])
@@ -145,7 +188,7 @@ impl ClaimsLayout {
     #[must_use]
     pub fn entra_id() -> Self {
         Self {
-            mark: Mark::one_of(&["azp", "appid"]),
+            markers: Box::new([Marker::one_of(&["azp", "appid"])]),
             client: Box::new([ClaimPath::from("azp"), ClaimPath::from("appid")]),
             ..Self::new().with_scopes_at(["scp"]).with_tenant_at("tid")
         }
@@ -157,7 +200,7 @@ impl ClaimsLayout {
     #[must_use]
     pub fn okta() -> Self {
         Self {
-            mark: Mark::one_of(&["cid"]),
+            markers: Box::new([Marker::one_of(&["cid"])]),
             client: Box::new([ClaimPath::from("cid")]),
             ..Self::new().with_scopes_at(["scp"])
         }
@@ -171,7 +214,7 @@ impl ClaimsLayout {
     pub fn cognito() -> Self {
         Self {
             audience_is_client: true,
-            mark: Some(Mark::Value("token_use", "access")),
+            markers: Box::new([Marker::values("token_use", &["access"])]),
             ..Self::new()
                 .with_roles_at(["cognito:groups"])
                 .with_groups_at(["cognito:groups"])
@@ -192,6 +235,81 @@ impl ClaimsLayout {
                 .with_scopes_at([] as [&str; 0])
                 .with_roles_at([] as [&str; 0])
                 .with_tenant_at("hd")
+        }
+    }
+
+    /// authentik: the client from `azp`; roles, groups and entitlements as in RFC 9068, which its scope mappings write.
+    /// authentik makes an access token of the ID token, `nonce` included, and adds `azp` and `uid`
+    /// ([source](https://github.com/goauthentik/authentik/blob/main/authentik/providers/oauth2/id_token.py)): tokens
+    /// must have both. `aud` is the client in both kinds, so do not add these two claims to ID tokens by a scope
+    /// mapping.
+    ///
+    /// Its introspection endpoint writes neither: there, use
+    /// `.with_access_token_claims(["client_id"])`, since it does not answer for ID tokens.
+    #[must_use]
+    pub fn authentik() -> Self {
+        Self {
+            markers: Box::new([Marker::one_of(&["azp"]), Marker::one_of(&["uid"])]),
+            client: Box::new([ClaimPath::from("azp"), ClaimPath::from("client_id")]),
+            ..Self::new()
+        }
+    }
+
+    /// ForgeRock Access Management, today PingAM and PingOne Advanced Identity Cloud, with client-side access tokens:
+    /// scopes from the list `scope`. Tokens must have `"tokenName": "access_token"`, which is `id_token` in its ID
+    /// tokens ([example](https://docs.pingidentity.com/pingam/8/oidc1-guide/rest-api-oidc-idtoken-validation.html));
+    /// `nonce` may be in both. The issuer is written with its port (`https://am.example.com:443/am/oauth2`).
+    #[must_use]
+    pub fn forgerock() -> Self {
+        Self {
+            markers: Box::new([Marker::values("tokenName", &["access_token"])]),
+            ..Self::new()
+        }
+    }
+
+    /// Supabase Auth: the Postgres role of the user as the only role (`role`: `authenticated`, for example), the client
+    /// from `client_id`, which tokens of its OAuth server have. Tokens must have `aal` with the value `aal1`, `aal2` or
+    /// `aal3`, which its ID tokens do not
+    /// ([documentation](https://supabase.com/docs/guides/auth/jwt-fields)); so the keys `anon` and `service_role`,
+    /// which are JWTs too, are rejected. The audience is usually `authenticated`.
+    ///
+    /// Do not take roles from `user_metadata`: users can edit it.
+    #[must_use]
+    pub fn supabase() -> Self {
+        Self {
+            markers: Box::new([Marker::values("aal", &["aal1", "aal2", "aal3"])]),
+            client: Box::new([ClaimPath::from("client_id")]),
+            ..Self::new().with_roles_at(["role"])
+        }
+    }
+
+    /// ZITADEL with JWTs as access tokens: the roles of the project of the client, which are the names in
+    /// `urn:zitadel:iam:org:project:roles`. They are there if the project asserts them or the scope asks for them
+    /// ([documentation](https://zitadel.com/docs/guides/integrate/retrieve-user-roles)). Tokens must have `jti`, which its
+    /// ID tokens do not ([documentation](https://zitadel.com/docs/apis/openidoauth/claims)); both kinds can be for
+    /// the same audience.
+    ///
+    /// The object lists for each role the organizations in which it is granted, and the layout takes a role that is
+    /// granted in any of them. Where users of several organizations have roles in one project, compare the organization
+    /// in a policy or a [`check`](super::JwtValidatorBuilder::check), with
+    /// [`AccessToken::claim`](super::AccessToken::claim).
+    #[must_use]
+    pub fn zitadel() -> Self {
+        Self::of_zitadel("urn:zitadel:iam:org:project:roles")
+    }
+
+    /// ZITADEL with the roles of one project, by its id (`urn:zitadel:iam:org:project:<project>:roles`), otherwise as
+    /// [`zitadel`](Self::zitadel).
+    #[must_use]
+    pub fn zitadel_project(project: &str) -> Self {
+        Self::of_zitadel(&format!("urn:zitadel:iam:org:project:{project}:roles"))
+    }
+
+    fn of_zitadel(roles: &str) -> Self {
+        Self {
+            markers: Box::new([Marker::one_of(&["jti"])]),
+            client: Box::new([ClaimPath::from("azp"), ClaimPath::from("client_id")]),
+            ..Self::new().with_roles_at([ClaimPath::from(roles).member_names()])
         }
     }
 
@@ -232,19 +350,47 @@ impl ClaimsLayout {
         self
     }
 
-    /// Says which claims only access tokens of the provider have: a token has to have one of them, and is
-    /// then not taken for an ID token because of a `nonce`, which some providers put into both.
+    /// Sets the claims that access tokens of the provider have and its ID tokens do not: a token must have one of them,
+    /// with any value but `null`, the empty text and the empty list. Such a token is not taken for an ID token because
+    /// of a `nonce`, which some providers write into both kinds; it still is because of `at_hash`, `c_hash` or `s_hash`.
+    ///
+    /// Where a claim is in both kinds with different values, use
+    /// [`with_access_token_values`](Self::with_access_token_values). Replaces what a preset or an earlier call set.
+    /// Default: a token that has a `nonce` and no `typ` of an access token is rejected as an ID token
+    /// ([RFC 8725 section 3.11](https://www.rfc-editor.org/rfc/rfc8725#section-3.11)).
     #[must_use]
     pub fn with_access_token_claims<S: AsRef<str>>(
         mut self,
         claims: impl IntoIterator<Item = S>,
     ) -> Self {
-        self.mark = Some(Mark::OneOf(
-            claims
-                .into_iter()
-                .map(|claim| claim.as_ref().into())
-                .collect(),
-        ));
+        let claims = claims.into_iter().map(|claim| claim.as_ref().into());
+        self.markers = Box::new([Marker::OneOf(claims.collect())]);
+        self
+    }
+
+    /// Sets the claim whose value tells access tokens of the provider from its ID tokens, and its values in access
+    /// tokens. A token must have one of these values exactly. It is then accepted even if it has claims of an ID token,
+    /// such as `nonce`.
+    ///
+    /// Replaces what a preset or an earlier call set. Default: as for
+    /// [`with_access_token_claims`](Self::with_access_token_claims).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use tower_bearer::jwt::ClaimsLayout;
+    ///
+    /// let layout = ClaimsLayout::new().with_access_token_values("token_kind", ["access", "service"]);
+    /// # let _ = layout;
+    /// ```
+    #[must_use]
+    pub fn with_access_token_values<V: Into<Value>>(
+        mut self,
+        claim: impl Into<ClaimPath>,
+        values: impl IntoIterator<Item = V>,
+    ) -> Self {
+        let values = values.into_iter().map(Into::into).collect();
+        self.markers = Box::new([Marker::Values(claim.into(), values)]);
         self
     }
 
@@ -263,7 +409,33 @@ impl ClaimsLayout {
                 "takes roles, groups, entitlements or scopes from a claim that never holds them, or from a path without names",
             );
         }
+        let mut texts = self.tenant.iter().chain(&self.client);
+        if !texts.all(ClaimPath::is_of_one_text) {
+            return Some(
+                "takes the tenant or the client from the names of members; give the location of one text",
+            );
+        }
+        if self.markers.iter().any(Marker::is_unsatisfiable) {
+            return Some(
+                "knows access tokens by a claim or a value that no token can have; give names, and values that are texts, numbers or booleans",
+            );
+        }
         None
+    }
+
+    /// Whether these are the claims of an access token of the provider.
+    pub(crate) fn marker_match(&self, claims: &RawClaims<'_>) -> MarkerMatch {
+        if self.markers.is_empty() {
+            return MarkerMatch::Unknown;
+        }
+        if !self.markers.iter().all(|marker| marker.is_met(claims)) {
+            return MarkerMatch::Missing;
+        }
+        let by_value = |marker: &Marker| matches!(marker, Marker::Values(..));
+        match self.markers.iter().any(by_value) {
+            true => MarkerMatch::ByValue,
+            false => MarkerMatch::ByPresence,
+        }
     }
 
     /// Takes the tenant from this location.

@@ -41,8 +41,16 @@
 //!
 //! # Limits
 //!
-//! 8192 bytes for a token, 4096 characters of base64url and 24 members for its header, 256 bytes for `kid`, 16
-//! levels of nesting and 256 members for each object in the claims, dates from 1970 to the year 9999.
+//! 8192 bytes for a token, 24 members for its header, 256 bytes for `kid`, 16 levels of nesting and 256 members for each
+//! object in the claims, dates from 1970 to the year 9999.
+//!
+//! # Claims that cannot be read
+//!
+//! A claim or a member of the header whose value is `null` is absent; only `cnf` and `crit` are an error in any form. The
+//! claims that decide must have their type: `iss`, `sub`, `aud`, `exp`, `nbf`, `iat`, `cnf`, scopes, roles and the tenant.
+//! All others may have any shape, and count as absent where they cannot be read, so that a policy that needs one denies.
+//! [`require`](JwtValidatorBuilder::require) and [`revocations`](JwtValidatorBuilder::revocations) reject a token whose
+//! claim they need and cannot read. An object that names a member twice is rejected everywhere.
 //!
 //! # Crypto
 //!

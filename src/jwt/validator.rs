@@ -21,7 +21,7 @@ use super::known_headers::KnownHeaders;
 use super::layout::ClaimsLayout;
 use super::room::{PayloadRoom, SignatureRoom};
 use super::token::{Parts, UnverifiedToken};
-use crate::cache::VerdictCache;
+use crate::cache::{CacheLimit, VerdictCache};
 use crate::extract::Credential;
 #[cfg(feature = "issue")]
 use crate::issue::SigningKeys;
@@ -86,6 +86,8 @@ pub(crate) struct Inner<C> {
     pub(crate) read: ReadClaims<C>,
     pub(crate) own: Arc<[OwnCheck<C>]>,
     pub(crate) revocations: Option<RevocationCheck>,
+    /// Whether the application has chosen the settings of the cache.
+    pub(crate) cache_is_chosen: bool,
 }
 
 /// Makes the principal of claims that have been checked.
@@ -209,12 +211,20 @@ impl<C> JwtValidator<C> {
         }
     }
 
-    /// The tokens that it remembers. `None` if it was built [without a
-    /// cache](JwtValidatorBuilder::without_cache). Within [`JwtIssuers`](super::JwtIssuers) the cache of those is
-    /// used instead.
+    /// The cached results. `None` if it was built [without a cache](JwtValidatorBuilder::without_cache). Within
+    /// [`JwtIssuers`](super::JwtIssuers) the [cache of those](super::JwtIssuers::cache) is used instead.
     #[must_use]
     pub fn cache(&self) -> Option<&VerdictCache<C>> {
         self.cache.as_ref()
+    }
+
+    /// The limit for a cache around it, for this token (M18: caching is the choice of each validator).
+    pub(crate) fn cache_limit(&self, token: &[u8]) -> CacheLimit {
+        match &self.cache {
+            None => CacheLimit::NOTHING,
+            Some(cache) if self.inner.cache_is_chosen => cache.limit(token),
+            Some(_) => CacheLimit::NONE,
+        }
     }
 
     /// The keys that it fetches, to watch them or to refresh them. `None` if they are not fetched.
@@ -353,7 +363,8 @@ impl<C: Send + Sync + 'static> JwtValidator<C> {
         };
         // No key has retired by then.
         let keys = own.key_set(SystemTime::UNIX_EPOCH);
-        let candidates = keys.find(header.algorithm?, header.kid()).ok()?;
+        let algorithm = inner.checks.algorithm(header).ok()?;
+        let candidates = keys.find(algorithm, header.kid()).ok()?;
         let mut room = PayloadRoom::new();
         let claims = token.parts.claims(&mut room).ok()?;
         inner.checks.issuer(&claims).ok()?;
@@ -437,7 +448,7 @@ impl<C: Send + Sync + 'static> Inner<C> {
         let header = token.header();
         let typing = self.checks.token_type(header.typ())?;
         // C01, C02: the algorithm is the key's; the header only has to agree.
-        let algorithm = header.algorithm.ok_or(TokenError::Algorithm)?;
+        let algorithm = self.checks.algorithm(header)?;
         let candidates = keys.find(algorithm, header.kid()).map_err(Refusal::Key)?;
         let mut room;
         let claims = match claims {

@@ -153,6 +153,16 @@ async fn what_the_specification_leaves_open_is_accepted() {
             "{name}"
         );
     }
+    // M13: `null` is absence.
+    for name in ["sid", "sub", "nonce", "x"] {
+        let service = Service::new(builder().build().unwrap());
+        let base = with(logout(), json!({name: null})).to_string();
+        let claims = format!("{{\"{name}\":null,{}", &base[1..]);
+        let token = signer().token_of(&header().to_string(), &claims);
+        assert_eq!(service.post(&token).await.status(), 200, "{name}");
+        let access = service.access(&access_token(json!({})));
+        assert_eq!(access.0, REVOKED, "{name}");
+    }
     let both = builder().audience("shop-backend").build().unwrap();
     let both = Service::new(both);
     let token = logout_token(json!({"aud": ["shop-backend", CLIENT]}));

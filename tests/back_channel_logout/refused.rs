@@ -177,10 +177,14 @@ async fn claims_that_are_not_those_of_a_logout() {
     }
     // `null` in the claims itself, which `with` cannot write.
     for (member, reason) in [
-        ("\"sid\":null", "`sid` has the wrong type"),
-        ("\"nonce\":null", "`nonce`"),
-        ("\"sub\":null", "`sub` has the wrong type"),
-        ("\"events\":null", "`events` has the wrong type"),
+        // M13: absence, of something that is required.
+        ("\"events\":null", "`events` is missing"),
+        ("\"jti\":null", "`jti` is missing"),
+        ("\"iat\":null", "`iat` is missing"),
+        ("\"cnf\":null", "bound to a sender"),
+        ("\"sub\":null,\"sub\":\"bob\"", "`sub` has the wrong type"),
+        ("\"sid\":null,\"sid\":\"b\"", "names no member twice"),
+        ("\"jti\":null,\"jti\":\"l-2\"", "`jti` has the wrong type"),
         (
             "\"sub\":\"alice\",\"sub\":\"bob\"",
             "`sub` has the wrong type",

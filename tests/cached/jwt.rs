@@ -406,6 +406,169 @@ async fn several_issuers_use_one_memory_and_not_those_of_their_validators() {
 }
 
 #[tokio::test]
+async fn validator_without_cache_is_not_cached_by_issuers() {
+    // M18
+    let clock = clock();
+    let never = || {
+        let key = SharedSecret::hs256(SECRET).unwrap();
+        let builder = JwtValidator::builder(key).issuer(ISSUER).audience(AUDIENCE);
+        builder.without_cache().build().unwrap()
+    };
+    let token = token(json!({}));
+    let of_other = Signer::new("HS256").token(&with(claims(), json!({"iss": OTHER})));
+    for issuers in [
+        JwtIssuers::new(),
+        JwtIssuers::new().with_cache(CacheSettings::new()),
+    ] {
+        issuers.insert(never()).unwrap();
+        issuers.insert(of(OTHER)).unwrap();
+        for _ in 0..3 {
+            assert!(accepted(&issuers, &token, &clock).await);
+            assert!(!recalls(&issuers, &token, &clock));
+            assert!(accepted(&issuers, &of_other, &clock).await);
+            assert!(recalls(&issuers, &of_other, &clock), "the other issuer");
+        }
+        assert_eq!(issuers.cache().unwrap().len(), 1);
+        // A validator that takes its place decides for itself.
+        issuers.insert(of(ISSUER)).unwrap();
+        assert!(accepted(&issuers, &token, &clock).await);
+        assert!(recalls(&issuers, &token, &clock));
+        issuers.insert(never()).unwrap();
+        assert!(!recalls(&issuers, &token, &clock));
+        assert!(accepted(&issuers, &token, &clock).await);
+        assert!(!recalls(&issuers, &token, &clock));
+        // An explicit cache around them is the caller's choice.
+        let cached = issuers.cached(CacheSettings::new());
+        assert!(accepted(&cached, &token, &clock).await);
+        assert!(recalls(&cached, &token, &clock));
+    }
+    let cached = never().cached(CacheSettings::new());
+    assert!(accepted(&cached, &token, &clock).await);
+    assert!(recalls(&cached, &token, &clock));
+}
+
+#[tokio::test]
+async fn cache_settings_of_validator_limit_the_cache_of_issuers() {
+    // M18
+    let token = token(json!({}));
+    let minutes = |number: u64| Duration::from_secs(60 * number);
+    let long = CacheSettings::new().with_time_to_live(minutes(30));
+    for (name, settings, lives) in [
+        ("default", None, Some(minutes(30))),
+        (
+            "shorter",
+            Some(CacheSettings::new().with_time_to_live(minutes(1))),
+            Some(minutes(1)),
+        ),
+        (
+            "longer",
+            Some(CacheSettings::new().with_time_to_live(minutes(50))),
+            Some(minutes(30)),
+        ),
+        (
+            "no time to live",
+            Some(CacheSettings::new().with_time_to_live(Duration::ZERO)),
+            None,
+        ),
+        ("no entries", Some(long.with_max_entries(0)), None),
+        ("no bytes", Some(long.with_max_bytes(0)), None),
+        (
+            "shorter tokens",
+            Some(long.with_max_token_length(token.len() - 1)),
+            None,
+        ),
+        (
+            "such tokens",
+            Some(long.with_max_token_length(token.len())),
+            Some(minutes(30)),
+        ),
+    ] {
+        let clock = clock();
+        let issuers = JwtIssuers::new().with_cache(long);
+        let builder = match settings {
+            Some(settings) => builder().cache(settings),
+            None => builder(),
+        };
+        issuers.insert(builder.build().unwrap()).unwrap();
+        assert!(accepted(&issuers, &token, &clock).await);
+        assert_eq!(recalls(&issuers, &token, &clock), lives.is_some(), "{name}");
+        if let Some(lives) = lives {
+            clock.advance(lives - SECOND);
+            assert!(recalls(&issuers, &token, &clock), "{name}");
+            clock.advance(SECOND);
+            assert!(!recalls(&issuers, &token, &clock), "{name}");
+            assert!(accepted(&issuers, &token, &clock).await, "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn maximum_age_ends_cached_tokens() {
+    // M17, F04: at the earlier of `exp` and the age, with the clock stepping forwards and backwards.
+    let age = |seconds| Duration::from_secs(seconds);
+    for (name, exp, max_age, leeway, ends) in [
+        ("age first", Some(NOW + 3_540), 100, 0, NOW - 60 + 100),
+        (
+            "age first, with leeway",
+            Some(NOW + 3_540),
+            100,
+            7,
+            NOW - 60 + 107,
+        ),
+        ("expiry first", Some(NOW + 30), 1_000, 5, NOW + 35),
+        ("no expiry", None, 100, 0, NOW - 60 + 100),
+    ] {
+        let validators = |keep: bool| {
+            let builder = builder().leeway(age(leeway)).max_token_age(age(max_age));
+            let builder = builder.insecure_without_expiry();
+            match keep {
+                true => builder.build().unwrap(),
+                false => builder.without_cache().build().unwrap(),
+            }
+        };
+        let (cached, anew) = (validators(true), validators(false));
+        let issuers = JwtIssuers::new();
+        issuers.insert(validators(true)).unwrap();
+        let token = token(json!({"exp": exp, "iat": NOW - 60}));
+        let clock = clock();
+        for (step, time) in [
+            NOW,
+            ends - 1,
+            NOW,
+            ends,
+            ends + 1,
+            ends - 1,
+            NOW - 3,
+            ends + 1_000,
+            NOW,
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            clock.set(std::time::SystemTime::UNIX_EPOCH + age(time));
+            let expected = time < ends;
+            assert_eq!(
+                accepted(&anew, &token, &clock).await,
+                expected,
+                "{name} {step}"
+            );
+            assert_eq!(
+                accepted(&cached, &token, &clock).await,
+                expected,
+                "{name} {step}"
+            );
+            assert_eq!(
+                accepted(&issuers, &token, &clock).await,
+                expected,
+                "{name} {step}"
+            );
+            assert_eq!(recalls(&cached, &token, &clock), expected, "{name} {step}");
+            assert_eq!(recalls(&issuers, &token, &clock), expected, "{name} {step}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_layer_says_the_same_whether_a_token_is_remembered_or_not() {
     // F07
     let clock = clock();

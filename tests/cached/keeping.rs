@@ -283,6 +283,92 @@ async fn what_is_removed_is_asked_about_again() {
 }
 
 #[tokio::test]
+async fn retain_removes_results_of_chosen_principals() {
+    // M18
+    let source = Source::new(|token| Ok(named(if token < "b" { "alice" } else { "bob" })).into());
+    let clock = clock();
+    let validator = source.remembered();
+    let cache = validator.cache().clone();
+    let service = service(validator.clone(), &clock);
+    assert_eq!(cache.retain(|_| panic!("there is none")), 0);
+    for token in ["a1", "a2", "b1", "b2", "b3"] {
+        assert_eq!(status(&service, token).await, 200);
+    }
+    let mut seen = Vec::new();
+    let removed = cache.retain(|user| {
+        seen.push(user.subject);
+        user.subject != "alice"
+    });
+    seen.sort_unstable();
+    assert_eq!(seen, ["alice", "alice", "bob", "bob", "bob"]);
+    assert_eq!((removed, cache.len()), (2, 3));
+    for (token, is_cached) in [
+        ("a1", false),
+        ("a2", false),
+        ("b1", true),
+        ("b2", true),
+        ("b3", true),
+    ] {
+        assert_eq!(recalls(&validator, token, &clock), is_cached, "{token}");
+    }
+    assert_eq!(status(&service, "a1").await, 200);
+    assert_eq!(source.calls(), 6);
+    assert!(
+        recalls(&validator, "a1", &clock),
+        "its validator accepts it again"
+    );
+    assert_eq!(cache.retain(|_| true), 0);
+    assert_eq!(cache.len(), 4);
+    assert_eq!(cache.retain(|_| false), 4);
+    assert!(cache.is_empty());
+}
+
+#[tokio::test]
+async fn retain_predicate_may_use_the_cache_itself() {
+    // M18: no lock is held while the predicate runs.
+    let (source, clock) = (Source::yes(), clock());
+    let validator = source.remembered();
+    let cache = validator.cache().clone();
+    let service = service(validator.clone(), &clock);
+    for number in 0..100 {
+        assert_eq!(status(&service, &format!("t{number}")).await, 200);
+    }
+    let mut number = 0;
+    let removed = cache.retain(|_| {
+        number += 1;
+        assert!(!recalls(&validator, "another", &clock));
+        cache.remove("t1");
+        cache.remove_ended(start());
+        match number {
+            1 => assert_eq!(cache.retain(|_| true), 0),
+            50 => cache.clear(),
+            _ => {}
+        }
+        number % 2 == 0
+    });
+    assert_eq!((removed, number, cache.len()), (50, 100, 0));
+}
+
+#[tokio::test]
+async fn panic_in_retain_predicate_removes_everything() {
+    // M18: what it would have removed is not known.
+    let (source, clock) = (Source::yes(), clock());
+    let validator = source.remembered();
+    let cache = validator.cache().clone();
+    let service = service(validator.clone(), &clock);
+    for token in ["abc", "abd"] {
+        assert_eq!(status(&service, token).await, 200);
+    }
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        cache.retain(|_| panic!("on purpose"))
+    }));
+    assert!(caught.is_err());
+    assert!(cache.is_empty());
+    assert_eq!(status(&service, "abc").await, 200);
+    assert!(recalls(&validator, "abc", &clock), "it caches as before");
+}
+
+#[tokio::test]
 async fn a_token_that_is_too_long_is_validated_each_time() {
     // F06
     for (length, calls) in [(1, 1), (100, 1), (101, 3), (4_000, 3)] {

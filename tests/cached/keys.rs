@@ -140,7 +140,7 @@ async fn a_key_that_the_issuer_removes_takes_its_tokens_along() {
     let keys = keys_of(&server, &clock).connect().await.unwrap();
     let (validator, anew) = validators(&keys);
     let issuers = JwtIssuers::new();
-    issuers.insert(anew.clone()).unwrap();
+    issuers.insert(validator.clone()).unwrap();
     let (old, new_token) = (token(&old), token(&new));
     for token in [&old, &new_token] {
         assert_eq!(answer(&validator, token, &clock).await.0, 200);

@@ -367,9 +367,17 @@ async fn a_validation_that_hangs_stops_nobody_who_comes_later() {
 #[tokio::test]
 async fn what_was_removed_while_it_was_found_out_is_not_kept() {
     // F05
-    let cases: [(&str, Event); 3] = [
+    let cases: [(&str, Event); 5] = [
         ("removed", |validator, _| {
             validator.cache().remove("abc");
+        }),
+        // M18
+        ("removed by principal", |validator, _| {
+            assert_eq!(validator.cache().retain(|_| false), 0);
+        }),
+        // Nothing is known of it yet, so it is not kept either.
+        ("retained", |validator, _| {
+            assert_eq!(validator.cache().retain(|_| true), 0);
         }),
         ("cleared", |validator, _| validator.cache().clear()),
         ("set back", |validator, clock| {
@@ -397,6 +405,61 @@ async fn what_was_removed_while_it_was_found_out_is_not_kept() {
             assert!(recalls(&validator, "abc", &clock), "{name}");
         }
     }
+}
+
+#[tokio::test]
+async fn validation_begun_within_retain_is_not_kept() {
+    // M18
+    let (slow, validator, clock) = slow();
+    let mut waiting = begin(&validator, "abc", &clock);
+    slow.answer(0, Ok(alice()));
+    assert_eq!(poll(&mut waiting).unwrap().0, 200);
+    let mut later = None;
+    validator.cache().retain(|_| {
+        let mut within = begin(&validator, "abd", &clock);
+        assert_eq!(poll(&mut within), None);
+        later = Some(within);
+        // One that ends meanwhile.
+        let mut at_once = begin(&validator, "abe", &clock);
+        slow.answer(slow.calls() - 1, Ok(alice()));
+        assert_eq!(poll(&mut at_once).unwrap().0, 200);
+        true
+    });
+    slow.answer(1, Ok(alice()));
+    assert_eq!(later.unwrap().await.0, 200);
+    assert!(recalls(&validator, "abc", &clock));
+    assert!(!recalls(&validator, "abd", &clock));
+    assert!(!recalls(&validator, "abe", &clock));
+    assert_eq!(validator.cache().len(), 1);
+    // Afterwards it is as before.
+    let waiting = begin(&validator, "abd", &clock);
+    slow.answer(3, Ok(alice()));
+    assert_eq!(waiting.await.0, 200);
+    assert!(recalls(&validator, "abd", &clock));
+}
+
+#[tokio::test]
+async fn request_after_retain_joins_no_earlier_validation() {
+    // M18
+    let (slow, validator, clock) = slow();
+    let mut first = begin(&validator, "abc", &clock);
+    assert_eq!(poll(&mut first), None);
+    let joined = begin(&validator, "abc", &clock);
+    validator.cache().retain(|_| true);
+    let after = begin(&validator, "abc", &clock);
+    let after_too = begin(&validator, "abc", &clock);
+    assert_eq!(
+        slow.calls(),
+        2,
+        "the earlier one, and one for both that came later"
+    );
+    slow.answer(0, Ok(alice()));
+    assert_eq!(first.await.0, 200);
+    assert_eq!(joined.await.0, 200, "it waited before");
+    slow.answer(1, Err(refusal(InvalidReason::Revoked)));
+    assert_eq!(after.await.0, 401);
+    assert_eq!(after_too.await.0, 401);
+    assert!(validator.cache().is_empty());
 }
 
 #[tokio::test]

@@ -75,7 +75,7 @@ fn a_token_is_refused_from_the_moment_on_at_which_it_was_taken_back() {
         let anew = with(builder()).without_cache().build().unwrap();
         let own = with(builder()).claims::<Session>().build().unwrap();
         let issuers = JwtIssuers::new();
-        issuers.insert(anew.clone()).unwrap();
+        issuers.insert(remembered.clone()).unwrap();
         let all = |expected: (Result<(), FailureKind>, bool)| {
             assert_eq!(ask(&remembered, &token, &clock), expected, "{name}");
             assert_eq!(ask(&own, &token, &clock), expected, "{name}");

@@ -168,6 +168,9 @@ impl IntrospectionBuilder {
         if checks.required.iter().any(|name| is_empty(name)) {
             return wrong("require", "is empty; give the name of a member");
         }
+        if let Some(problem) = checks.layout.problem() {
+            return wrong("claims_layout", problem);
+        }
         if self.cache_capacity.is_some() && self.cache.is_none() {
             return wrong("cache_capacity", "has no effect without `cache`");
         }

@@ -126,8 +126,10 @@ impl IntrospectionBuilder {
         self
     }
 
-    /// Accepts what looks like an ID token: with the claims `nonce` or `at_hash`. Some servers put these
-    /// into answers for access tokens; but some answer for ID tokens, whose audience is the client.
+    /// Accepts an answer that looks like one for an ID token: with the members `nonce` or `at_hash`. Some servers write
+    /// these into answers for access tokens, but some answer for ID tokens, whose audience is the client. Where a member
+    /// tells the kinds apart, use
+    /// [`with_access_token_values`](ClaimsLayout::with_access_token_values) instead.
     pub fn insecure_accept_id_tokens(mut self) -> Self {
         self.checks.accept_id_tokens = true;
         self

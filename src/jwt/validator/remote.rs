@@ -118,9 +118,8 @@ impl<C> Inner<C> {
     fn plausible(&self, token: &UnverifiedToken<'_>, now: SystemTime) -> Result<(), TokenError> {
         let header = token.header();
         let typing = self.checks.token_type(header.typ())?;
-        match header.algorithm {
-            Some(algorithm) if !algorithm.is_symmetric() => {}
-            _ => return Err(TokenError::Algorithm),
+        if self.checks.algorithm(header)?.is_symmetric() {
+            return Err(TokenError::Algorithm);
         }
         let mut room = PayloadRoom::new();
         let claims = token.parts.claims(&mut room)?;

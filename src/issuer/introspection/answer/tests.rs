@@ -377,6 +377,119 @@ fn an_active_token_is_for_this_service_and_for_this_use() {
 }
 
 #[test]
+fn unused_members_do_not_matter_and_null_is_absence() {
+    // M12, M13
+    let answer = |members: &str, change: fn(&mut Checks)| {
+        let mut checks = checks();
+        change(&mut checks);
+        let body = format!(r#"{{"active":true,"aud":"https://api.example",{members}}}"#);
+        read(&response(200, &[JSON], &body), &checks)
+    };
+    for shape in [
+        "1",
+        "true",
+        "{}",
+        "[1]",
+        r#"[{"method":"password"}]"#,
+        "null",
+    ] {
+        for name in [
+            "jti",
+            "client_id",
+            "acr",
+            "amr",
+            "azp",
+            "username",
+            "groups",
+            "entitlements",
+            "sid",
+        ] {
+            let found = answer(&format!(r#""{name}":{shape}"#), |_| {});
+            let Ok(Answer::Active(token)) = found else {
+                panic!("{name} {shape}: {found:?}");
+            };
+            assert!(
+                token.token_id().is_none() && token.client_id().is_none() && token.acr().is_none()
+            );
+            assert_eq!(token.amr().count() + token.groups().count(), 0);
+            assert_eq!(
+                token.claim(name).is_none(),
+                shape == "null",
+                "{name} {shape}"
+            );
+        }
+    }
+    let Ok(Answer::Active(token)) = answer(r#""auth_time":"1700000002""#, |_| {}) else {
+        panic!("the token is active");
+    };
+    assert_eq!(token.auth_time(), None);
+    // What decides is read as strictly as before.
+    for member in [
+        r#""exp":"1""#,
+        r#""nbf":[]"#,
+        r#""iat":{}"#,
+        r#""sub":1"#,
+        r#""iss":1"#,
+        r#""scope":1"#,
+    ] {
+        let found = answer(member, |_| {});
+        assert!(
+            matches!(found, Err(Trouble::Content(_))),
+            "{member}: {found:?}"
+        );
+    }
+    let found = |members: &str, change: fn(&mut Checks)| match answer(members, change) {
+        Ok(Answer::Refused(error)) => error.to_string(),
+        other => format!("{other:?}"),
+    };
+    assert!(found(r#""roles":{}"#, |_| {}).contains("claim `roles`"));
+    let tenant =
+        |checks: &mut Checks| checks.layout = crate::jwt::ClaimsLayout::new().with_tenant_at("org");
+    assert!(found(r#""org":7"#, tenant).contains("claim `org`"));
+    let require = |checks: &mut Checks| checks.required = vec!["client_id".into()];
+    assert!(found(r#""client_id":7"#, require).contains("claim `client_id` has the wrong type"));
+    assert!(found(r#""client_id":null"#, require).contains("claim `client_id` is missing"));
+    assert!(found(r#""cnf":null"#, |_| {}).contains("bound to a sender"));
+    for nothing in [
+        "nonce",
+        "at_hash",
+        "token_type",
+        "token_use",
+        "typ",
+        "events",
+        "htm",
+        "iss",
+        "exp",
+    ] {
+        let found = answer(&format!(r#""{nothing}":null"#), |_| {});
+        assert!(
+            matches!(found, Ok(Answer::Active(_))),
+            "{nothing}: {found:?}"
+        );
+    }
+    // D06: `null` or not.
+    for twice in [
+        r#""sub":null,"sub":"a""#,
+        r#""x":1,"x":null"#,
+        r#""acr":{},"acr":"a""#,
+    ] {
+        let found = answer(twice, |_| {});
+        assert!(
+            matches!(found, Err(Trouble::Content(_))),
+            "{twice}: {found:?}"
+        );
+    }
+    // M14: authentik copies `nonce` into its answers, without `azp` and `uid`.
+    let authentik = r#""nonce":"n","acr":"a","scope":"openid","client_id":"shop""#;
+    assert!(found(authentik, |_| {}).contains("with_access_token_values"));
+    let layout = |checks: &mut Checks| {
+        checks.layout =
+            crate::jwt::ClaimsLayout::authentik().with_access_token_claims(["client_id"]);
+    };
+    assert!(matches!(answer(authentik, layout), Ok(Answer::Active(_))));
+}
+
+#[test]
 fn settings_change_what_fits() {
     // E12
     let found = |members: &str, change: fn(&mut Checks)| {
