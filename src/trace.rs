@@ -102,3 +102,12 @@ pub(crate) fn revocations_not_followed() {
 
 #[cfg(all(feature = "issue", not(feature = "tracing")))]
 pub(crate) fn revocations_not_followed() {}
+
+/// A Redis keeps sessions and revocations in memory only, or in a snapshot that is minutes old: for the operator.
+#[cfg(all(feature = "redis", feature = "tracing"))]
+pub(crate) fn redis_without_append_only_file() {
+    tracing::warn!(target: "tower_bearer", outcome = "redis-without-append-only-file");
+}
+
+#[cfg(all(feature = "redis", not(feature = "tracing")))]
+pub(crate) fn redis_without_append_only_file() {}

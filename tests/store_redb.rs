@@ -9,6 +9,9 @@ mod contract;
 mod damage;
 #[path = "store_redb/directory.rs"]
 mod directory;
+#[cfg(unix)]
+#[path = "store_redb/exclusive.rs"]
+mod exclusive;
 #[path = "store_redb/opening.rs"]
 mod opening;
 

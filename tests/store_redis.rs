@@ -12,6 +12,8 @@ mod store_contract;
 #[path = "support/tokens.rs"]
 mod tokens;
 
+#[path = "store_redis/checks.rs"]
+mod checks;
 #[path = "store_redis/configuration.rs"]
 mod configuration;
 #[path = "store_redis/contract.rs"]
@@ -26,6 +28,8 @@ mod model;
 mod outages;
 #[path = "store_redis/processes.rs"]
 mod processes;
+#[path = "store_redis/resuming.rs"]
+mod resuming;
 #[path = "store_redis/rules.rs"]
 mod rules;
 #[path = "store_redis/sessions.rs"]

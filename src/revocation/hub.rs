@@ -332,18 +332,19 @@ async fn follow(hub: Weak<Inner>, mut cursor: Option<Cursor>) {
                     }
                     continue;
                 }
-                // Nothing can be told until all of it has found room, when enough has ended.
+                // The hub reads everything again, until enough has ended and the rest has room.
                 pause = OVERFLOWN_PAUSE;
+                cursor = None;
+                has_room = true;
             }
+            // The cursor is kept: a store that cannot prove that nothing was lost returns all of it. (M05: one lost
+            // connection)
             Err(error) => {
                 if inner.trouble().replace(error).is_none() {
                     trace::revocations_not_followed();
                 }
             }
         }
-        // A store that was away may have lost something, or count anew: all of it is read again.
-        cursor = None;
-        has_room = true;
         drop(inner);
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);

@@ -7,14 +7,23 @@ use std::sync::Arc;
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// It cannot be reached, or does not answer in time. It may have done it or not.
-    #[error("the store {store} cannot be reached")]
+    /// The store cannot be reached, does not answer in time, or cannot do anything at the moment. It may have done it or not.
+    #[error("the store {store} is unavailable")]
     Unavailable {
         /// Which store, without user and password.
         store: String,
         /// Why.
         #[source]
         source: Arc<dyn Error + Send + Sync>,
+    },
+    /// The store answers, and rejects the command: a right is missing, its memory is full, or it cannot write. It may have done a
+    /// part of it.
+    #[error("the store {store} rejects a command: {problem}")]
+    Rejected {
+        /// Which store, without user and password.
+        store: String,
+        /// The problem and its remedy.
+        problem: String,
     },
     /// There is no room for more.
     #[error(
@@ -52,7 +61,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// It cannot be reached. `store` says which one, without user and password.
+    /// An error for an unavailable store. `store` is its address, without user and password.
     pub fn unavailable(
         store: impl Into<String>,
         error: impl Into<Box<dyn Error + Send + Sync>>,
@@ -60,6 +69,14 @@ impl StoreError {
         Self::Unavailable {
             store: store.into(),
             source: error.into().into(),
+        }
+    }
+
+    /// An error for a rejected command. `store` is the address, without user and password.
+    pub fn rejected(store: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::Rejected {
+            store: store.into(),
+            problem: problem.into(),
         }
     }
 

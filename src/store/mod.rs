@@ -115,6 +115,11 @@ pub trait RevocationStore: Send + Sync {
     /// cursor and nothing new, the answer waits for something, but at most half a second. Dropping the future loses
     /// nothing.
     ///
+    /// A reader keeps its cursor after an error, and however long the store was away. So the store returns only what follows the
+    /// cursor if it can prove that it contains nothing else that the reader has not read. It cannot if it was restored from an
+    /// older copy, emptied or replaced, and the entry at the cursor is no longer the same. Then it returns all there is, from the
+    /// beginning, and a cursor behind that. Revocations that have [ended](Revocation::ends_at) may be missing.
+    ///
     /// # Errors
     ///
     /// [`StoreError`].

@@ -155,21 +155,11 @@ fn a_path_without_a_directory_is_refused() {
     problem(&directory.file().join("below a file"));
 }
 
-#[cfg(unix)]
-#[test]
-fn only_its_owner_may_read_a_new_file() {
-    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-
-    let directory = Directory::new();
-    drop(RedbStore::open(directory.file()).unwrap());
-    let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
-    assert_eq!(mode(&directory.file()), 0o600);
-    // What somebody has decided stays.
-    fs::set_permissions(directory.file(), fs::Permissions::from_mode(0o640)).unwrap();
-    drop(RedbStore::open(directory.file()).unwrap());
-    assert_eq!(mode(&directory.file()), 0o640);
-    let names: Vec<_> = fs::read_dir(directory.path()).unwrap().collect();
-    assert_eq!(names.len(), 1, "{names:?}");
+/// As the store writes a file.
+fn write_private(path: &Path, content: &[u8]) {
+    fs::write(path, content).unwrap();
+    #[cfg(unix)]
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
 }
 
 #[tokio::test]
@@ -183,7 +173,7 @@ async fn a_file_that_was_being_made_is_made_anew() {
         vec![0; 3_000_000],
         b"redb\x1a\x0a\xa9\x0d\x0a".to_vec(),
     ] {
-        fs::write(&provisional, left).unwrap();
+        write_private(Path::new(&provisional), &left);
         let store = RedbStore::open(directory.file()).unwrap();
         store.insert(record(1, now + hour()), now).await.unwrap();
         drop(store);
@@ -207,7 +197,7 @@ fn files_of_others_are_refused_and_left_alone() {
         (b"SQLite format 3\0".repeat(1_000), "not a file of redb"),
         (b"redb\x1a\x0a\xa9\x0d\x0a".to_vec(), "cut off"),
     ] {
-        fs::write(directory.file(), &content).unwrap();
+        write_private(&directory.file(), &content);
         let problem = problem(&directory.file());
         assert!(problem.contains(expected), "{problem}");
         assert_eq!(fs::read(directory.file()).unwrap(), content, "{expected}");
@@ -229,6 +219,7 @@ fn a_database_of_another_application_or_version_is_refused_and_left_alone() {
         change(&transaction);
         transaction.commit().unwrap();
         drop(database);
+        write_private(&directory.file(), &fs::read(directory.file()).unwrap());
         let before = fs::read(directory.file()).unwrap();
         let problem = problem(&directory.file());
         assert!(fs::read(directory.file()).unwrap() == before, "{problem}");

@@ -162,35 +162,3 @@ async fn a_replica_is_refused() {
     let replica = RedisServer::start_with(&["--replicaof", "127.0.0.1", &port]);
     is_refused(RedisStore::connect(&replica.url()).await, "replica");
 }
-
-#[tokio::test]
-async fn a_user_who_may_too_little_is_told_so() {
-    use tower_bearer::store::SessionStore as _;
-
-    let server = RedisServer::start();
-    server.command(&[
-        "ACL",
-        "SETUSER",
-        "shop",
-        "on",
-        ">hunter2",
-        "~{tower-bearer}:*",
-        "+@all",
-        "-@scripting",
-        "-@dangerous",
-    ]);
-    let url = format!("redis://shop:{PASSWORD}@127.0.0.1:{}", server.port());
-    let store = RedisStore::connect(&url).await.unwrap();
-    assert_eq!(store.find(crate::id(1)).await.unwrap(), None);
-    let error = store.remove(crate::id(1)).await.unwrap_err();
-    let said = everything(&error);
-    assert!(said.contains("NOPERM"), "{said}");
-    server.command(&["ACL", "SETUSER", "shop", "+@scripting"]);
-    assert!(!store.remove(crate::id(1)).await.unwrap());
-    // Its keys are all that it needs.
-    store
-        .insert(crate::record(1, 0), std::time::SystemTime::now())
-        .await
-        .unwrap();
-    assert!(store.remove(crate::id(1)).await.unwrap());
-}

@@ -77,9 +77,19 @@ impl RedisServer {
         );
     }
 
+    /// Starts it again where it was, with other options.
+    pub(crate) fn start_again_with(&mut self, options: &[&str]) {
+        self.options = options.iter().copied().map(String::from).collect();
+        self.start_again();
+    }
+
     /// Takes away what it wrote down.
     pub(crate) fn lose_everything(&self) {
         fs::remove_dir_all(self.folder.join("appendonlydir")).unwrap();
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Stops it as it is: connections stay, and nothing is answered.

@@ -46,6 +46,8 @@ pub(crate) struct TestStore {
 struct Inner {
     sessions: MemoryStore,
     revocations: Mutex<Vec<String>>,
+    /// How often the revocations were lost.
+    generation: AtomicUsize,
     added: Notify,
     is_shared: bool,
     faults: Mutex<Vec<(Op, When)>>,
@@ -70,6 +72,7 @@ impl TestStore {
             inner: Arc::new(Inner {
                 sessions: MemoryStore::new(),
                 revocations: Mutex::default(),
+                generation: AtomicUsize::new(0),
                 added: Notify::new(),
                 is_shared,
                 faults: Mutex::default(),
@@ -100,6 +103,7 @@ impl TestStore {
 
     /// Forgets all revocations.
     pub(crate) fn lose_revocations(&self) {
+        self.inner.generation.fetch_add(1, Ordering::SeqCst);
         self.inner.revocations.lock().unwrap().clear();
     }
 
@@ -167,14 +171,19 @@ impl TestStore {
         }
     }
 
-    /// What stands behind `place`.
-    fn behind(&self, place: usize) -> Result<Changes, StoreError> {
+    /// What follows the cursor; everything if it is one from before the revocations were lost.
+    fn behind(&self, cursor: Option<&Cursor>) -> Result<Changes, StoreError> {
         let revocations = self.inner.revocations.lock().unwrap();
-        let place = place.min(revocations.len());
+        let generation = self.inner.generation.load(Ordering::SeqCst);
+        let place = cursor.and_then(|cursor| {
+            let (of, place) = cursor.as_str().split_once(' ').unwrap();
+            (of == generation.to_string()).then(|| place.parse().unwrap())
+        });
+        let place = place.unwrap_or(0);
         let end = revocations.len().min(place + PAGE);
         let read = |text: &String| Revocation::from_text(text.as_bytes());
         let some: Result<Vec<_>, _> = revocations[place..end].iter().map(read).collect();
-        let cursor = Cursor::new(end.to_string());
+        let cursor = Cursor::new(format!("{generation} {end}"));
         Ok(Changes::new(some?, cursor, end < revocations.len()))
     }
 }
@@ -222,14 +231,13 @@ impl RevocationStore for TestStore {
     fn changes<'a>(&'a self, cursor: Option<&'a Cursor>) -> StoreFuture<'a, Changes> {
         Box::pin(self.run(Op::Changes, move || {
             Box::pin(async move {
-                let place = cursor.map_or(0, |cursor| cursor.as_str().parse().unwrap());
                 let added = self.inner.added.notified();
-                let changes = self.behind(place)?;
+                let changes = self.behind(cursor)?;
                 if !self.inner.is_shared || cursor.is_none() || !changes.revocations.is_empty() {
                     return Ok(changes);
                 }
                 let _ = tokio::time::timeout(Duration::from_millis(500), added).await;
-                self.behind(place)
+                self.behind(cursor)
             })
         }))
     }

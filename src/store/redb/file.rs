@@ -1,7 +1,7 @@
-//! The file: found or made, locked, and looked at before redb sees it.
+//! The file: opened or created, locked, and checked before redb sees it.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +12,13 @@ use ::redb::{DatabaseError, StorageBackend};
 use super::engine::damaged;
 
 pub(super) const IN_USE: &str = "it is in use by another process, or opened twice by this one: close it there, or share sessions by Redis";
+
+/// Only the owner reads and writes.
+#[cfg(unix)]
+const PRIVATE_MODE: u32 = 0o600;
+/// The rights of users that are neither the owner nor in the group.
+#[cfg(unix)]
+const OTHERS: u32 = 0o007;
 
 /// What a file of redb begins with, up to the sizes: see the section on the file format in its design document.
 const MAGIC: [u8; 9] = *b"redb\x1a\x0a\xa9\x0d\x0a";
@@ -29,45 +36,182 @@ const MAX_REGION_PAGES: u64 = 1 << 20;
 /// and these in front of them.
 const MAX_REGION_HEADER_PAGES: u64 = 1 << 10;
 
-/// A file that nobody else has.
+/// So often a name that another process changes at the same time is looked up again.
+const ATTEMPTS: usize = 16;
+
+/// A file that is locked by this store alone.
 pub(super) enum Opened {
     Existing(Arc<dyn StorageBackend>),
-    /// It is empty, and has another name until it is [published](publish).
+    /// An empty file with a provisional name until it is [published](publish).
     New(Arc<dyn StorageBackend>),
 }
 
+/// Opens the database, or creates a file with the provisional name if there is none.
+///
+/// Only the process that has locked the file with a name removes or renames that name. So two processes that start at the
+/// same time never create two databases.
 pub(super) fn open(path: &Path) -> Result<Opened, String> {
-    match OpenOptions::new().read(true).write(true).open(path) {
-        Ok(file) => Ok(Opened::Existing(lock(file)?)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => create(path),
+    if path.file_name().is_none() {
+        return Err("the path names no file".into());
+    }
+    for _ in 0..ATTEMPTS {
+        if let Some(opened) = try_open(path)? {
+            return Ok(opened);
+        }
+    }
+    Err(IN_USE.into())
+}
+
+/// `None` if another process has changed one of the names meanwhile.
+fn try_open(path: &Path) -> Result<Option<Opened>, String> {
+    if let Some(file) = open_existing(path)? {
+        check_access(&file)?;
+        return Ok(lock(path, file)?.map(Opened::Existing));
+    }
+    let provisional = provisional(path);
+    let of_provisional =
+        |problem| format!("its provisional file {}: {problem}", provisional.display());
+    match create_new(&provisional) {
+        Ok(file) => {
+            let access = file.try_clone().map_err(|error| explain(&error))?;
+            let Some(backend) = lock(&provisional, file).map_err(of_provisional)? else {
+                return Ok(None);
+            };
+            // The process that had the lock before may have published the database.
+            let is_superfluous = is_there(path)?;
+            let private = make_private(&access);
+            if is_superfluous || private.is_err() {
+                remove(&provisional).map_err(of_provisional)?;
+            }
+            private.map_err(of_provisional)?;
+            Ok((!is_superfluous).then_some(Opened::New(backend)))
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            remove_unfinished(&provisional).map_err(of_provisional)?;
+            Ok(None)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(explain(&error)),
+        Err(error) => Err(of_provisional(explain(&error))),
+    }
+}
+
+/// Opens a regular file. `None` if there is nothing with this name, or no longer.
+fn open_existing(path: &Path) -> Result<Option<File>, String> {
+    let found = match fs::symlink_metadata(path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(explain(&error)),
+    };
+    if found.is_symlink() {
+        return Err("it is a symbolic link, which this store does not follow: use the path of its target, or remove the link".into());
+    }
+    if found.is_dir() {
+        return Err(explain(&io::ErrorKind::IsADirectory.into()));
+    }
+    if !found.is_file() {
+        return Err("it is not a regular file: choose another path, or remove it".into());
+    }
+    let file = match OpenOptions::new().read(true).write(true).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(explain(&error)),
+    };
+    // Another process may have put a link there meanwhile, which `open` follows.
+    let opened = file.metadata().map_err(|error| explain(&error))?;
+    Ok(is_same(&found, &opened).then_some(file))
+}
+
+/// Creates a file. It fails if anything has this name, a symbolic link to nothing included.
+fn create_new(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, PRIVATE_MODE);
+    options.open(path)
+}
+
+/// Gives a new file the mode that the umask, or the file system, may have changed.
+#[cfg(unix)]
+fn make_private(file: &File) -> Result<(), String> {
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(PRIVATE_MODE))
+        .map_err(|error| explain(&error))?;
+    check_access(file)
+}
+
+#[cfg(not(unix))]
+fn make_private(_: &File) -> Result<(), String> {
+    Ok(())
+}
+
+/// Removes the provisional file of a process that ended before its database was complete.
+fn remove_unfinished(path: &Path) -> Result<(), String> {
+    let Some(file) = open_existing(path)? else {
+        return Ok(());
+    };
+    check_access(&file)?;
+    let Some(backend) = lock(path, file)? else {
+        return Ok(());
+    };
+    let len = backend.len().map_err(|error| explain(&error))?;
+    let there = usize::try_from(len).unwrap_or(MAGIC.len()).min(MAGIC.len());
+    let start = backend.read(0, there).map_err(|error| explain(&error))?;
+    // redb writes its magic number last.
+    if start != MAGIC && start.iter().any(|byte| *byte != 0) {
+        return Err("this store did not write it: remove it if it is not needed".into());
+    }
+    remove(path)
+}
+
+fn remove(path: &Path) -> Result<(), String> {
+    fs::remove_file(path).map_err(|error| explain(&error))
+}
+
+fn is_there(path: &Path) -> Result<bool, String> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(explain(&error)),
     }
 }
 
-/// Makes a file under another name, so that one that was not completed is never taken for one that was damaged.
-fn create(path: &Path) -> Result<Opened, String> {
-    let provisional = provisional(path);
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options
-        .open(&provisional)
-        .map_err(|error| explain(&error))?;
-    let backend = lock(file)?;
-    // Whoever had it before may have published it meanwhile.
-    if path.exists() {
-        drop(backend);
-        return open(path);
+/// Checks that other users of the machine cannot read or write the file. A group can: Kubernetes (`fsGroup`) gives a volume
+/// to the group of the container each time it mounts the volume.
+#[cfg(unix)]
+fn check_access(file: &File) -> Result<(), String> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let mode = file.metadata().map_err(|error| explain(&error))?.mode() & 0o7777;
+    match mode & OTHERS {
+        0 => Ok(()),
+        _ => Err(format!(
+            "its mode is {mode:04o}, so every user of this machine has access: `chmod 600` it if its content can be \
+             trusted (on a file system without modes, choose another path)"
+        )),
     }
-    backend.set_len(0).map_err(|error| explain(&error))?;
-    Ok(Opened::New(backend))
 }
 
-/// Gives a new file its name.
+#[cfg(not(unix))]
+fn check_access(_: &File) -> Result<(), String> {
+    Ok(())
+}
+
+#[cfg(unix)]
+fn is_same(one: &Metadata, other: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+#[cfg(not(unix))]
+fn is_same(_: &Metadata, _: &Metadata) -> bool {
+    true
+}
+
+/// Gives a complete database its name. This replaces a file or link that was put there since the database was opened,
+/// and does not follow the link.
 pub(super) fn publish(path: &Path) -> Result<(), String> {
     fs::rename(provisional(path), path).map_err(|error| explain(&error))?;
-    // So that it is not the name that is gone after a power failure.
+    // Otherwise a power failure could undo the new name.
     #[cfg(unix)]
     {
         let directory = match path.parent() {
@@ -86,11 +230,18 @@ fn provisional(path: &Path) -> PathBuf {
     name.into()
 }
 
-fn lock(file: File) -> Result<Arc<dyn StorageBackend>, String> {
-    match FileBackend::new(file) {
-        Ok(backend) => Ok(Arc::new(backend)),
-        Err(DatabaseError::DatabaseAlreadyOpen) => Err(IN_USE.into()),
-        Err(error) => Err(error.to_string()),
+/// Locks the file. `None` if its name belongs to another file, or to none, by now.
+fn lock(path: &Path, file: File) -> Result<Option<Arc<dyn StorageBackend>>, String> {
+    let opened = file.metadata().map_err(|error| explain(&error))?;
+    let backend = match FileBackend::new(file) {
+        Ok(backend) => Arc::new(backend),
+        Err(DatabaseError::DatabaseAlreadyOpen) => return Err(IN_USE.into()),
+        Err(error) => return Err(error.to_string()),
+    };
+    match fs::symlink_metadata(path) {
+        Ok(found) => Ok(is_same(&found, &opened).then_some(backend as _)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(explain(&error)),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,14 +16,42 @@ use tokio::task::JoinHandle;
 
 use super::address::{Address, Place};
 use super::problem::Problem;
+use super::rights::{self, PolicySource, Requirements, Scope, is_unknown_command};
+use super::scripts::WRITE;
 use crate::store::StoreError;
 
 const NO_REDIS: &str = "what answers there is no Redis";
+const OLD: &str = "it is older than Redis 6, or no Redis";
+/// The first version with `HELLO` and ACLs.
+const LEAST_MAJOR_VERSION: u32 = 6;
+/// A ClientHello of TLS 1.2 without extensions (RFC 5246, section 7.4.1.2). A TLS server answers with a handshake or
+/// an alert record, whether it accepts the offer or not.
+const CLIENT_HELLO: [u8; 56] = {
+    let mut hello = [0; 56];
+    // A handshake record of 51 bytes with a ClientHello of 47. A random of 32 zeros and an empty session id follow.
+    let start = [22, 3, 1, 0, 51, 1, 0, 0, 47, 3, 3];
+    // Four cipher suites and no compression.
+    let end = [0, 8, 0xc0, 0x2b, 0xc0, 0x2f, 0, 0x9c, 0, 0x2f, 1, 0];
+    let mut index = 0;
+    while index < start.len() {
+        hello[index] = start[index];
+        index += 1;
+    }
+    index = 0;
+    while index < end.len() {
+        hello[56 - end.len() + index] = end[index];
+        index += 1;
+    }
+    hello
+};
 
 /// A Redis, and the connections to it.
 pub(super) struct Server {
     address: Address,
     timeout: Duration,
+    required: Requirements,
+    /// The next shared connection checks all rights. It is the first one, the server has closed the one before, or a right was missing.
+    checks_all: AtomicBool,
     /// What all commands go over that are answered at once.
     shared: Mutex<Option<Arc<Connection>>>,
     /// For commands that wait, one connection each.
@@ -34,27 +63,42 @@ pub(super) struct Connection {
     commands: MultiplexedConnection,
     driver: JoinHandle<()>,
     is_given_up: AtomicBool,
+    policy: PolicySource,
 }
 
-/// Why there is no connection.
-enum Refusal {
-    /// There may be one later.
-    Problem(Problem),
-    /// There will be none until somebody changes something.
+/// A connection for commands that wait.
+pub(super) struct Link {
+    pub(super) commands: MultiplexedConnection,
+    /// No command has waited on it yet.
+    pub(super) is_new: bool,
+    /// The command that reports the eviction policy.
+    pub(super) policy: PolicySource,
+}
+
+/// Why there is no connection, or no answer.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// There may be a connection later.
+    Unavailable(Problem),
+    /// The server answers a command with an error, or not at all.
+    Command(Problem),
+    /// There is no connection until the configuration is changed. The text contains what to change.
     Wrong(String),
 }
 
 impl<P: Into<Problem>> From<P> for Refusal {
     fn from(problem: P) -> Self {
-        Self::Problem(problem.into())
+        Self::Unavailable(problem.into())
     }
 }
 
 impl Server {
-    pub(super) fn new(address: Address, timeout: Duration) -> Self {
+    pub(super) fn new(address: Address, timeout: Duration, required: Requirements) -> Self {
         Self {
             address,
             timeout,
+            required,
+            checks_all: AtomicBool::new(true),
             shared: Mutex::default(),
             idle: StdMutex::default(),
         }
@@ -68,9 +112,28 @@ impl Server {
         &self.address
     }
 
-    /// Looks whether there is a Redis that this store can work with.
-    pub(super) async fn check(&self) -> Result<(), StoreError> {
-        self.run(async |_| Ok(())).await
+    /// What the keys begin with.
+    pub(super) fn prefix(&self) -> &str {
+        &self.required.prefix
+    }
+
+    /// Checks that this store can work with the server, by connecting and a write that leaves nothing behind. Returns whether the server has
+    /// an append-only file, if it reports that.
+    pub(super) async fn check(&self) -> Result<Option<bool>, StoreError> {
+        let mut write = WRITE.prepare_invoke();
+        write.key([self.prefix(), "session:probe"].concat());
+        let info = self
+            .run(async |mut commands| {
+                let (): () = write.invoke_async(&mut commands).await?;
+                let mut info = cmd("INFO");
+                info.arg("persistence");
+                // The user may have no right to it, which is not needed.
+                let info: RedisResult<Option<String>> = info.query_async(&mut commands).await;
+                Ok(info.ok().flatten())
+            })
+            .await?;
+        let mut lines = info.as_deref().unwrap_or_default().lines();
+        Ok(lines.find_map(|line| Some(line.strip_prefix("aof_enabled:")? == "1")))
     }
 
     /// Has commands answered within the timeout, over the connection that all share. It is made now if there is none; all
@@ -85,12 +148,16 @@ impl Server {
                 let connection = self.shared().await?;
                 let multiplexed = connection.commands.clone();
                 used = Some(connection);
-                Ok(commands(multiplexed).await?)
+                commands(multiplexed).await.map_err(command_failed)
             })
             .await;
-        if let (Err(_), Some(used)) = (&answer, used) {
+        if let (Err(error), Some(used)) = (&answer, used) {
             // Whatever happened to it: the next one is better, or fails as well.
             used.is_given_up.store(true, Ordering::Release);
+            // The next one names all rights that are missing.
+            if matches!(error, StoreError::Rejected { .. }) {
+                self.checks_all.store(true, Ordering::Release);
+            }
         }
         answer
     }
@@ -100,20 +167,27 @@ impl Server {
     pub(super) async fn run_alone<T>(
         &self,
         wait: Duration,
-        commands: impl AsyncFnOnce(MultiplexedConnection) -> RedisResult<T>,
+        commands: impl AsyncFnOnce(Link) -> Result<T, Refusal>,
     ) -> Result<T, StoreError> {
         self.in_time(self.timeout + wait, async {
-            let connection = match self.take_idle() {
+            let idle = self.take_idle();
+            let is_new = idle.is_none();
+            let connection = match idle {
                 Some(connection) => connection,
                 None => {
-                    let connecting = self.connect();
+                    let connecting = self.connect(Scope::Reader);
                     match tokio::time::timeout(self.timeout, connecting).await {
                         Ok(connection) => connection?,
                         Err(_) => return Err(Problem::Timeout(self.timeout).into()),
                     }
                 }
             };
-            let answer = commands(connection.commands.clone()).await?;
+            let link = Link {
+                commands: connection.commands.clone(),
+                is_new,
+                policy: connection.policy,
+            };
+            let answer = commands(link).await?;
             self.idle().push(connection);
             Ok(answer)
         })
@@ -127,7 +201,12 @@ impl Server {
     ) -> Result<T, StoreError> {
         match tokio::time::timeout(limit, work).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(Refusal::Problem(problem))) => Err(self.unavailable(problem)),
+            Ok(Err(Refusal::Command(problem))) if !problem.is_transient() => Err(
+                StoreError::rejected(self.address.to_string(), problem.to_string()),
+            ),
+            Ok(Err(Refusal::Unavailable(problem) | Refusal::Command(problem))) => {
+                Err(self.unavailable(problem))
+            }
             Ok(Err(Refusal::Wrong(problem))) => {
                 Err(StoreError::open(self.address.to_string(), problem))
             }
@@ -135,7 +214,7 @@ impl Server {
         }
     }
 
-    pub(super) fn unavailable(&self, problem: Problem) -> StoreError {
+    fn unavailable(&self, problem: Problem) -> StoreError {
         StoreError::unavailable(self.address.to_string(), problem)
     }
 
@@ -145,8 +224,20 @@ impl Server {
         if let Some(connection) = shared.as_ref().filter(|connection| connection.is_open()) {
             return Ok(Arc::clone(connection));
         }
-        *shared = None;
-        let connection = Arc::new(self.connect().await?);
+        if shared
+            .take()
+            .is_some_and(|connection| connection.driver.is_finished())
+        {
+            self.checks_all.store(true, Ordering::Release);
+        }
+        let scope = match self.checks_all.load(Ordering::Acquire) {
+            true => Scope::All,
+            false => Scope::Reader,
+        };
+        let connection = Arc::new(self.connect(scope).await?);
+        if scope == Scope::All {
+            self.checks_all.store(false, Ordering::Release);
+        }
         *shared = Some(Arc::clone(&connection));
         Ok(connection)
     }
@@ -161,8 +252,8 @@ impl Server {
         idle.pop()
     }
 
-    async fn connect(&self) -> Result<Connection, Refusal> {
-        let connection = match &self.address.place {
+    async fn connect(&self, scope: Scope) -> Result<Connection, Refusal> {
+        let mut connection = match &self.address.place {
             Place::Tcp { host, port } => {
                 let stream = TcpStream::connect((host.as_str(), *port)).await?;
                 stream.set_nodelay(true)?;
@@ -173,12 +264,69 @@ impl Server {
                 Connection::new(tokio::net::UnixStream::connect(path).await?).await?
             }
         };
-        greet(connection.commands.clone(), &self.address).await?;
+        let commands = || connection.commands.clone();
+        if let Err(refusal) = greet(commands(), &self.address).await {
+            return Err(match refusal.may_mean_tls() && self.speaks_tls().await {
+                true => wrong(
+                    "the server seems to speak TLS there, which this store does not: use its port without TLS, or a tunnel, such as stunnel",
+                ),
+                false => refusal,
+            });
+        }
+        connection.policy =
+            rights::check(commands(), self.address.database, &self.required, scope).await?;
         Ok(connection)
+    }
+
+    /// Whether what listens there answers a ClientHello with a record of TLS.
+    async fn speaks_tls(&self) -> bool {
+        let (host, port) = match &self.address.place {
+            Place::Tcp { host, port } => (host, port),
+            #[cfg(unix)]
+            Place::Unix(_) => return false,
+        };
+        let asks = async || {
+            let stream = TcpStream::connect((host.as_str(), *port)).await?;
+            let mut sent = 0;
+            while sent < CLIENT_HELLO.len() {
+                stream.writable().await?;
+                match stream.try_write(&CLIENT_HELLO[sent..]) {
+                    Ok(count) => sent += count,
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            let mut answer = [0; 2];
+            loop {
+                stream.readable().await?;
+                match stream.try_read(&mut answer) {
+                    // An alert, or a handshake, of any version since SSL 3.
+                    Ok(2) => return Ok(matches!(answer, [21 | 22, 3])),
+                    Ok(_) => return Ok(false),
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        };
+        // Without an answer, the first error is the one to report.
+        let answer: Result<io::Result<bool>, _> =
+            tokio::time::timeout(self.timeout / 2, asks()).await;
+        matches!(answer, Ok(Ok(true)))
     }
 }
 
-/// Logs in, and sees who is there. Unlike `INFO`, every user may say `HELLO`.
+impl Refusal {
+    /// Whether a TLS server may have caused it: such a server closes the connection, or sends an alert.
+    fn may_mean_tls(&self) -> bool {
+        match self {
+            Self::Unavailable(problem) => matches!(problem, Problem::Io(_)),
+            Self::Wrong(text) => text == NO_REDIS,
+            Self::Command(_) => false,
+        }
+    }
+}
+
+/// Logs in, and checks what server is there. Unlike `INFO`, every user may run `HELLO`.
 async fn greet(mut commands: MultiplexedConnection, address: &Address) -> Result<(), Refusal> {
     let mut hello = cmd("HELLO");
     hello.arg(2);
@@ -188,6 +336,11 @@ async fn greet(mut commands: MultiplexedConnection, address: &Address) -> Result
     }
     hello.arg("SETNAME").arg("tower-bearer");
     let about: Value = hello.query_async(&mut commands).await.map_err(refused)?;
+    check_server(about)
+}
+
+/// Checks mode, role and version, by the answer to `HELLO`.
+pub(super) fn check_server(about: Value) -> Result<(), Refusal> {
     let about = read_pairs(about).unwrap_or_default();
     if !about.contains_key("mode") {
         return Err(wrong(NO_REDIS));
@@ -202,43 +355,47 @@ async fn greet(mut commands: MultiplexedConnection, address: &Address) -> Result
         ));
     }
     if is("role", "replica") || is("role", "slave") {
-        return Err(wrong(
-            "it is a replica, which takes no writes: name the master",
-        ));
+        return Err(replica());
     }
-    let number = address.database;
-    if number != 0 {
-        let selected: RedisResult<()> = cmd("SELECT").arg(number).query_async(&mut commands).await;
-        selected.map_err(|error| match Problem::from(error) {
-            Problem::Refused { code } if code == "ERR" => {
-                wrong(&format!("it has no database {number}"))
-            }
-            other => Refusal::Problem(other),
-        })?;
+    let version = about
+        .get("version")
+        .and_then(|version| version.split('.').next());
+    if version
+        .and_then(|major| major.parse().ok())
+        .is_some_and(|major: u32| major < LEAST_MAJOR_VERSION)
+    {
+        return Err(wrong(OLD));
     }
     Ok(())
 }
 
+pub(super) fn replica() -> Refusal {
+    wrong("it is a replica, which takes no writes: name the master")
+}
+
 /// What it means that `HELLO` is answered with an error.
 fn refused(error: RedisError) -> Refusal {
-    let is_unknown = error.detail().is_some_and(|detail| {
-        let detail = detail.to_ascii_lowercase();
-        detail.starts_with("unknown command") || detail.starts_with("syntax error")
-    });
+    let is_syntax = |detail: &str| detail.to_ascii_lowercase().starts_with("syntax error");
+    let is_unknown = is_unknown_command(error.detail()) || error.detail().is_some_and(is_syntax);
     match Problem::from(error) {
-        Problem::Refused { code } if code == "WRONGPASS" => {
+        Problem::Rejected { code, .. } if code == "WRONGPASS" => {
             wrong("it refuses the user or the password")
         }
-        Problem::Refused { code } if code == "NOAUTH" => {
+        Problem::Rejected { code, .. } if code == "NOAUTH" => {
             wrong("it wants a password: redis://user:password@host")
         }
-        Problem::Refused { .. } if is_unknown => wrong("it is older than Redis 6, or no Redis"),
+        Problem::Rejected { .. } if is_unknown => wrong(OLD),
         Problem::Protocol | Problem::Answer => wrong(NO_REDIS),
-        problem => Refusal::Problem(problem),
+        problem => Refusal::Unavailable(problem),
     }
 }
 
-fn wrong(problem: &str) -> Refusal {
+/// What it means that a command is answered with an error, or not at all.
+pub(super) fn command_failed(error: RedisError) -> Refusal {
+    Refusal::Command(error.into())
+}
+
+pub(super) fn wrong(problem: &str) -> Refusal {
     Refusal::Wrong(problem.into())
 }
 
@@ -271,6 +428,7 @@ impl Connection {
             commands,
             driver: tokio::spawn(driver),
             is_given_up: AtomicBool::new(false),
+            policy: PolicySource::Unchecked,
         })
     }
 

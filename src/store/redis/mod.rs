@@ -4,6 +4,7 @@ mod address;
 mod connection;
 mod problem;
 mod revocations;
+mod rights;
 mod scripts;
 mod sessions;
 
@@ -13,8 +14,10 @@ use std::time::Duration;
 
 use address::Address;
 use connection::Server;
+use rights::Requirements;
 
 use super::StoreError;
+use crate::trace;
 
 /// What the keys begin with unless told otherwise.
 const DEFAULT_PREFIX: &str = "tower-bearer";
@@ -24,34 +27,61 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Sessions and revocations in one Redis, which many processes share. Clones share its connections. Needs the feature
 /// `redis`, a runtime of tokio, and Redis 6 or newer, or Valkey.
 ///
-/// Each change is one script, so it happens as a whole or not at all, and of all who replace the same record one
-/// succeeds. Revocations stand in a stream, from which every [`RevocationHub`](crate::revocation::RevocationHub) is told of
-/// new ones at once, over a connection of its own.
+/// Each change is one atomic script. Of several concurrent replacements of a record, one succeeds. Revocations are in a stream. Every [`RevocationHub`](crate::revocation::RevocationHub) reads new ones at once, over a
+/// connection of its own.
 ///
-/// # When Redis is away
+/// # Outages
 ///
-/// At the start it has to be there: [`connect`](Self::connect) and `RevocationHub::open` fail without it, and the caller tries
-/// again.
+/// [`connect`](Self::connect) and `RevocationHub::open` fail while Redis is unavailable. The caller tries again.
 ///
-/// Commands fail with [`StoreError::Unavailable`], within the [timeout](RedisStoreBuilder::timeout), and nothing is sent
-/// twice: after an error nobody knows whether a change was made. When Redis is back, a command that still meets the dead
+/// Commands fail with [`StoreError::Unavailable`] within the [timeout](RedisStoreBuilder::timeout), and nothing is sent
+/// twice: after an error the change may have been made or not. When Redis is back, a command that still meets the dead
 /// connection fails at once, and the next one makes a new connection.
 ///
-/// A hub says that it cannot tell, so requests are refused with 503, or let through for a bounded time by
-/// [`insecure_allow_in_outage`](crate::revocation::RevocationCheck::insecure_allow_in_outage). When Redis is back, it
-/// reads everything again.
+/// While a hub cannot read, requests are rejected with 503, or accepted for a bounded time by
+/// [`insecure_allow_in_outage`](crate::revocation::RevocationCheck::insecure_allow_in_outage). After a lost connection, a hub
+/// continues behind the last revocation that it has read, if Redis still has exactly that one. Otherwise Redis may have lost
+/// some, and the hub reads all of them again. It keeps those that it knows in any case.
 ///
-/// # What Redis has to keep
+/// # What is checked
+///
+/// [`connect`](Self::connect) checks the version, the role (no replica), the rights of the user and `maxmemory-policy`. If one of
+/// them is wrong, the error is [`StoreError::Open`] and contains what to change. It also writes a key and removes it again,
+/// and fails with [`StoreError::Rejected`] if Redis accepts no writes.
+///
+/// A connection that replaces a lost one makes the same checks, but for the write. Each read of a hub checks role and policy again, since both can
+/// change without a new connection. A right that is taken away later is named by the error of the next command.
+///
+/// These rights are enough, with your own prefix, user and password:
+///
+/// ```text
+/// ACL SETUSER <user> on ><password> ~{tower-bearer}:* \
+/// +del +evalsha +exists +get +getrange +hdel +hget +hset \
+/// +script|load +set +time +xadd +xdel +xrange +xread +zadd \
+/// +zrangebylex +zrangebyscore +zrem +info +select
+/// ```
+///
+/// `info` is for `maxmemory-policy`; `+config|get` does as well. `select` is for a database other than 0.
+///
+/// # Eviction
+///
+/// `maxmemory-policy` has to be `noeviction`. With any other, Redis may evict revocations when its memory is full, and
+/// processes that start afterwards accept revoked tokens. The `volatile` policies evict only keys with a time to live, and this store sets none;
+/// they are rejected too, since nothing prevents another program from setting one.
+/// [`insecure_allow_eviction`](RedisStoreBuilder::insecure_allow_eviction) accepts all of them.
+///
+/// Sessions and revocations are removed as others are added, once they have ended both by the clock of this process and by that
+/// of Redis.
+///
+/// # Durability
 ///
 /// What is acknowledged survives what Redis survives. With `appendonly yes` and `appendfsync always` that is a kill and
 /// a loss of power at any moment. With `appendfsync everysec`, the default of an append-only file, it is all but the last
-/// second or two; without an append-only file, all but the last minutes, up to an hour: refresh tokens that were used
-/// since can then be used once more, and what was taken back since is good again for whoever starts anew. (A hub that has
-/// heard of it keeps it.) After a fail-over to a replica, what that had not received yet is lost in the same way.
-///
-/// `maxmemory-policy` has to be `noeviction`, or one of the `volatile` ones: no key has a time to live. Sessions and
-/// revocations are cleared away as others are added, once they have ended both by the clock of this process and by that
-/// of Redis.
+/// second or two. Without an append-only file, it is all but the last minutes, up to an hour, or nothing at all. What is lost has two
+/// effects: refresh tokens that were used since can be used once more, and processes that start later accept
+/// tokens that were revoked since. (A running hub keeps the revocations that it has read.) After a fail-over to a replica, what the
+/// replica had not received yet is lost in the same way. [`has_append_only_file`](Self::has_append_only_file) helps to
+/// monitor this.
 ///
 /// # What it does not speak to
 ///
@@ -76,8 +106,7 @@ pub struct RedisStore {
 
 struct Inner {
     server: Server,
-    /// With its hash tag and the colon.
-    prefix: String,
+    has_append_only_file: Option<bool>,
 }
 
 /// Settings of a [`RedisStore`]. Made by [`RedisStore::builder`].
@@ -86,6 +115,7 @@ pub struct RedisStoreBuilder {
     address: Result<Address, StoreError>,
     prefix: String,
     timeout: Duration,
+    allows_eviction: bool,
 }
 
 impl RedisStore {
@@ -95,8 +125,9 @@ impl RedisStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Open`] if the URL, the password or the database is wrong, or what answers there is none that
-    /// this store can work with; [`StoreError::Unavailable`] if nothing answers. Neither has user or password in it.
+    /// [`StoreError::Open`] if the URL, the password, the database, a right or the eviction policy is wrong, or this store cannot
+    /// work with what answers there; [`StoreError::Rejected`] if Redis accepts no writes;
+    /// [`StoreError::Unavailable`] if nothing answers. None of them contains the user or the password.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         Self::builder(url).connect().await
     }
@@ -107,7 +138,18 @@ impl RedisStore {
             address: Address::parse(url),
             prefix: DEFAULT_PREFIX.into(),
             timeout: DEFAULT_TIMEOUT,
+            allows_eviction: false,
         }
+    }
+
+    /// Returns whether Redis had an append-only file when this store connected. `None` if Redis does not report that. Without one,
+    /// a crash of Redis loses the last minutes, or everything.
+    ///
+    /// This is for monitoring. Connecting does not fail without such a file: some deployments rely on replicas, or accept
+    /// that users log in again after a crash. The event `redis-without-append-only-file` of `tracing` reports the same.
+    #[must_use]
+    pub fn has_append_only_file(&self) -> Option<bool> {
+        self.inner.has_append_only_file
     }
 
     fn server(&self) -> &Server {
@@ -115,11 +157,11 @@ impl RedisStore {
     }
 
     fn prefix(&self) -> &str {
-        &self.inner.prefix
+        self.inner.server.prefix()
     }
 
     fn key(&self, kind: &str, name: &str) -> String {
-        [&*self.inner.prefix, kind, name].concat()
+        [self.prefix(), kind, name].concat()
     }
 }
 
@@ -138,7 +180,17 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// Connects to it.
+    /// Accepts a Redis that may evict keys, and one that does not report its `maxmemory-policy`.
+    ///
+    /// An evicted revocation is lost: a process that starts afterwards accepts the revoked token. Use this only if Redis never
+    /// reaches its `maxmemory`. By default, connecting fails unless the policy is `noeviction`, and so does reading
+    /// revocations after the policy has changed.
+    pub fn insecure_allow_eviction(mut self) -> Self {
+        self.allows_eviction = true;
+        self
+    }
+
+    /// Connects to Redis, and checks everything that the store needs later. The check leaves no key behind.
     ///
     /// # Errors
     ///
@@ -152,12 +204,19 @@ impl RedisStoreBuilder {
             );
             return Err(StoreError::open(address.to_string(), problem));
         }
-        let server = Server::new(address, self.timeout);
-        server.check().await?;
+        let required = Requirements {
+            prefix: format!("{{{}}}:", self.prefix),
+            allows_eviction: self.allows_eviction,
+        };
+        let server = Server::new(address, self.timeout, required);
+        let has_append_only_file = server.check().await?;
+        if has_append_only_file == Some(false) {
+            trace::redis_without_append_only_file();
+        }
         Ok(RedisStore {
             inner: Arc::new(Inner {
                 server,
-                prefix: format!("{{{}}}:", self.prefix),
+                has_append_only_file,
             }),
         })
     }

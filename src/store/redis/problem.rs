@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use ::redis::{ErrorKind, RedisError};
 
-/// Why a command failed. Nothing that the server says is in it but the code of an error: a server repeats what it was
-/// sent, password and names included.
+use super::rights::known_command;
+
+/// The reason why a command failed. It contains no text of the server but the code of an error, and the name of a command if the
+/// store sends that command. A server repeats what it received, passwords and names included.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Problem {
     #[error("it does not answer within {0:?}")]
@@ -14,25 +16,60 @@ pub(super) enum Problem {
     Io(String),
     #[error("what answers there does not speak the protocol of Redis")]
     Protocol,
-    #[error("it answers with the error {code}{}", hint(code))]
-    Refused { code: String },
-    #[error("what it held is gone: all of it has to be read again")]
-    Lost,
+    #[error("it answers with the error {code}{}", hint(code, *lacks))]
+    Rejected { code: String, lacks: Option<Lacks> },
     #[error("what it answers is not what was asked for")]
     Answer,
 }
 
-fn hint(code: &str) -> &'static str {
-    match code {
-        "DENIED" => ": it takes no connections from other machines (protected-mode)",
-        "LOADING" => ": it is still reading its data",
-        "MISCONF" => ": it cannot write its data to the disk",
-        "NOPERM" => ": its user may not do what this store does",
-        "OOM" => ": its memory is full",
-        "READONLY" => ": it is a replica",
-        "WRONGTYPE" => ": something else uses the keys of this store; choose another prefix",
-        _ => "",
+/// A right that the user does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lacks {
+    /// To run this command.
+    Command(&'static str),
+    /// To run a command that the error does not name.
+    SomeCommand,
+    /// To read or write a key.
+    Key,
+}
+
+impl Problem {
+    /// Whether the server accepts the same command later, without a change of its configuration or data.
+    pub(super) fn is_transient(&self) -> bool {
+        match self {
+            Self::Rejected { code, .. } => matches!(
+                &**code,
+                "BUSY" | "CLUSTERDOWN" | "LOADING" | "MASTERDOWN" | "TRYAGAIN"
+            ),
+            _ => true,
+        }
     }
+}
+
+fn hint(code: &str, lacks: Option<Lacks>) -> String {
+    let hint = match (lacks, code) {
+        (Some(Lacks::Command(command)), _) => {
+            return format!(
+                ": its user may not run {command}; the documentation of `RedisStore` has the ACL rules"
+            );
+        }
+        (Some(Lacks::SomeCommand), _) => {
+            "its user may not run a command of this store; the documentation of `RedisStore` has the ACL rules"
+        }
+        (Some(Lacks::Key), _) => {
+            "its user may not read and write a key of this store; the documentation of `RedisStore` has the ACL rules"
+        }
+        (_, "BUSY") => "it runs a script of another client",
+        (_, "DENIED") => "it takes no connections from other machines (protected-mode)",
+        (_, "LOADING") => "it is still reading its data",
+        (_, "MISCONF") => "it cannot write its data to the disk",
+        (_, "NOREPLICAS") => "it has fewer replicas than its `min-replicas-to-write`",
+        (_, "OOM") => "its memory is full",
+        (_, "READONLY") => "it is a replica",
+        (_, "WRONGTYPE") => "something else uses the keys of this store; choose another prefix",
+        _ => return String::new(),
+    };
+    format!(": {hint}")
 }
 
 impl From<RedisError> for Problem {
@@ -43,14 +80,39 @@ impl From<RedisError> for Problem {
             ErrorKind::Parse => Self::Protocol,
             ErrorKind::UnexpectedReturnType => Self::Answer,
             _ => {
+                let category = error.category().to_owned();
                 let errors = error.into_server_errors();
-                let first = errors.as_deref().and_then(<[_]>::first);
-                Self::Refused {
-                    code: first.map_or("ERR", |(_, error)| code(error.code())).into(),
+                match errors.as_deref().and_then(<[_]>::first) {
+                    Some((_, error)) => Self::rejected(code(error.code()), error.details()),
+                    None => Self::Io(category),
                 }
             }
         }
     }
+}
+
+impl Problem {
+    fn rejected(code: &str, detail: Option<&str>) -> Self {
+        let detail = detail.unwrap_or_default();
+        // Within a script, Redis 7.0 reports a missing right with the code ERR.
+        let in_script = detail.contains("The user executing the script can't");
+        let lacks = (code == "NOPERM" || in_script).then(|| lacks(detail));
+        let code = if lacks.is_some() { "NOPERM" } else { code };
+        Self::Rejected {
+            code: code.into(),
+            lacks,
+        }
+    }
+}
+
+/// Redis 6 and 7 use these words: "no permissions to run the 'xadd' command", "no permissions to access one of the
+/// keys", "can't run this command", "can't access at least one of the keys".
+fn lacks(detail: &str) -> Lacks {
+    if detail.contains(" access ") && detail.contains(" key") {
+        return Lacks::Key;
+    }
+    let name = detail.split('\'').find_map(known_command);
+    name.map_or(Lacks::SomeCommand, Lacks::Command)
 }
 
 impl From<std::io::Error> for Problem {
@@ -59,7 +121,7 @@ impl From<std::io::Error> for Problem {
     }
 }
 
-/// If it is a word of capitals, as the codes of Redis are.
+/// The code, if it is a word of capitals, as the codes of Redis are.
 fn code(code: &str) -> &str {
     let is_code = code.len() <= 32 && code.bytes().all(|byte| byte.is_ascii_uppercase());
     if is_code { code } else { "ERR" }

@@ -1,14 +1,26 @@
 //! Revocations in a stream of Redis.
 //!
-//! A cursor is the id of an entry. Ids only grow, and the newest entry is never cleared away; so if there is none, or its id is
-//! less than the cursor, Redis has lost something, and there may be entries with lower ids that nobody has seen: all of
-//! it has to be read again. After any failure it is in any case.
+//! # Where a reader continues
+//!
+//! A reader continues behind an entry that it has read, its anchor, if the stream still contains exactly that entry. An entry contains a
+//! random token, so no other entry is equal to it, even if Redis gives its id once more. Ids only grow. So
+//! whatever Redis has lost since, each entry of the stream with a lower id was added before the anchor, and the reader has
+//! seen it, unless it had ended by then. An entry that was lost and is added again has a greater id than the anchor.
+//!
+//! Without an anchor, the reader reads the whole stream. The script that adds entries never removes the newest one, and others only after
+//! they have ended. A cursor contains several anchors, the newest first, each of which ends later than the ones before.
+//! So a reader rarely loses all of them.
 
 use std::time::{Duration, SystemTime};
 
-use ::redis::{Value, pipe};
+use ::redis::{RedisResult, Value, pipe};
+use aws_lc_rs::digest::{Context, SHA256};
+use aws_lc_rs::rand;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::RedisStore;
+use super::connection::{Link, Refusal, check_server, command_failed};
 use super::problem::Problem;
 use super::scripts::REVOKE;
 use crate::revocation::{Revocation, seconds};
@@ -20,6 +32,10 @@ const START: &str = "0-0";
 const PAGE: usize = 1_000;
 /// For how long Redis waits for something new.
 const WAIT: Duration = Duration::from_millis(500);
+/// For how long it waits on a new connection: a reader that lost the connection is soon up to date.
+const FIRST_WAIT: Duration = Duration::from_millis(20);
+/// A cursor has so many anchors at most.
+const ANCHORS: usize = 8;
 
 impl RedisStore {
     fn stream(&self) -> String {
@@ -27,51 +43,165 @@ impl RedisStore {
     }
 
     async fn read(&self, cursor: Option<&Cursor>) -> Result<Changes, StoreError> {
-        let after = cursor.map_or(START, Cursor::as_str);
-        let wait = if cursor.is_some() {
-            WAIT
-        } else {
-            Duration::ZERO
-        };
-        let mut commands = pipe();
-        commands
-            .cmd("XREVRANGE")
-            .arg(self.stream())
-            .arg("+")
-            .arg("-")
-            .arg("COUNT")
-            .arg(1);
-        // With one more than are handed out it is known whether there are more.
-        commands.cmd("XREAD").arg("COUNT").arg(PAGE + 1);
-        if !wait.is_zero() {
-            commands.arg("BLOCK").arg(wait.as_millis());
-        }
-        commands.arg("STREAMS").arg(self.stream()).arg(after);
-        let (newest, read): (Value, Value) = self
-            .server()
-            .run_alone(wait, async |mut connection| {
-                commands.query_async(&mut connection).await
-            })
-            .await?;
-        let answer = || self.server().unavailable(Problem::Answer);
-        let newest = read_entries(newest).ok_or_else(answer)?;
-        let newest = newest.first().and_then(|(id, _)| place(id));
-        if after != START && newest < place(after) {
-            return Err(self.server().unavailable(Problem::Lost));
-        }
-        let mut entries = read_stream(read).ok_or_else(answer)?;
+        let wait = cursor.map_or(Duration::ZERO, |_| WAIT);
+        let anchors = cursor.map_or_else(Vec::new, read_anchors);
+        let read = self.server().run_alone(wait, async |mut link| {
+            let last = anchors.first().map_or(START, |anchor| &anchor.id);
+            let wait = match link.is_new {
+                true => wait.min(FIRST_WAIT),
+                false => wait,
+            };
+            let mut waits = (!wait.is_zero()).then_some((last, wait));
+            for (index, anchor) in anchors.iter().enumerate() {
+                let mut entries = self.entries(&mut link, &anchor.id, waits.take()).await?;
+                if entries.first().is_some_and(|entry| anchor.is(entry)) {
+                    entries.remove(0);
+                    return Ok((entries, &anchors[index..]));
+                }
+            }
+            let entries = self.entries(&mut link, START, waits).await?;
+            Ok((entries, [].as_slice()))
+        });
+        let (mut entries, anchors) = read.await?;
         let more = entries.len() > PAGE;
         entries.truncate(PAGE);
-        let last = entries.last().map_or(after, |(id, _)| id);
-        let cursor = Cursor::new(last);
-        let texts = entries.iter().map(|(_, text)| text);
-        let revocations: Result<_, _> = texts.map(|text| Revocation::from_text(text)).collect();
-        Ok(Changes::new(revocations?, cursor, more))
+        let revocations: Result<Vec<_>, _> = entries
+            .iter()
+            .map(|entry| Revocation::from_text(entry.text()))
+            .collect();
+        let revocations = revocations?;
+        let cursor = cursor_behind(&entries, &revocations, anchors);
+        Ok(Changes::new(revocations, cursor, more))
     }
+
+    /// The entries from this id on, after an entry was added behind the id in `waits`, or so much time has passed. There is one more
+    /// than a page and an anchor if there are more.
+    ///
+    /// A read and the checks of the server belong together: a master becomes a replica, and a policy changes,
+    /// without a new connection.
+    async fn entries(
+        &self,
+        link: &mut Link,
+        from: &str,
+        waits: Option<(&str, Duration)>,
+    ) -> Result<Vec<Entry>, Refusal> {
+        let mut commands = pipe();
+        commands.ignore_errors();
+        if let Some((last, wait)) = waits {
+            commands.cmd("XREAD").arg("COUNT").arg(1);
+            commands.arg("BLOCK").arg(wait.as_millis());
+            commands.arg("STREAMS").arg(self.stream()).arg(last);
+        }
+        commands.cmd("HELLO");
+        if let Some(command) = link.policy.command() {
+            commands.add_command(command);
+        }
+        commands.cmd("XRANGE").arg(self.stream()).arg(from).arg("+");
+        commands.arg("COUNT").arg(PAGE + 2);
+        let answers: Vec<RedisResult<Value>> = commands
+            .query_async(&mut link.commands)
+            .await
+            .map_err(command_failed)?;
+        let mut answers = answers.into_iter();
+        let mut next = || match answers.next() {
+            Some(answer) => answer.map_err(command_failed),
+            None => Err(Refusal::Command(Problem::Answer)),
+        };
+        if waits.is_some() {
+            // That there is something new, and not what: between two commands the stream may have been replaced.
+            next()?;
+        }
+        check_server(next()?)?;
+        if link.policy.command().is_some() {
+            link.policy.check(next()?)?;
+        }
+        read_entries(next()?).ok_or(Refusal::Command(Problem::Answer))
+    }
+}
+
+/// An entry that a reader has seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Anchor {
+    id: String,
+    /// The second in which the revocation ends.
+    end: u64,
+    /// Of the fields, the random token among them.
+    digest: String,
+}
+
+impl Anchor {
+    fn of(entry: &Entry, revocation: &Revocation) -> Self {
+        Self {
+            id: entry.id.clone(),
+            end: revocation.ends_at_second(),
+            digest: entry.digest(),
+        }
+    }
+
+    fn is(&self, entry: &Entry) -> bool {
+        self.id == entry.id && self.digest == entry.digest()
+    }
+}
+
+/// A cursor behind these entries, which follow one of the anchors of the cursor before.
+fn cursor_behind(entries: &[Entry], revocations: &[Revocation], before: &[Anchor]) -> Cursor {
+    let mut anchors: Vec<Anchor> = Vec::new();
+    let mut end = 0;
+    for (entry, revocation) in entries.iter().zip(revocations).rev() {
+        if anchors.is_empty() || revocation.ends_at_second() > end {
+            end = revocation.ends_at_second();
+            // The one that ends last takes the last place.
+            anchors.truncate(ANCHORS - 1);
+            anchors.push(Anchor::of(entry, revocation));
+        }
+    }
+    let is_empty = anchors.is_empty();
+    for anchor in before {
+        if is_empty || anchor.end > end {
+            end = anchor.end;
+            anchors.truncate(ANCHORS - 1);
+            anchors.push(anchor.clone());
+        }
+    }
+    let texts: Vec<_> = anchors
+        .iter()
+        .map(|anchor| format!("{}:{}:{}", anchor.id, anchor.end, anchor.digest))
+        .collect();
+    Cursor::new(texts.join(" "))
+}
+
+/// The anchors of a cursor. None if any part of it is not of this store.
+fn read_anchors(cursor: &Cursor) -> Vec<Anchor> {
+    let read = |text: &str| {
+        let mut parts = text.split(':');
+        let (id, end, digest) = (parts.next()?, parts.next()?, parts.next()?);
+        let is_id = id
+            .split_once('-')
+            .is_some_and(|(time, number)| is_number(time) && is_number(number));
+        (is_id && parts.next().is_none()).then_some(())?;
+        Some(Anchor {
+            id: id.into(),
+            end: end.parse().ok()?,
+            digest: digest.into(),
+        })
+    };
+    let anchors: Option<Vec<_>> = cursor.as_str().split(' ').map(read).collect();
+    anchors.unwrap_or_default()
+}
+
+fn is_number(text: &str) -> bool {
+    text.parse::<u64>()
+        .is_ok_and(|number| number.to_string() == text)
 }
 
 impl RevocationStore for RedisStore {
     fn add<'a>(&'a self, revocation: &'a Revocation, now: SystemTime) -> StoreFuture<'a, ()> {
+        let mut token = [0; 12];
+        if rand::fill(&mut token).is_err() {
+            let error =
+                StoreError::unavailable("of revocations", "the random number generator failed");
+            return Box::pin(std::future::ready(Err(error)));
+        }
         let mut revoke = REVOKE.prepare_invoke();
         revoke
             .key(self.stream())
@@ -79,7 +209,8 @@ impl RevocationStore for RedisStore {
             .key(self.key("revocation-texts", ""))
             .arg(revocation.to_text())
             .arg(revocation.ends_at_second())
-            .arg(seconds(now));
+            .arg(seconds(now))
+            .arg(URL_SAFE_NO_PAD.encode(token));
         Box::pin(async move {
             self.server()
                 .run(async |mut commands| revoke.invoke_async(&mut commands).await)
@@ -96,26 +227,31 @@ impl RevocationStore for RedisStore {
     }
 }
 
-/// The id of an entry, and its text.
-/// Milliseconds, and a number within one. `None`, which is less than any, for what is no id.
-fn place(id: &str) -> Option<(u64, u64)> {
-    let (time, number) = id.split_once('-')?;
-    Some((time.parse().ok()?, number.parse().ok()?))
+/// An entry of the stream.
+struct Entry {
+    id: String,
+    /// Names and values, in turn.
+    fields: Vec<Vec<u8>>,
 }
 
-type Entry = (String, Vec<u8>);
-
-/// `[[stream, entries]]`, or nothing at all.
-fn read_stream(value: Value) -> Option<Vec<Entry>> {
-    if value == Value::Nil {
-        return Some(Vec::new());
+impl Entry {
+    fn text(&self) -> &[u8] {
+        self.fields.get(1).map_or(&[], Vec::as_slice)
     }
-    let [stream] = array(value)?;
-    let [_, entries] = array(stream)?;
-    read_entries(entries)
+
+    fn digest(&self) -> String {
+        let mut context = Context::new(&SHA256);
+        for field in &self.fields {
+            context.update(&(field.len() as u64).to_be_bytes());
+            context.update(field);
+        }
+        let digest = context.finish();
+        let bytes = digest.as_ref().iter().take(16);
+        bytes.map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
-/// `[[id, [field, text]]]`.
+/// `[[id, [name, value, …]]]`.
 fn read_entries(value: Value) -> Option<Vec<Entry>> {
     let Value::Array(entries) = value else {
         return None;
@@ -123,10 +259,18 @@ fn read_entries(value: Value) -> Option<Vec<Entry>> {
     entries.into_iter().map(read_entry).collect()
 }
 
+/// The text of the revocation is the first field, `r`.
 fn read_entry(value: Value) -> Option<Entry> {
     let [id, fields] = array(value)?;
-    let [_, text] = array(fields)?;
-    Some((String::from_utf8(bytes(id)?).ok()?, bytes(text)?))
+    let Value::Array(fields) = fields else {
+        return None;
+    };
+    let fields: Vec<_> = fields.into_iter().map(bytes).collect::<Option<_>>()?;
+    (fields.len() % 2 == 0 && fields.first().is_some_and(|name| name == b"r")).then_some(())?;
+    Some(Entry {
+        id: String::from_utf8(bytes(id)?).ok()?,
+        fields,
+    })
 }
 
 fn array<const N: usize>(value: Value) -> Option<[Value; N]> {
@@ -140,5 +284,95 @@ fn bytes(value: Value) -> Option<Vec<u8>> {
     match value {
         Value::BulkString(bytes) => Some(bytes),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(number: u64, end: u64) -> (Entry, Revocation) {
+        let end = SystemTime::UNIX_EPOCH + Duration::from_secs(end);
+        let revocation = Revocation::session(None, &number.to_string(), end);
+        let entry = Entry {
+            id: format!("{number}-0"),
+            fields: vec![b"r".to_vec(), revocation.to_text().into()],
+        };
+        (entry, revocation)
+    }
+
+    fn ids(cursor: &Cursor) -> Vec<String> {
+        read_anchors(cursor)
+            .into_iter()
+            .map(|anchor| anchor.id)
+            .collect()
+    }
+
+    #[test]
+    fn cursor_contains_newest_entry_and_those_that_end_later() {
+        // M05
+        let behind = |ends: &[u64], first: u64, before: &[Anchor]| {
+            let entries = ends
+                .iter()
+                .zip(first..)
+                .map(|(end, number)| entry(number, *end));
+            let (entries, revocations): (Vec<_>, Vec<_>) = entries.unzip();
+            cursor_behind(&entries, &revocations, before)
+        };
+        let cursor = behind(&[100, 900, 300, 500, 500, 200], 1, &[]);
+        assert_eq!(ids(&cursor), ["6-0", "5-0", "2-0"]);
+        let before = read_anchors(&cursor);
+        assert_eq!(ids(&behind(&[], 7, &before)), ["6-0", "5-0", "2-0"]);
+        assert_eq!(ids(&behind(&[400], 7, &before)), ["7-0", "5-0", "2-0"]);
+        assert_eq!(ids(&behind(&[1_000], 7, &before)), ["7-0"]);
+        assert_eq!(ids(&behind(&[], 7, &before[1..])), ["5-0", "2-0"]);
+        // The newest and the one that ends last are among them, however many there are.
+        let many: Vec<u64> = (1..100).rev().collect();
+        let many = ids(&behind(&many, 1, &[]));
+        assert_eq!(many.len(), ANCHORS);
+        assert_eq!((&*many[0], &*many[ANCHORS - 1]), ("99-0", "1-0"));
+        assert!(ids(&behind(&[], 1, &[])).is_empty());
+    }
+
+    #[test]
+    fn anchor_is_equal_only_to_same_id_and_same_fields() {
+        // M05
+        let (mut entry, revocation) = entry(1, 100);
+        let anchor = Anchor::of(&entry, &revocation);
+        assert!(anchor.is(&entry));
+        entry.fields.extend([b"t".to_vec(), b"token".to_vec()]);
+        assert!(!anchor.is(&entry));
+        let anchor = Anchor::of(&entry, &revocation);
+        assert!(anchor.is(&entry));
+        entry.fields[3] = b"other".to_vec();
+        assert!(!anchor.is(&entry));
+        entry.fields[3] = b"token".to_vec();
+        entry.id = "1-1".into();
+        assert!(!anchor.is(&entry));
+    }
+
+    #[test]
+    fn cursor_of_another_store_has_no_anchor() {
+        // M05
+        let digest = "0".repeat(32);
+        for strange in [
+            "",
+            "x",
+            "1-1",
+            "1-1:5",
+            "+:5:x",
+            "-:5:x",
+            "1-:5:x",
+            "1-1 :5:x",
+            "01-1:5:x",
+            "1-1:x:x",
+            "1-1:5:x:x",
+            "18446744073709551616-0:5:x",
+        ] {
+            assert!(ids(&Cursor::new(strange)).is_empty(), "{strange}");
+            let with_valid = format!("1-1:5:{digest} {strange}");
+            assert!(ids(&Cursor::new(with_valid)).is_empty(), "{strange}");
+        }
+        assert_eq!(ids(&Cursor::new(format!("1-1:5:{digest}"))), ["1-1"]);
     }
 }

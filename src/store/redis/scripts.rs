@@ -95,7 +95,7 @@ return found
     )
 });
 
-/// KEYS: stream, ends. ARGV: text, end, now.
+/// KEYS: stream, ends, texts. ARGV: text, end, now, a random token by which an entry differs from all others.
 pub(super) static REVOKE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(
         forget!(),
@@ -103,11 +103,11 @@ pub(super) static REVOKE: LazyLock<Script> = LazyLock::new(|| {
 -- The same twice takes one place, or a client with one token could fill all of it.
 local known = redis.call('HGET', KEYS[3], ARGV[1])
 if known and redis.call('XRANGE', KEYS[1], known, known)[1] then return 1 end
-local id = redis.call('XADD', KEYS[1], '*', 'r', ARGV[1])
+local id = redis.call('XADD', KEYS[1], '*', 'r', ARGV[1], 't', ARGV[4])
 redis.call('HSET', KEYS[3], ARGV[1], id)
 redis.call('ZADD', KEYS[2], ARGV[2], id)
 for _, ended in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now(ARGV[3]), 'LIMIT', 0, 64)) do
-  -- The newest stays until there is a newer one: by it readers see that nothing is lost.
+  -- The newest stays until there is a newer one: behind it, readers continue.
   if ended ~= id then
     local entry = redis.call('XRANGE', KEYS[1], ended, ended)[1]
     if entry then redis.call('HDEL', KEYS[3], entry[2][2]) end
@@ -118,4 +118,14 @@ end
 return 1
 "
     ))
+});
+
+/// KEYS: a key that does not exist. Fails if Redis accepts no writes.
+pub(super) static WRITE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+redis.call('SET', KEYS[1], '')
+return redis.call('DEL', KEYS[1])
+",
+    )
 });

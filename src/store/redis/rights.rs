@@ -1,0 +1,477 @@
+//! Which rights the store needs, and whether Redis may evict its keys.
+//!
+//! New connections check both, since Redis may have been replaced or configured differently since the last one.
+//! The commands of the check change nothing, whatever the keys hold. Any number of processes can run them at once.
+
+use std::fmt::Write as _;
+
+use ::redis::aio::MultiplexedConnection;
+use ::redis::{Cmd, RedisResult, Value, cmd, pipe};
+
+use super::connection::{Refusal, wrong};
+use super::problem::{Lacks, Problem};
+
+/// Commands of the store, with arguments by which they change nothing. An argument that begins with `@` is a key. They
+/// cover each command with a key of each kind that the store uses the command with.
+///
+/// `XADD` with an invalid id, `HSET` with a field that has no value and `EVALSHA` with an unknown digest are errors. Redis
+/// checks the rights first.
+const PROBES: &[&[&str]] = &[
+    &["DEL", "@session:probe"],
+    &[
+        "EVALSHA",
+        "ffffffffffffffffffffffffffffffffffffffff",
+        "1",
+        "@session:probe",
+    ],
+    &["EXISTS", "@session:probe"],
+    &["GET", "@session:probe"],
+    &["GETRANGE", "@session:probe", "0", "7"],
+    &["HDEL", "@revocation-texts", ""],
+    &["HGET", "@revocation-texts", ""],
+    &["HSET", "@revocation-texts", "", "", ""],
+    &["SCRIPT LOAD", "return 1"],
+    &["SET", "@session:probe", "", "XX"],
+    &["TIME"],
+    &["XADD", "@revocations", "no-id", "r", ""],
+    &["XDEL", "@revocations", "0-0"],
+    &["XRANGE", "@revocations", "0-0", "0-0"],
+    &["XREAD", "COUNT", "1", "STREAMS", "@revocations", "$"],
+    &["ZADD", "@ends", "XX", "0", "probe"],
+    &["ZADD", "@subject:probe", "XX", "0", "probe"],
+    &["ZADD", "@client:probe", "XX", "0", "probe"],
+    &["ZADD", "@revocation-ends", "XX", "0", "probe"],
+    &["ZRANGEBYLEX", "@subject:probe", "-", "+", "LIMIT", "0", "0"],
+    &["ZRANGEBYLEX", "@client:probe", "-", "+", "LIMIT", "0", "0"],
+    &["ZRANGEBYSCORE", "@ends", "-inf", "-inf", "LIMIT", "0", "0"],
+    &[
+        "ZRANGEBYSCORE",
+        "@revocation-ends",
+        "-inf",
+        "-inf",
+        "LIMIT",
+        "0",
+        "0",
+    ],
+    &["ZREM", "@ends", "probe"],
+    &["ZREM", "@subject:probe", "probe"],
+    &["ZREM", "@client:probe", "probe"],
+    &["ZREM", "@revocation-ends", "probe"],
+];
+
+/// The probes of the commands that a reader of revocations sends. While Redis accepts no writes for some time (`CLIENT PAUSE`,
+/// which a fail-over uses), it does not answer to the others.
+const READER: &[&str] = &["XRANGE", "XREAD"];
+
+const SELECT: &str = "SELECT";
+/// The store sends it with the argument `memory`.
+const INFO: &str = "INFO";
+const NO_EVICTION: &str = "noeviction";
+
+/// What a Redis has to grant.
+pub(super) struct Requirements {
+    /// With its hash tag and the colon.
+    pub(super) prefix: String,
+    pub(super) allows_eviction: bool,
+}
+
+/// The command that reports the eviction policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PolicySource {
+    Info,
+    Config,
+    /// The policy is not checked.
+    Unchecked,
+}
+
+impl PolicySource {
+    pub(super) fn command(self) -> Option<Cmd> {
+        let mut command;
+        match self {
+            Self::Info => {
+                command = cmd(INFO);
+                command.arg("memory");
+            }
+            Self::Config => {
+                command = cmd("CONFIG");
+                command.arg("GET").arg("maxmemory-policy");
+            }
+            Self::Unchecked => return None,
+        }
+        Some(command)
+    }
+
+    /// Checks the answer to that command.
+    pub(super) fn check(self, answer: Value) -> Result<(), Refusal> {
+        if self == Self::Unchecked {
+            return Ok(());
+        }
+        match policy(answer).as_deref() {
+            Some(NO_EVICTION) => Ok(()),
+            // Any other text could be one that the server repeats.
+            Some(policy) if policy.bytes().all(is_word) => Err(Refusal::Wrong(format!(
+                "its maxmemory-policy is {policy}, by which it may evict sessions and revocations, and a revoked token is \
+                 accepted again: `CONFIG SET maxmemory-policy noeviction`, or use `insecure_allow_eviction`"
+            ))),
+            _ => Err(wrong(
+                "it does not report its maxmemory-policy: use `insecure_allow_eviction` if it never evicts keys",
+            )),
+        }
+    }
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte == b'-'
+}
+
+/// Reads the policy from the answer to INFO or CONFIG GET.
+fn policy(answer: Value) -> Option<String> {
+    let text = match answer {
+        Value::BulkString(bytes) => String::from_utf8(bytes).ok()?,
+        Value::VerbatimString { text, .. } => text,
+        Value::Array(values) => {
+            return match <[Value; 2]>::try_from(values).ok()? {
+                [_, Value::BulkString(policy)] => String::from_utf8(policy).ok(),
+                _ => None,
+            };
+        }
+        _ => return None,
+    };
+    let mut lines = text.lines();
+    lines.find_map(|line| line.strip_prefix("maxmemory_policy:").map(String::from))
+}
+
+/// Which rights are checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    All,
+    Reader,
+}
+
+impl Scope {
+    fn probes(self) -> impl Iterator<Item = &'static &'static [&'static str]> {
+        PROBES
+            .iter()
+            .filter(move |probe| self == Self::All || READER.contains(&probe[0]))
+    }
+}
+
+/// Selects the database, and checks the rights of the user and the eviction policy.
+pub(super) async fn check(
+    mut commands: MultiplexedConnection,
+    database: i64,
+    required: &Requirements,
+    scope: Scope,
+) -> Result<PolicySource, Refusal> {
+    let mut pipeline = pipe();
+    pipeline.ignore_errors();
+    if database != 0 {
+        pipeline.cmd(SELECT).arg(database);
+    }
+    for probe in scope.probes() {
+        pipeline.add_command(command(probe, &required.prefix));
+    }
+    let mut source = match required.allows_eviction {
+        true => PolicySource::Unchecked,
+        false => PolicySource::Info,
+    };
+    if let Some(command) = source.command() {
+        pipeline.add_command(command);
+    }
+    let answers: Vec<RedisResult<Value>> = pipeline.query_async(&mut commands).await?;
+    let mut answers = answers.into_iter();
+    let mut missing = Missing::default();
+    if database != 0 {
+        match missing.judge(SELECT, &[], answers.next())? {
+            Some(Problem::Rejected { code, .. }) if code == "ERR" => {
+                return Err(Refusal::Wrong(format!("it has no database {database}")));
+            }
+            // Everything would go to another database.
+            Some(problem) => return Err(problem.into()),
+            None => {}
+        }
+    }
+    for probe in scope.probes() {
+        missing.judge(probe[0], probe, answers.next())?;
+    }
+    if source != PolicySource::Unchecked {
+        let mut answer = answers.next();
+        if !matches!(answer, Some(Ok(_)))
+            && let Some(command) = PolicySource::Config.command()
+            && let Ok(config) = command.query_async(&mut commands).await
+        {
+            source = PolicySource::Config;
+            answer = Some(Ok(config));
+        }
+        match answer {
+            Some(Ok(answer)) if missing.is_empty() => source.check(answer)?,
+            answer => {
+                // Without an answer, the policy may be any.
+                if let Some(problem) = missing.judge(INFO, &[], answer)? {
+                    return Err(problem.into());
+                }
+            }
+        }
+    }
+    match missing.is_empty() {
+        true => Ok(source),
+        false => Err(Refusal::Wrong(missing.explain(&required.prefix))),
+    }
+}
+
+fn command(probe: &[&str], prefix: &str) -> Cmd {
+    let mut command = Cmd::new();
+    for word in probe[0].split(' ') {
+        command.arg(word);
+    }
+    for argument in &probe[1..] {
+        match argument.strip_prefix('@') {
+            Some(key) => command.arg([prefix, key].concat()),
+            None => command.arg(argument),
+        };
+    }
+    command
+}
+
+#[derive(Default)]
+struct Missing {
+    /// The user may not run them.
+    commands: Vec<&'static str>,
+    /// The user may not use them, by what follows the prefix.
+    keys: Vec<&'static str>,
+    /// The server does not have them.
+    unknown: Vec<&'static str>,
+}
+
+impl Missing {
+    fn is_empty(&self) -> bool {
+        self.commands.is_empty() && self.keys.is_empty() && self.unknown.is_empty()
+    }
+
+    /// Notes which right is missing by the answer to a command. Returns a problem of another kind.
+    fn judge(
+        &mut self,
+        command: &'static str,
+        probe: &'static [&'static str],
+        answer: Option<RedisResult<Value>>,
+    ) -> Result<Option<Problem>, Refusal> {
+        let error = match answer {
+            Some(Ok(_)) => return Ok(None),
+            Some(Err(error)) => error,
+            None => return Err(Problem::Answer.into()),
+        };
+        let is_unknown = is_unknown_command(error.detail());
+        let problem = Problem::from(error);
+        let list = match &problem {
+            Problem::Rejected {
+                lacks: Some(Lacks::Key),
+                ..
+            } => {
+                let keys = probe
+                    .iter()
+                    .filter_map(|argument| argument.strip_prefix('@'));
+                for key in keys {
+                    note(&mut self.keys, key);
+                }
+                return Ok(None);
+            }
+            Problem::Rejected { lacks: Some(_), .. } => &mut self.commands,
+            Problem::Rejected { .. } if is_unknown => &mut self.unknown,
+            Problem::Rejected { code, .. } if code == "WRONGTYPE" => {
+                return Err(Refusal::Wrong(problem.to_string()));
+            }
+            // It may have become one since HELLO.
+            Problem::Rejected { code, .. } if code == "READONLY" => {
+                return Err(super::connection::replica());
+            }
+            Problem::Rejected { .. } if problem.is_transient() => return Err(problem.into()),
+            // Some are meant to fail. What prevents a change for some time, such as a full memory, leaves reading possible.
+            Problem::Rejected { .. } => return Ok(Some(problem)),
+            _ => return Err(problem.into()),
+        };
+        note(list, command);
+        Ok(None)
+    }
+
+    fn explain(&self, prefix: &str) -> String {
+        let mut text = String::new();
+        if !self.unknown.is_empty() {
+            _ = write!(
+                text,
+                "it does not have the command {}; ",
+                self.unknown.join(", ")
+            );
+        }
+        if !self.commands.is_empty() {
+            let rules: Vec<_> = self
+                .commands
+                .iter()
+                .map(|command| acl_rule(command))
+                .collect();
+            _ = write!(
+                text,
+                "its user may not run {}: add {}; ",
+                self.commands.join(", "),
+                rules.join(" ")
+            );
+        }
+        if !self.keys.is_empty() {
+            let keys: Vec<_> = self.keys.iter().map(|key| [prefix, key].concat()).collect();
+            _ = write!(
+                text,
+                "its user may not read and write the keys {}: add {}; ",
+                keys.join(", "),
+                key_pattern(prefix)
+            );
+        }
+        _ = write!(text, "all that this store needs is `{}`", acl_line(prefix));
+        text
+    }
+}
+
+fn note(list: &mut Vec<&'static str>, entry: &'static str) {
+    if !list.contains(&entry) {
+        list.push(entry);
+    }
+}
+
+pub(super) fn is_unknown_command(detail: Option<&str>) -> bool {
+    detail.is_some_and(|detail| {
+        let detail = detail.to_ascii_lowercase();
+        detail.starts_with("unknown command") || detail.starts_with("unknown subcommand")
+    })
+}
+
+/// The command in `name`, if it is one that the store sends.
+pub(super) fn known_command(name: &str) -> Option<&'static str> {
+    let mut known = PROBES.iter().map(|probe| probe[0]).chain([SELECT, INFO]);
+    known.find(|known| known.replace(' ', "|").eq_ignore_ascii_case(name))
+}
+
+/// As `ACL SETUSER` takes it.
+fn acl_rule(command: &str) -> String {
+    format!("+{}", command.to_ascii_lowercase().replace(' ', "|"))
+}
+
+/// The smallest set of rights that is enough.
+fn acl_line(prefix: &str) -> String {
+    let mut commands: Vec<&str> = Vec::new();
+    for command in PROBES.iter().map(|probe| probe[0]).chain([INFO, SELECT]) {
+        if !commands.contains(&command) {
+            commands.push(command);
+        }
+    }
+    let rules: Vec<_> = commands.into_iter().map(acl_rule).collect();
+    format!(
+        "ACL SETUSER <user> on ><password> {} {}",
+        key_pattern(prefix),
+        rules.join(" ")
+    )
+}
+
+/// In a pattern some characters have a meaning, which a backslash takes away. A pattern cannot contain a space: `?` matches any
+/// character.
+fn key_pattern(prefix: &str) -> String {
+    let mut pattern = String::from("~");
+    for character in prefix.chars() {
+        if character.is_ascii_whitespace() || character.is_ascii_control() {
+            pattern.push('?');
+            continue;
+        }
+        if matches!(character, '*' | '?' | '[' | ']' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(character);
+    }
+    pattern.push('*');
+    pattern
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_command_of_the_scripts_is_probed() {
+        // M08
+        let scripts = include_str!("scripts.rs");
+        let calls = scripts
+            .split("redis.call('")
+            .chain(scripts.split("redis.pcall('"));
+        let called: BTreeSet<_> = calls
+            .filter_map(|call| Some(call.split_once('\'')?.0))
+            .filter(|name| name.bytes().all(|byte| byte.is_ascii_uppercase()))
+            .collect();
+        assert!(called.contains("XADD") && called.len() > 10, "{called:?}");
+        for name in called {
+            assert!(known_command(name).is_some(), "no probe for {name}");
+        }
+    }
+
+    #[test]
+    fn documentation_contains_acl_line() {
+        // M08
+        let line = acl_line("{tower-bearer}:");
+        let docs: String = include_str!("mod.rs")
+            .lines()
+            .filter_map(|line| line.strip_prefix("/// "))
+            .flat_map(|line| [line.trim_end_matches('\\').trim(), " "])
+            .collect();
+        assert!(docs.contains(&line), "{line}");
+    }
+
+    #[test]
+    fn characters_of_prefix_with_meaning_in_pattern_are_escaped() {
+        // M08
+        assert_eq!(key_pattern("{a*b?[c]\\}:"), r"~{a\*b\?\[c\]\\}:*");
+        assert_eq!(key_pattern("{a b\t}:"), "~{a?b?}:*");
+    }
+
+    #[test]
+    fn only_noeviction_is_accepted() {
+        // M08
+        let info = |policy: &str| {
+            let text = format!("# Memory\r\nused_memory:1\r\nmaxmemory_policy:{policy}\r\nx:y\r\n");
+            Value::BulkString(text.into())
+        };
+        let config = |policy: &str| {
+            let text = |text: &str| Value::BulkString(text.into());
+            Value::Array(vec![text("maxmemory-policy"), text(policy)])
+        };
+        let cases = [
+            ("noeviction", None),
+            ("volatile-lru", Some("is volatile-lru")),
+            ("allkeys-random", Some("is allkeys-random")),
+            ("", Some("is ,")),
+            ("NOEVICTION", Some("does not report")),
+            ("noeviction x", Some("does not report")),
+        ];
+        for (policy, expected) in cases {
+            for (source, answer) in [
+                (PolicySource::Info, info(policy)),
+                (PolicySource::Config, config(policy)),
+            ] {
+                match (source.check(answer), expected) {
+                    (Ok(()), None) => {}
+                    (Err(Refusal::Wrong(problem)), Some(expected)) => {
+                        assert!(problem.contains(expected), "{policy}: {problem}");
+                    }
+                    (answer, _) => panic!("{policy}: {}", answer.is_ok()),
+                }
+            }
+        }
+        for answer in [
+            Value::Nil,
+            Value::Array(vec![]),
+            Value::BulkString(b"# Memory\r\n".to_vec()),
+            Value::BulkString(vec![255]),
+        ] {
+            for source in [PolicySource::Info, PolicySource::Config] {
+                assert!(source.check(answer.clone()).is_err(), "{answer:?}");
+            }
+            assert!(PolicySource::Unchecked.check(answer).is_ok());
+        }
+    }
+}
