@@ -74,7 +74,7 @@ pub(crate) fn answer(kind: RejectionKind) -> Answer {
             problem: problem!(
                 403,
                 "Forbidden",
-                "A cookie is not accepted on a request from another site."
+                "A credential that browsers attach by themselves is not accepted on a request from another site."
             ),
         },
         // RFC 9110 section 15.5.4; RFC 6750 section 3 asks for a challenge here too.

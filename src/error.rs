@@ -16,6 +16,42 @@ pub enum ConfigError {
         /// What is wrong with it, and what to write instead.
         problem: PatternProblem,
     },
+    /// A prefix given to [`BearerAuthLayer::nested_at`](crate::BearerAuthLayer::nested_at) that cannot
+    /// mean one thing.
+    #[error("prefix {prefix:?} of `nested_at`: {problem}")]
+    Prefix {
+        /// The prefix as it was given.
+        prefix: String,
+        /// What is wrong with it, and what to write instead.
+        problem: PatternProblem,
+    },
+    /// A policy needs the value of a parameter in the prefix of
+    /// [`BearerAuthLayer::nested_at`](crate::BearerAuthLayer::nested_at), and the value is unknown.
+    ///
+    /// This is the source of a [`Rejection`](crate::Rejection) and never an error of a constructor.
+    #[error(
+        "the value of `{{{segment}}}`, a parameter in the prefix of `nested_at`, is unknown: it is read from \
+         axum's `OriginalUri` (feature `axum`) if the literal segments of the prefix agree with that path"
+    )]
+    UnknownPrefixValue {
+        /// The name of the segment in the pattern of the rule.
+        segment: String,
+    },
+    /// A rule that repeats an earlier one, so that it can never take effect.
+    #[error(
+        "rule {duplicate_index} `{duplicate}` repeats rule {first_index} `{first}` and can never take effect; \
+         remove one of them"
+    )]
+    DuplicateRule {
+        /// The position of the later rule, counted from 0.
+        duplicate_index: usize,
+        /// The later rule.
+        duplicate: String,
+        /// The position of the earlier rule, counted from 0.
+        first_index: usize,
+        /// The earlier rule.
+        first: String,
+    },
     /// A rule that can never take effect because an earlier one ends every reading that reaches it.
     #[error(
         "rule {hidden_index} `{hidden}` can never take effect: rule {hiding_index} `{hiding}` stands \
@@ -113,7 +149,7 @@ pub enum ConfigError {
     },
     /// A trusted origin that no browser would ever send.
     #[error(
-        "trusted origin {origin:?}: expected `scheme://host`, or `scheme://host:port` for another port than the default one, in lower case, without a path or a trailing slash"
+        "trusted origin {origin:?}: expected `scheme://host` or `scheme://host:port`, in lower case, without a path or a trailing slash"
     )]
     Origin {
         /// The text at fault.
@@ -178,9 +214,9 @@ pub enum PatternProblem {
     /// A query or fragment, which is never part of what is matched.
     #[error("contains `?` or `#`; a query or fragment is never matched")]
     Query,
-    /// A trailing slash given to `under`.
+    /// A trailing slash given to `under` or `nested_at`.
     #[error(
-        "ends with `/`; `under` covers the path with and without it and all below, so leave it out"
+        "ends with `/`; leave it out: the path with and without it and all below are covered anyway"
     )]
     TrailingSlash,
 }

@@ -15,7 +15,6 @@ use crate::body::ResponseBody;
 use crate::layer::Shared;
 use crate::policy::{Denial, Policy};
 use crate::principal::{Authenticated, Presented};
-use crate::request::RequestView;
 use crate::service::Step;
 use crate::validator::{BoxFuture, Failure, Validated, Validator};
 
@@ -153,11 +152,10 @@ where
             work,
             ..
         } = self;
-        let clock = &*shared.settings.clock;
         Poll::Ready(match work {
             Work::Validation { presented, future } => {
                 let result = ready!(future.poll(cx));
-                let view = RequestView::with_clock(request, clock);
+                let view = shared.view(request);
                 shared.resume_validation(&view, *presented, result)
             }
             Work::Decision {
@@ -165,7 +163,7 @@ where
                 future,
             } => {
                 let result = ready!(future.poll(cx));
-                let view = RequestView::with_clock(request, clock);
+                let view = shared.view(request);
                 shared.resume_decision(&view, authenticated.clone(), result)
             }
         })

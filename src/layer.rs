@@ -9,7 +9,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::error::ConfigError;
 use crate::extract::{Source, Sources};
 use crate::observe::DecisionEvent;
-use crate::policy::{AuthenticatedOnly, Guard, Policy, authenticated};
+use crate::policy::{AuthenticatedOnly, Guard, Nest, Policy, authenticated};
 use crate::respond::{ProblemDetails, Refusals, Responder};
 use crate::service::BearerAuth;
 use crate::validator::Validator;
@@ -67,6 +67,7 @@ pub(crate) struct Settings {
     pub(crate) refusals: Refusals,
     pub(crate) hook: Option<Hook>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) nest: Nest,
     pub(crate) pass_preflight: bool,
     pub(crate) remove_credential: bool,
 }
@@ -90,6 +91,7 @@ impl<V> BearerAuthLayer<V> {
                     max_length: 8 * 1024,
                     hook: None,
                     clock: Arc::new(SystemClock),
+                    nest: Nest::undeclared(),
                     pass_preflight: false,
                     remove_credential: false,
                 },
@@ -173,6 +175,73 @@ impl<V, P> BearerAuthLayer<V, P> {
         self.with(|settings| settings.clock = Arc::new(clock))
     }
 
+    /// Sets the prefix at which the router behind this layer is nested, so that rules are written with
+    /// full paths.
+    ///
+    /// Whatever nests a router strips the prefix from the URI before this layer receives the request:
+    /// `Router::nest` and `Router::nest_service` of axum, a layer of the application, a proxy. Rules
+    /// are matched against the path that the layer receives, because the inner service sees the same
+    /// path. With a prefix, the path of a rule is the prefix followed by that path. A rewrite between
+    /// the nest and this layer, such as a trimmed slash or another case, is therefore seen by the rules
+    /// exactly as by the inner service. No request extension and no feature changes the path of a rule.
+    ///
+    /// * The path `/` of the nested router is the prefix itself: with `/api`, an opening rule names it
+    ///   `/api`. A restricting rule covers it with and without a trailing slash.
+    /// * A parameter `{name}` in the prefix stands for any one segment. A restricting rule with a
+    ///   literal in that place applies, whatever the segment was; an opening rule does not.
+    /// * A policy that needs the *value* of such a parameter, [`tenant`](crate::policy::tenant) for
+    ///   example, gets it from the path before axum stripped it (`OriginalUri`, feature `axum`), if all
+    ///   literal segments of the prefix agree with that path. Otherwise the value is unknown and the
+    ///   request is rejected with 503. Without the feature `axum` the value is always unknown. A
+    ///   service that dispatches a request a second time should remove the extensions of axum first,
+    ///   because axum keeps the values of the first dispatch.
+    /// * The prefix `/` declares that the rules are relative to the router. It changes no decision, and
+    ///   turns off the warning below.
+    ///
+    /// [`Policies::explain`](crate::Policies::explain) takes the full path: the prefix followed by the
+    /// path that the layer receives. The setting has no effect on a policy without path rules.
+    ///
+    /// With the features `axum` and `tracing`, a layer with path rules logs one warning if axum reports
+    /// another nest (`NestedPath`) than the one declared, or a nest where none is declared. It compares
+    /// the first 1,000 requests.
+    ///
+    /// A second call replaces the prefix. Default: none. Rules are relative to what the layer receives.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Prefix`] if `prefix` is not a valid path pattern: it begins with `/`, has no
+    /// trailing slash, no query, no ambiguous part (such as `..` or `//`) and each parameter is a whole
+    /// segment.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use http::{Request, Response, StatusCode};
+    /// use tower::{Layer, ServiceExt, service_fn};
+    /// use tower_bearer::policy::{Policies, public};
+    /// use tower_bearer::{BearerAuthLayer, Failure, validator_fn};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let policies = Policies::builder().at("/api/health", public()).build()?;
+    /// let layer = BearerAuthLayer::new(validator_fn(|_| Ok::<_, Failure>(())))
+    ///     .with_policy(policies)
+    ///     .nested_at("/api")?;
+    ///
+    /// // With axum: `Router::new().nest("/api", router.layer(layer))`. The layer receives `/health`.
+    /// let service = layer.layer(service_fn(|_| async {
+    ///     Ok::<_, std::convert::Infallible>(Response::new(String::new()))
+    /// }));
+    /// let response = service.oneshot(Request::get("/health").body(())?).await?;
+    /// assert_eq!(response.status(), StatusCode::OK);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn nested_at(self, prefix: &str) -> Result<Self, ConfigError> {
+        let nest = Nest::declared(prefix)?;
+        Ok(self.with(|settings| settings.nest = nest))
+    }
+
     /// Calls `hook` for every decision: for audit logs and metrics. It replaces an earlier one, and
     /// costs nothing where there is none. It runs within the request, so it must not block.
     pub fn on_decision(self, hook: impl Fn(&DecisionEvent<'_>) + Send + Sync + 'static) -> Self {
@@ -252,6 +321,7 @@ impl fmt::Debug for Settings {
         f.debug_struct("Settings")
             .field("sources", &self.sources)
             .field("max_length", &self.max_length)
+            .field("nested_at", &self.nest.text())
             .field("challenges", &self.refusals)
             .field("pass_preflight", &self.pass_preflight)
             .field("remove_credential", &self.remove_credential)

@@ -88,7 +88,7 @@
 //! | invalid, expired or revoked | 401 | `invalid_token` | 16 |
 //! | a stronger or fresher login is needed | 401 | `insufficient_user_authentication` | 16 |
 //! | a scope is missing | 403 | `insufficient_scope`, with all scopes that the request needs | 7 |
-//! | refused by a policy otherwise, or a cookie from another site | 403 | no error code | 7 |
+//! | refused by a policy otherwise, or a cookie or Basic credential from another site | 403 | no error code | 7 |
 //! | a path without a single meaning | 400 | none | 3 |
 //! | it cannot be told right now | 503, `Retry-After` | none | 14 |
 //! | too many attempts | 429, `Retry-After` | none | 8 |
@@ -160,6 +160,7 @@
 //! |---|---|---|
 //! | tracing, request id | outside | refusals should be seen too |
 //! | timeout, load shedding | outside | a validator may wait |
+//! | concurrency limit | outside, or inside with care | this layer reserves the inner service (`poll_ready`) before it validates a credential, so a limit inside also counts requests whose validation is pending, and a slow validator uses up its permits |
 //! | CORS | outside | preflights carry no credential, and a browser can read a 401 only with CORS headers; expose `WWW-Authenticate`, and for gRPC-Web `grpc-status` and `grpc-message` |
 //! | `NormalizePath`, anything that rewrites the URI | outside | what the rules match must be what the router routes; a rewrite behind this layer is not seen |
 //! | **this layer** | | |
@@ -172,10 +173,14 @@
 //! beside it. On an inner router it does not cover the paths that the inner router does not know; axum
 //! hands those to the fallback of the outer one.
 //!
-//! With `Router::layer` an unknown path is 401 for a stranger, with `route_layer` it is 404. Inside
-//! `Router::nest`, axum strips the prefix from the URI; with the feature `axum` rules are matched
-//! against the full path all the same, without it against what is left. So turn the feature on before
-//! you write rules for a nested router.
+//! With `Router::layer` an unknown path is 401 for a stranger, with `route_layer` it is 404.
+//!
+//! Inside `Router::nest` and `Router::nest_service`, axum strips the prefix from the URI. Rules are
+//! matched against the path that the layer receives, so there they are relative to the nested router.
+//! [`BearerAuthLayer::nested_at`] declares the prefix for rules with full paths, and works for any
+//! service behind something that strips a prefix. No feature changes which path a rule means. With the
+//! features `axum` and `tracing`, a layer with path rules in a nest without a declaration, or in another
+//! nest than the declared one, logs one warning.
 //!
 //! The layer changes the type of the response body, so `tower::util::option_layer` needs it mapped:
 //! `ServiceBuilder::new().map_response(|response: Response<ResponseBody<Body>>|
@@ -258,14 +263,16 @@
 //! * It decides once for each request. A stream or a WebSocket that outlives its credential ends when
 //!   the service ends it: [`Authenticated::expires_at`] says when.
 //! * It looks at no body, and at no header but those of its sources, `Content-Type` (is it gRPC?), and,
-//!   for cookies and preflights, those by which a browser says where a request comes from.
+//!   for cookies, Basic and preflights, those by which a browser says where a request comes from.
+//! * It reads no Digest credential and no client certificate. Browsers attach both by themselves, as they do
+//!   cookies and Basic: a service that accepts one of them some other way calls [`permits_cookie`].
 //!
 //! # Features
 //!
 //! | feature | what it enables | default |
 //! |---|---|---|
 //! | `opaque` | `OpaqueTokens`: a table of tokens, kept as digests | yes |
-//! | `axum` | `Authenticated<T>` as an extractor; full paths inside `Router::nest` | no |
+//! | `axum` | `Authenticated<T>` as an extractor; the value of a parameter in the prefix of [`nested_at`](BearerAuthLayer::nested_at) | no |
 //! | `aws_lc_rs` | `jwt` with the crypto of aws-lc-rs: the faster one, needs a C compiler | no |
 //! | `basic` | reading user and password of a Basic credential | no |
 //! | `cache` | `Validator::cached`: remembering what a validator accepts; `jwt` brings it along | no |
@@ -289,7 +296,8 @@
 //! input; a hook ([`on_decision`](BearerAuthLayer::on_decision)) finds it as the source of the
 //! [`Rejection`]. Further events are for the operator: WARN with the outcome `keys-not-fetched` where an
 //! issuer's keys could not be fetched, `revocations-not-followed` where a shared store of revocations could not be
-//! read, or `logout-not-done` where somebody's logout was not carried out, and ERROR with
+//! read, `logout-not-done` where somebody's logout was not carried out, or `nest-differs` where a layer is nested at
+//! another prefix than the one declared (fields `nested_path` and `nested_at`), and ERROR with
 //! `introspection-credentials-refused` where an authorization server does not let this service ask about tokens.
 //!
 //! Without features the crate depends on `http`, `http-body`, the two `tower` traits and a few small

@@ -55,7 +55,8 @@ struct Inner {
 pub enum RejectionKind {
     /// The path has no single meaning: 400.
     AmbiguousPath(PathAmbiguity),
-    /// A cookie on a request that another site may have caused: 403.
+    /// A cookie or a Basic credential, which browsers attach by themselves, on a request that another
+    /// site may have caused: 403.
     CrossSite,
     /// A policy refused: 403.
     Forbidden,
@@ -161,9 +162,9 @@ impl Rejection {
 
     pub(crate) fn extract(error: ExtractError) -> Self {
         let kind = match error {
-            ExtractError::CrossSite => {
+            ExtractError::CrossSite(scheme) => {
                 return Inner {
-                    scheme: Some(Scheme::Cookie),
+                    scheme: Some(scheme),
                     ..Self::of(RejectionKind::CrossSite)
                 }
                 .into();

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use http::{Extensions, HeaderMap, Method, Request, Uri};
 
 use crate::clock::{Clock, SystemClock};
+use crate::policy::{NOT_NESTED, Nest};
 
 /// A borrowed view of a request without its body.
 ///
@@ -20,9 +21,7 @@ pub struct RequestView<'a> {
     extensions: &'a Extensions,
     clock: &'a dyn Clock,
     now: Cell<Option<SystemTime>>,
-    /// Whether rules are matched against axum's `OriginalUri`, once that has been looked at.
-    #[cfg(feature = "axum")]
-    original: Cell<Option<bool>>,
+    nest: &'a Nest,
 }
 
 impl<'a> RequestView<'a> {
@@ -49,6 +48,16 @@ impl<'a> RequestView<'a> {
     /// A view of `request` with the time of `clock`.
     #[must_use]
     pub fn with_clock<B>(request: &'a Request<B>, clock: &'a dyn Clock) -> Self {
+        Self::in_layer(request, clock, &NOT_NESTED)
+    }
+
+    /// A view of `request` as a layer with these settings sees it.
+    #[inline]
+    pub(crate) fn in_layer<B>(
+        request: &'a Request<B>,
+        clock: &'a dyn Clock,
+        nest: &'a Nest,
+    ) -> Self {
         Self {
             method: request.method(),
             uri: request.uri(),
@@ -56,8 +65,7 @@ impl<'a> RequestView<'a> {
             extensions: request.extensions(),
             clock,
             now: Cell::new(None),
-            #[cfg(feature = "axum")]
-            original: Cell::new(None),
+            nest,
         }
     }
 
@@ -68,40 +76,27 @@ impl<'a> RequestView<'a> {
         self.method
     }
 
-    /// The URI as the layer sees it. Inside `Router::nest` of axum that is the stripped one;
-    /// rules are matched against [`path`](Self::path).
+    /// The URI as the layer receives it. Inside `Router::nest` of axum the prefix is stripped.
     #[must_use]
     #[inline]
     pub fn uri(&self) -> &'a Uri {
         self.uri
     }
 
-    /// The raw path, without query, that path rules are matched against.
+    /// The raw path of [`uri`](Self::uri), without query.
     ///
-    /// This is the path of [`uri`](Self::uri). With the feature `axum`, inside `Router::nest`, it is
-    /// the full path: that of axum's `OriginalUri`, if what is left in the URI is its end. A URI that
-    /// something else has rewritten is taken as it is.
+    /// Rules are matched against this path, behind the prefix of
+    /// [`nested_at`](crate::BearerAuthLayer::nested_at) if the layer has one.
     #[must_use]
     #[inline]
     pub fn path(&self) -> &'a str {
-        let path = self.uri.path();
-        #[cfg(feature = "axum")]
-        if self.original.get() != Some(false) {
-            return self.full_path(path);
-        }
-        path
+        self.uri.path()
     }
 
-    #[cfg(feature = "axum")]
-    fn full_path(&self, path: &'a str) -> &'a str {
-        let original = self.extensions.get::<axum::extract::OriginalUri>();
-        // `nest("/api", ..)` leaves `/x` of `/api/x`, and `/` of `/api`. axum sets the extension
-        // once for a request and does not know of a rewrite or of a second dispatch.
-        let original = original
-            .map(|original| original.0.path())
-            .filter(|original| original.ends_with(path) || path == "/");
-        self.original.set(Some(original.is_some()));
-        original.unwrap_or(path)
+    /// The nesting that the layer declares.
+    #[inline]
+    pub(crate) fn nest(&self) -> &'a Nest {
+        self.nest
     }
 
     /// The header fields of the request, the credential among them.

@@ -88,10 +88,7 @@ where
     #[inline]
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         principal::revoke::<V::Principal, _>(&mut request);
-        let step = self.shared.begin(&RequestView::with_clock(
-            &request,
-            &*self.shared.settings.clock,
-        ));
+        let step = self.shared.begin(&self.shared.view(&request));
         match step {
             Step::Forward(authenticated) => {
                 self.shared.admit(&mut request, authenticated);
@@ -122,6 +119,13 @@ where
     V: Validator,
     P: Policy<V::Principal>,
 {
+    /// The view of a request that validators and policies of this layer get.
+    #[inline]
+    pub(crate) fn view<'a, B>(&'a self, request: &'a Request<B>) -> RequestView<'a> {
+        let settings = &self.settings;
+        RequestView::in_layer(request, &*settings.clock, &settings.nest)
+    }
+
     /// Reads a request as far as possible without waiting.
     #[inline]
     pub(crate) fn begin(&self, request: &RequestView<'_>) -> Step<V::Principal> {

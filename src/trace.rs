@@ -111,3 +111,17 @@ pub(crate) fn redis_without_append_only_file() {
 
 #[cfg(all(feature = "redis", not(feature = "tracing")))]
 pub(crate) fn redis_without_append_only_file() {}
+
+/// axum reports another nest than the one that a layer with path rules declares: for the operator. Both texts are
+/// configuration, and none is part of a request.
+#[cfg(all(feature = "axum", feature = "tracing"))]
+pub(crate) fn nest_differs(nested_path: &str, declared: Option<&str>) {
+    tracing::warn!(
+        target: "tower_bearer",
+        outcome = "nest-differs",
+        nested_path,
+        nested_at = declared.unwrap_or_default(),
+        "path rules inside a nested router: declare its prefix with `BearerAuthLayer::nested_at`, or `nested_at(\"/\")` \
+         if the rules are relative to the router"
+    );
+}

@@ -127,6 +127,36 @@ fn a_public_path_allocates_nothing() {
     assert_eq!(ours(plain, "public, no headers"), 0);
 }
 
+// M09
+#[test]
+fn path_below_a_declared_prefix_allocates_nothing_more() {
+    let nested = |prefix: &str| {
+        let tokens = OpaqueTokens::new();
+        tokens.insert(TOKEN, User::default()).unwrap();
+        let policies = Policies::builder()
+            .at("/api/{tenant}/health", public())
+            .under("/api/{tenant}/admin", scope("admin"))
+            .build()
+            .unwrap();
+        BearerAuthLayer::new(tokens)
+            .with_policy(policies)
+            .nested_at(prefix)
+            .unwrap()
+            .layer(Greet)
+    };
+    let make = || request("/health");
+    let public = nested("/api/{any}");
+    assert_eq!(ours_with(public, make, "below a parameter"), 0);
+    let public = nested("/api/acme");
+    assert_eq!(ours_with(public, make, "below literals"), 0);
+    let allowed = nested("/other");
+    let own = ours(|| request("/orders/7"), "allowed");
+    assert_eq!(
+        ours_with(allowed, || request("/orders/7"), "allowed, below"),
+        own
+    );
+}
+
 #[test]
 fn an_allowed_request_allocates_the_proof_and_nothing_else() {
     // Servers and routers have put something into the extensions before us.

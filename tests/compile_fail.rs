@@ -71,6 +71,28 @@ fn a_mistake_does_not_compile_and_the_message_says_what_to_do() {
             &["is not a `Policy` for the principal `User`"],
         ),
         (
+            "principal_not_sync",
+            &[
+                "`Cell<u64>` cannot be shared between threads safely",
+                "within `User`, the trait `Sync` is not implemented",
+                "to implement `Validator`",
+            ],
+        ),
+        (
+            "principal_not_sync_async",
+            &[
+                "`Cell<u64>` cannot be shared between threads safely",
+                "to implement `Validator`",
+            ],
+        ),
+        (
+            "principal_of_validator_not_sync",
+            &[
+                "`Cell<u64>` cannot be shared between threads safely",
+                "required by a bound in `tower_bearer::Validator::Principal`",
+            ],
+        ),
+        (
             "bare_closure_as_rule",
             &["a closure is wrapped in `policy_fn("],
         ),

@@ -2,11 +2,14 @@
 
 mod support;
 
+use std::time::Duration;
+
 use http::{HeaderName, Method};
 use support::User;
 use tower_bearer::policy::{
-    PathAmbiguity, Policies, PoliciesBuilder, Requirement, RoleHierarchy, acr, any_role, any_scope,
-    authenticated, deny, optional, owner, permit, public, role, scope, tenant,
+    PathAmbiguity, Policies, PoliciesBuilder, PolicyContext, Requirement, RoleHierarchy, acr,
+    any_role, any_scope, authenticated, deny, max_age, optional, owner, permit, policy_fn, public,
+    role, scope, tenant,
 };
 use tower_bearer::{
     BearerAuthLayer, ConfigError, Credential, Failure, OpaqueTokens, Source, TokenDigest,
@@ -44,7 +47,7 @@ fn each_fault_is_named_with_what_was_expected() {
         ),
         (
             build(rules().under("/admin/", role("admin"))),
-            r#"path pattern "/admin/": ends with `/`; `under` covers the path with and without it and all below, so leave it out"#,
+            r#"path pattern "/admin/": ends with `/`; leave it out: the path with and without it and all below are covered anyway"#,
         ),
         (
             build(rules().at("/a?b", public())),
@@ -143,7 +146,7 @@ fn each_fault_is_named_with_what_was_expected() {
         ),
         (
             sources([Source::bearer().trust_origin("https://a.example")]),
-            "credential source `Bearer`: expected no trusted origin, which only a cookie has",
+            "credential source `Bearer`: expected no trusted origin, which only a cookie and Basic have",
         ),
         (
             sources([Source::api_key(HeaderName::from_static("origin"))]),
@@ -174,7 +177,7 @@ fn each_fault_is_named_with_what_was_expected() {
         ),
         (
             sources([Source::cookie("a").trust_origin("https://a.example/")]),
-            r#"trusted origin "https://a.example/": expected `scheme://host`, or `scheme://host:port` for another port than the default one, in lower case, without a path or a trailing slash"#,
+            r#"trusted origin "https://a.example/": expected `scheme://host` or `scheme://host:port`, in lower case, without a path or a trailing slash"#,
         ),
         (
             OpaqueTokens::new().insert("a b", User::default()),
@@ -196,8 +199,9 @@ fn a_trusted_origin_is_one_that_a_browser_sends() {
         ("https://app.example.com", true),
         ("http://localhost:5173", true),
         ("https://[::1]:8443", true),
-        ("https://app.example.com:443", false),
-        ("http://app.example.com:80", false),
+        // M11
+        ("https://app.example.com:443", true),
+        ("http://app.example.com:80", true),
         ("https://app.example.com:", false),
         ("https://app.example.com:08443", false),
         ("https://*.example.com", false),
@@ -229,10 +233,113 @@ fn what_only_looks_hidden_is_accepted() {
         rules()
             .at("/a", public().on([Method::HEAD]))
             .at("/a", role("x").on([Method::GET])),
-        rules().under("/a", role("x")).under("/a", role("x")),
+        // Each takes effect for requests that the other does not mean.
+        rules().under("/a", role("x")).at("/a", role("x")),
+        rules()
+            .under("/a", role("x").on([Method::GET]))
+            .under("/a", role("x")),
+        rules()
+            .under("/a", role("x").on([Method::GET]))
+            .under("/a", role("x").on([Method::POST])),
+        rules().at("/a", role("x")).at("/a/", role("x")),
+        rules().under("/{a}", owner("a")).under("/{b}", owner("b")),
+        rules().under("/a", role("x")).under("/a", role("y")),
+        rules().under("/a", scope("x")).under("/a", role("x")),
+        rules()
+            .under("/a", role("x").and(role("y")))
+            .under("/a", role("y")),
+        // Closures, and names that could be read in two ways, are not compared.
+        rules()
+            .under("/a", policy_fn(|_: &PolicyContext<'_, User>| true))
+            .under("/a", policy_fn(|_: &PolicyContext<'_, User>| false)),
+        rules()
+            .under("/a", any_role(["x", "y"]))
+            .under("/a", role("x, y")),
+        // A permission is not a restriction.
+        rules()
+            .under("/a", permit(role("x")))
+            .under("/a", permit(role("x"))),
     ] {
-        assert!(builder.build().is_ok());
+        if let Err(error) = builder.build() {
+            panic!("{error}");
+        }
     }
+}
+
+// A21
+#[test]
+fn restricting_rule_that_repeats_an_earlier_one_is_rejected_by_build() {
+    type Builder = PoliciesBuilder<User>;
+    let twice = |add: &dyn Fn(Builder) -> Builder| add(add(rules().under("/", role("first"))));
+    for builder in [
+        twice(&|rules| rules.under("/a", role("x"))),
+        twice(&|rules| rules.at("/a", scope("a"))),
+        twice(&|rules| rules.under("/a", any_role(["x", "y"]))),
+        twice(&|rules| rules.under("/a", authenticated())),
+        twice(&|rules| rules.under("/a", acr(["mfa"]))),
+        twice(&|rules| rules.under("/a", max_age(Duration::from_secs(60)))),
+        twice(&|rules| rules.under("/{a}", owner("a").or(role("x")))),
+        twice(&|rules| rules.under("/{a}", tenant("a").and(role("x").not()))),
+        twice(&|rules| rules.under("/a", role("x").on([Method::POST]))),
+        // The first covers more methods.
+        rules()
+            .under("/", role("first"))
+            .under("/a", role("x"))
+            .under("/a", role("x").on([Method::GET])),
+        rules()
+            .under("/", role("first"))
+            .under("/a", role("x").on([Method::GET]))
+            .under("/a", role("x").on([Method::HEAD])),
+        // Two spellings of one path.
+        rules()
+            .under("/", role("first"))
+            .under("/é", role("x"))
+            .under("/%C3%A9", role("x")),
+        // An opening rule in between changes nothing.
+        rules()
+            .under("/a", role("x"))
+            .under("/a", permit(role("y")))
+            .under("/a", role("x")),
+    ] {
+        let error = builder.build().unwrap_err();
+        let text = error.to_string();
+        let ConfigError::DuplicateRule {
+            duplicate_index: 2,
+            duplicate,
+            first,
+            ..
+        } = error
+        else {
+            panic!("{text}");
+        };
+        assert!(text.contains(&duplicate) && text.contains(&first), "{text}");
+    }
+}
+
+// M09
+#[test]
+fn prefix_of_a_nest_is_checked_like_a_pattern() {
+    let layer = || {
+        let validator = validator_fn(|_: Credential<'_>| Ok::<_, Failure>(User::default()));
+        BearerAuthLayer::new(validator)
+    };
+    for prefix in ["/", "/api", "/a/{tenant}/b", "/é", "/%C3%A9", "/{a}/{b}"] {
+        assert!(layer().nested_at(prefix).is_ok(), "{prefix}");
+    }
+    for prefix in [
+        "", "api", "*", "/api/", "/a//b", "//", "/a/../b", "/a%2fb", "/a;b", "/a?b", "/a#b",
+        "/a/*", "/{*rest}", "/a{b}", "/{}", "/{a}/{a}", "/:a", "/a%", "/a\\b",
+    ] {
+        let error = layer().nested_at(prefix).unwrap_err();
+        let ConfigError::Prefix { prefix: named, .. } = &error else {
+            panic!("{prefix}: {error}");
+        };
+        assert_eq!(named, prefix);
+        let expected = format!("prefix {prefix:?} of `nested_at`: ");
+        assert!(error.to_string().starts_with(&expected), "{error}");
+    }
+    let debug = format!("{:?}", layer().nested_at("/api").unwrap());
+    assert!(debug.contains(r#"nested_at: Some("/api")"#), "{debug}");
 }
 
 #[test]

@@ -725,6 +725,48 @@ fn a_base_path_stands_in_front_of_every_path() {
     }
 }
 
+// M09
+#[test]
+fn layer_with_a_declared_prefix_is_described_by_full_paths() {
+    let policies = || {
+        Policies::builder()
+            .at("/api", public())
+            .at("/api/health", public())
+            .under("/t/acme/admin", scope("admin"))
+            .under("/t/{tenant}/read", scope("read"))
+            .build()
+            .unwrap()
+    };
+    let at = |prefix: &str| layer(policies()).0.nested_at(prefix).unwrap();
+    let api = Security::of(&at("/api"));
+    let requirement = |security: &Security, path: &str| {
+        let access = security.access(&Method::GET, path);
+        access.map(|access| (access.requirement(), access.scopes().len()))
+    };
+    let public = Ok((Requirement::Public, 0));
+    assert_eq!(requirement(&api, "/api/health"), public);
+    // The nested router serves both as `/`.
+    assert_eq!(requirement(&api, "/api"), public);
+    assert_eq!(requirement(&api, "/api/"), public);
+    let below = api.clone().with_base_path("/api").unwrap();
+    assert_eq!(requirement(&below, "/health"), public);
+    assert_eq!(
+        requirement(&api, "/health"),
+        Err(OpenApiError::OutsidePrefix {
+            path: "/health".to_owned(),
+            prefix: "/api".to_owned(),
+        })
+    );
+    for path in ["/apis/health", "/{any}/health", "/API/health"] {
+        assert!(requirement(&api, path).is_err(), "{path}");
+    }
+    let tenants = Security::of(&at("/t/{tenant}"));
+    for path in ["/t/{tenant}/admin", "/t/acme/admin", "/t/{id}/read"] {
+        let expected = Ok((Requirement::Credential, 1));
+        assert_eq!(requirement(&tenants, path), expected, "{path}");
+    }
+}
+
 mod with_utoipa {
     use utoipa::OpenApi;
 

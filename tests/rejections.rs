@@ -749,6 +749,100 @@ async fn a_responder_may_bring_its_own_challenge() {
     assert_eq!(answer.challenges(), [own]);
 }
 
+// B10, M10: browsers attach Basic by themselves as they do a cookie.
+#[tokio::test]
+async fn basic_from_another_site_is_rejected_like_a_cookie() {
+    const APP: &str = "https://app.example.com";
+    let cross_site = ("sec-fetch-site", "cross-site");
+    let basic = ("authorization", "Basic alice");
+    let bearer = ("authorization", "Bearer alice");
+    let cookie = ("cookie", "sid=alice");
+    let upgrade = ("upgrade", "websocket");
+    let foreign = ("origin", "https://evil.example");
+    let layers = [
+        ("basic", vec![Source::basic()]),
+        ("bearer, basic", vec![Source::bearer(), Source::basic()]),
+        (
+            "basic, cookie",
+            vec![Source::basic(), Source::cookie("sid")],
+        ),
+        (
+            "trusted",
+            vec![
+                Source::bearer(),
+                Source::basic().trust_origin(APP),
+                Source::cookie("sid"),
+            ],
+        ),
+    ];
+    for (name, sources) in layers {
+        let offers = |wanted: &str| name.contains(wanted) || name == "trusted";
+        let is_trusted = if name == "trusted" { 200 } else { 403 };
+        let layer = layer().with_sources(sources).unwrap();
+        for (method, fields, status) in [
+            ("POST", &[basic, cross_site][..], 403),
+            ("DELETE", &[basic, cross_site], 403),
+            ("PROPFIND", &[basic, cross_site], 403),
+            ("POST", &[basic, ("sec-fetch-site", "same-site")], 403),
+            ("POST", &[basic, ("sec-fetch-site", "unheard-of")], 403),
+            ("POST", &[basic, foreign], 403),
+            ("POST", &[basic, ("origin", "null")], 403),
+            // The scheme is compared without regard to case.
+            ("POST", &[("authorization", "bAsIc alice"), cross_site], 403),
+            // A handshake is a GET, but not a safe one.
+            ("GET", &[basic, upgrade, foreign], 403),
+            // Navigations, pages of the same origin, the user, and clients that are no browsers.
+            ("GET", &[basic, cross_site], 200),
+            ("HEAD", &[basic, cross_site], 200),
+            ("POST", &[basic, ("sec-fetch-site", "same-origin")], 200),
+            ("POST", &[basic, ("sec-fetch-site", "none")], 200),
+            ("POST", &[basic], 200),
+            ("POST", &[basic, cross_site, ("origin", APP)], is_trusted),
+            ("POST", &[bearer, cross_site], 200),
+            ("POST", &[cookie, cross_site], 403),
+            ("POST", &[cookie, cross_site, ("origin", APP)], 403),
+        ] {
+            let needed = [("bearer", bearer), ("cookie", cookie)];
+            let is_offered = needed
+                .iter()
+                .all(|(source, field)| !fields.contains(field) || offers(source));
+            if !is_offered {
+                continue;
+            }
+            let mut request = Request::builder().method(method).uri("/me");
+            request = request.header("host", "api.example.com");
+            for (field, value) in fields {
+                request = request.header(*field, *value);
+            }
+            let request = request.body(Body::default()).unwrap();
+            let answer = send(layer.layer(Greet), request).await;
+            assert_eq!(answer.status(), status, "{name}: {method} {fields:?}");
+            if status == 403 {
+                let used = if fields.contains(&cookie) {
+                    "Cookie"
+                } else {
+                    "Basic"
+                };
+                let challenges = answer.challenges();
+                assert_eq!(challenges.len(), 1, "{name}");
+                assert!(challenges[0].starts_with(used), "{name}: {challenges:?}");
+            }
+        }
+    }
+    // On a public path no credential is read, and an optional one is defended all the same.
+    let layer = layer().with_sources([Source::basic()]).unwrap();
+    for (path, status) in [("/health", 200), ("/optional", 403)] {
+        let mut request = request("POST", path, &["Basic alice"]);
+        let site = "cross-site".parse().unwrap();
+        request.headers_mut().insert("sec-fetch-site", site);
+        assert_eq!(
+            send(layer.layer(Greet), request).await.status(),
+            status,
+            "{path}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_cookie_alone_is_defended_as_well() {
     // B10

@@ -793,7 +793,13 @@ async fn a_path_without_one_meaning_is_refused_before_any_rule() {
         ambiguous("encoded fragment", "/me%23/../public/a"),
         open("fragment, public", "/public/a#/../me"),
         // A10
-        even_for_alice("asterisk", "OPTIONS * HTTP/1.1"),
+        // RFC 9110 section 9.3.7: no path, so decided like a request that no rule names.
+        refused(
+            "asterisk of OPTIONS",
+            request("OPTIONS * HTTP/1.1", &[]),
+            401,
+            NO_ERROR,
+        ),
         even_for_alice("asterisk of a GET", "GET * HTTP/1.1"),
         even_for_alice("authority", "CONNECT public:443 HTTP/1.1"),
         even_for_alice("authority of a GET", "GET public HTTP/1.1"),

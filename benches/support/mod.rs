@@ -43,7 +43,8 @@ pub(crate) fn bare() -> impl Service<
 /// cache, as a request does that a server has just read, and enough to hide the cost of the clock.
 pub(crate) const BATCH: BatchSize = BatchSize::NumIterations(16);
 
-/// A request as a server hands it on: a few headers, and the extensions that hyper or axum put there.
+/// A request with a few headers and without extensions, so that the first extension allocates the map.
+/// Behind hyper or axum the map is usually there already.
 pub(crate) fn request(path: &str, authorization: Option<&str>) -> Request<Body> {
     let mut request = Request::get(path)
         .header("host", "api.example.com")

@@ -1,4 +1,4 @@
-//! Cross-site requests with a cookie, told by what the browser says of them.
+//! Cross-site requests with a credential that browsers attach, recognized by Fetch metadata.
 
 use http::header::{HOST, ORIGIN};
 use http::{HeaderMap, HeaderName, Method, Uri};
@@ -7,20 +7,28 @@ use super::websocket;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Whether a request that authenticates by a cookie may be acted upon.
+/// Returns whether a request may act with a credential that browsers attach by themselves.
 ///
-/// The rule is that of Go's `CrossOriginProtection`, with one addition: a WebSocket handshake is a
+/// Browsers attach cookies, Basic and Digest credentials and TLS client certificates to requests that
+/// another site causes. The rule is that of Go's `CrossOriginProtection`, with one addition: a WebSocket handshake is a
 /// GET but not a safe one, since the socket carries on with the user's authority.
 ///
 /// 1. GET, HEAD and OPTIONS pass, unless they open a WebSocket.
 /// 2. `Sec-Fetch-Site` of `same-origin` or `none` passes.
-/// 3. An `Origin` in `trusted` passes, compared whole and with its scheme.
+/// 3. An `Origin` in `trusted` passes: scheme, host and port are equal.
 /// 4. Any other `Sec-Fetch-Site` is refused, an unknown value too.
 /// 5. Without `Sec-Fetch-Site`: no `Origin` passes (not a browser), an `Origin` with the host and
 ///    port of the request passes, everything else is refused.
 ///
-/// The layer asks this by itself for its cookie [`Source`](crate::Source)s. It is public for handlers on public paths that
-/// set a cookie or act by one: a login, a refresh. `trusted` are whole origins, `https://app.example.com`.
+/// A port that is absent or empty is the default port of the scheme: 443 for `https` and `wss`, 80 for
+/// `http` and `ws`. The host and port of the request are those of its URI (the `:authority` of HTTP/2) or
+/// of `Host`. Neither tells the scheme behind a proxy, so the default port there is that of the
+/// `Origin`, and only an `Origin` of one of these four schemes can equal the request.
+///
+/// The layer calls this function for its [`Source::cookie`](crate::Source::cookie) and
+/// [`Source::basic`](crate::Source::basic). It is public for handlers on public paths that set a cookie
+/// or act by one, such as a login or a refresh, and for policies of services whose TLS server takes
+/// client certificates. `trusted` are whole origins, such as `https://app.example.com`.
 ///
 /// # Example
 ///
@@ -50,30 +58,114 @@ pub fn permits_cookie(method: &Method, uri: &Uri, headers: &HeaderMap, trusted: 
     if matches!(site, Some(b"same-origin" | b"none")) {
         return true;
     }
-    if let Some(origin) = origin
-        && trusted.iter().any(|known| known.as_bytes() == origin)
+    let Some(origin) = origin else {
+        return site.is_none();
+    };
+    // `null` is the origin of a sandboxed frame or a data URL, and equal to no origin.
+    let Some(origin) = Origin::parse(origin) else {
+        return false;
+    };
+    if trusted
+        .iter()
+        .any(|known| Origin::parse(known.as_bytes()).is_some_and(|known| known.equals(&origin)))
     {
         return true;
     }
     if site.is_some() {
         return false;
     }
-    let Some(origin) = origin else {
-        return true;
-    };
     let Ok(host) = single(headers, HOST) else {
         return false;
     };
-    let host = match (uri.authority(), host) {
-        (Some(authority), _) => authority.as_str().as_bytes(),
-        (None, Some(host)) => host,
-        (None, None) => return false,
+    match (uri.authority(), host) {
+        (Some(authority), _) => origin.is_at(authority.as_str().as_bytes()),
+        (None, Some(host)) => origin.is_at(host),
+        (None, None) => false,
+    }
+}
+
+/// A scheme, a host and a port
+/// ([RFC 6454 section 4](https://www.rfc-editor.org/rfc/rfc6454#section-4)).
+struct Origin<'a> {
+    scheme: &'a [u8],
+    host: &'a [u8],
+    /// The default port of the scheme if none is written; `None` if the scheme has none.
+    port: Option<u16>,
+}
+
+impl<'a> Origin<'a> {
+    fn parse(text: &'a [u8]) -> Option<Self> {
+        let at = text.windows(3).position(|window| window == b"://")?;
+        let scheme = &text[..at];
+        let (host, port) = split_authority(&text[at + 3..])?;
+        Some(Self {
+            scheme,
+            host,
+            port: port.or(default_port(scheme)),
+        })
+    }
+
+    fn equals(&self, other: &Self) -> bool {
+        self.scheme.eq_ignore_ascii_case(other.scheme)
+            && self.host.eq_ignore_ascii_case(other.host)
+            && self.port == other.port
+    }
+
+    /// Whether a request for `authority` has this origin, if its scheme is the same.
+    fn is_at(&self, authority: &[u8]) -> bool {
+        let Some(default_port) = default_port(self.scheme) else {
+            return false;
+        };
+        split_authority(authority).is_some_and(|(host, port)| {
+            host.eq_ignore_ascii_case(self.host) && Some(port.unwrap_or(default_port)) == self.port
+        })
+    }
+}
+
+fn default_port(scheme: &[u8]) -> Option<u16> {
+    [
+        (b"http".as_slice(), 80),
+        (b"https", 443),
+        (b"ws", 80),
+        (b"wss", 443),
+    ]
+    .into_iter()
+    .find_map(|(known, port)| scheme.eq_ignore_ascii_case(known).then_some(port))
+}
+
+/// The host and the port of an authority
+/// ([RFC 3986 section 3.2](https://www.rfc-editor.org/rfc/rfc3986#section-3.2)). An empty port is none.
+/// Returns `None` for what neither `Host` nor `Origin` may hold, user information among it.
+fn split_authority(authority: &[u8]) -> Option<(&[u8], Option<u16>)> {
+    let host_end = if authority.first() == Some(&b'[') {
+        authority.iter().position(|byte| *byte == b']')? + 1
+    } else {
+        let end = authority.iter().position(|byte| *byte == b':');
+        end.unwrap_or(authority.len())
     };
-    let Some(at) = origin.windows(3).position(|window| window == b"://") else {
-        // `null`, of a sandboxed frame or a data URL.
-        return false;
+    let (host, port) = authority.split_at(host_end);
+    let is_host = match host {
+        [b'[', address @ .., b']'] => address
+            .iter()
+            .all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.')),
+        name => {
+            !name.is_empty()
+                && name
+                    .iter()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(byte))
+        }
     };
-    origin[at + 3..].eq_ignore_ascii_case(host)
+    if !is_host {
+        return None;
+    }
+    let port = match port {
+        [] | [b':'] => None,
+        [b':', digits @ ..] if digits.iter().all(u8::is_ascii_digit) => {
+            Some(std::str::from_utf8(digits).ok()?.parse().ok()?)
+        }
+        _ => return None,
+    };
+    Some((host, port))
 }
 
 fn single(headers: &HeaderMap, name: HeaderName) -> Result<Option<&[u8]>, ()> {
@@ -123,6 +215,115 @@ mod tests {
             let request = request.body(()).unwrap();
             let permits = permits_cookie(request.method(), request.uri(), request.headers(), &[]);
             assert_eq!(permits, *expected, "{name}");
+        }
+    }
+
+    // M11: default ports are filled in, for `Host`, `:authority`, `Origin` and trusted origins.
+    #[test]
+    fn origins_are_compared_with_default_ports_filled_in() {
+        // Origin, host of the request, and whether they are the same.
+        let cases = [
+            ("https://a.example", "a.example", true),
+            ("https://a.example", "a.example:443", true),
+            ("https://a.example:443", "a.example", true),
+            ("http://a.example", "a.example:80", true),
+            ("http://a.example:80", "a.example", true),
+            ("wss://a.example", "a.example:443", true),
+            ("ws://a.example", "a.example:80", true),
+            ("https://a.example", "a.example:80", false),
+            ("http://a.example", "a.example:443", false),
+            ("https://a.example", "a.example:8443", false),
+            ("https://a.example:8443", "a.example", false),
+            ("https://a.example:8443", "a.example:8443", true),
+            // Case of scheme and host.
+            ("https://a.example", "A.EXAMPLE:443", true),
+            ("HTTPS://A.example", "a.example", true),
+            // An empty port is the default one, and leading zeros are no other number.
+            ("https://a.example", "a.example:", true),
+            ("https://a.example:", "a.example:443", true),
+            ("https://a.example", "a.example:0443", true),
+            ("https://a.example", "a.example:04430", false),
+            // Port 0 is a port, and not the default one.
+            ("https://a.example", "a.example:0", false),
+            ("https://a.example:0", "a.example", false),
+            ("https://a.example:0", "a.example:0", true),
+            ("https://a.example:65979", "a.example:443", false),
+            ("https://a.example:443", "a.example:65979", false),
+            ("https://a.example:+443", "a.example", false),
+            ("https://a.example:443x", "a.example", false),
+            // IPv6 literals.
+            ("https://[::1]", "[::1]:443", true),
+            ("https://[::1]:443", "[::1]", true),
+            ("https://[2001:DB8::1]", "[2001:db8::1]", true),
+            ("http://[::1]:8080", "[::1]:8080", true),
+            ("http://[::1]:8080", "[::1]", false),
+            ("https://[::1]", "[::2]", false),
+            ("https://[::1", "[::1", false),
+            ("https://[::1]x", "[::1]x", false),
+            ("https://::1", "::1", false),
+            // Neither has user information, a path or a second authority.
+            ("https://user@a.example", "a.example", false),
+            ("https://user@a.example", "user@a.example", false),
+            ("https://a.example", "user@a.example", false),
+            ("https://a.example/", "a.example", false),
+            ("https://a.example/x", "a.example/x", false),
+            ("https://a.example?", "a.example?", false),
+            ("https://a.example https://b.example", "a.example", false),
+            ("https://a.example\\", "a.example\\", false),
+            // Another host.
+            ("https://a.example.", "a.example", false),
+            ("https://a.example.evil", "a.example", false),
+            ("https://evil-a.example", "a.example", false),
+            // No origin that a request can have.
+            ("null", "null", false),
+            ("null", "a.example", false),
+            ("", "", false),
+            ("https://", "", false),
+            ("https://:443", ":443", false),
+            ("a.example", "a.example", false),
+            ("capacitor://localhost", "localhost", false),
+            ("chrome-extension://abcdef", "abcdef", false),
+        ];
+        let post = |uri: &str, fields: &[(&str, &str)], trusted: &[String]| {
+            let mut request = Request::post(uri);
+            for (name, value) in fields {
+                request = request.header(*name, *value);
+            }
+            let request = request.body(()).unwrap();
+            permits_cookie(request.method(), request.uri(), request.headers(), trusted)
+        };
+        for (origin, host, expected) in cases {
+            let found = post("/", &[("origin", origin), ("host", host)], &[]);
+            assert_eq!(found, expected, "Origin {origin:?}, Host {host:?}");
+            for scheme in ["http", "https"] {
+                let uri = format!("{scheme}://{host}/");
+                if uri.parse::<Uri>().is_ok() && !host.contains(['/', '?']) {
+                    let found = post(&uri, &[("origin", origin)], &[]);
+                    assert_eq!(found, expected, "Origin {origin:?}, URI {uri:?}");
+                }
+            }
+        }
+        for (trusted, origin, expected) in [
+            ("https://a.example", "https://a.example", true),
+            ("https://a.example:443", "https://a.example", true),
+            ("https://a.example", "https://a.example:443", true),
+            ("http://a.example:80", "http://a.example", true),
+            ("https://a.example", "http://a.example:443", false),
+            ("https://a.example", "http://a.example", false),
+            ("https://a.example", "https://a.example:8443", false),
+            ("https://[::1]:443", "https://[::1]", true),
+            ("capacitor://localhost", "capacitor://localhost", true),
+            ("capacitor://localhost", "capacitor://localhost:80", false),
+            ("null", "null", false),
+            ("*", "https://a.example", false),
+        ] {
+            let fields = [
+                ("origin", origin),
+                ("host", "api.example"),
+                ("sec-fetch-site", "cross-site"),
+            ];
+            let found = post("/", &fields, &[trusted.to_owned()]);
+            assert_eq!(found, expected, "trusted {trusted:?}, Origin {origin:?}");
         }
     }
 

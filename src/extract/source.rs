@@ -39,7 +39,7 @@ use crate::request::RequestView;
 #[must_use]
 pub struct Source {
     kind: Kind,
-    /// Origins from which a cookie may act.
+    /// Origins from which a credential may act that browsers attach by themselves.
     trusted: Vec<String>,
 }
 
@@ -50,6 +50,16 @@ pub(crate) enum Kind {
     Bearer,
     Cookie { name: String },
     WebSocketProtocol { marker: String },
+}
+
+impl Kind {
+    /// Whether browsers attach such a credential by themselves, to requests of other sites too.
+    fn is_attached_by_browsers(&self) -> bool {
+        match self {
+            Kind::Basic | Kind::Cookie { .. } => true,
+            Kind::ApiKey(_) | Kind::Bearer | Kind::WebSocketProtocol { .. } => false,
+        }
+    }
 }
 
 impl Source {
@@ -69,6 +79,10 @@ impl Source {
     /// `Authorization: Basic <base64>`
     /// ([RFC 7617](https://www.rfc-editor.org/rfc/rfc7617#section-2)). With the feature `basic`,
     /// `Credential::basic` reads user and password.
+    ///
+    /// A browser that has once asked its user for a password attaches it to later requests by itself, also
+    /// to those that another site has caused. So Basic has the same defence against cross-site requests
+    /// as a [cookie](Self::cookie), with the same [trusted origins](Self::trust_origin).
     pub fn basic() -> Self {
         Self::of(Kind::Basic)
     }
@@ -85,8 +99,8 @@ impl Source {
     /// may change something (any method but GET, HEAD and OPTIONS, and every WebSocket handshake)
     /// passes with a cookie only if the browser says that it comes from the same origin
     /// (`Sec-Fetch-Site`, or an `Origin` equal to the host) or from a [trusted
-    /// one](Self::trust_origin); otherwise it is refused with 403. A client that sends neither
-    /// header is no browser and passes.
+    /// one](Self::trust_origin); otherwise it is rejected with 403. A client that sends neither
+    /// header is no browser and passes. [`permits_cookie`](crate::permits_cookie) is the whole rule.
     ///
     /// A browser sends its cookie whether it is wanted or not: an expired one is 401 behind
     /// [`optional`](crate::policy::optional) too (let a [`Responder`](crate::Responder) clear it), and
@@ -110,9 +124,12 @@ impl Source {
         })
     }
 
-    /// Adds an origin from which a cookie may act, for example `https://app.example.com`. Compared
-    /// whole, with its scheme. Default: none but the origin of the service itself. On another source than
-    /// [`cookie`](Self::cookie) it is an error of `with_sources`.
+    /// Adds an origin from which a cookie or a Basic credential may act, for example
+    /// `https://app.example.com`. Scheme, host and port are compared, with the default port filled in.
+    ///
+    /// Default: none but the origin of the service itself. On another source than
+    /// [`cookie`](Self::cookie) and [`basic`](Self::basic) it is an error of `with_sources`, because
+    /// browsers attach no other credential by themselves.
     pub fn trust_origin(mut self, origin: impl Into<String>) -> Self {
         self.trusted.push(origin.into());
         self
@@ -149,17 +166,16 @@ impl Source {
             Kind::WebSocketProtocol { marker } if !is_token(marker.as_bytes()) => {
                 fault("expected a subprotocol name: a token of RFC 9110 section 5.6.2")
             }
-            Kind::Cookie { .. } => self.trusted.iter().try_for_each(|origin| {
-                if is_origin(origin) {
-                    Ok(())
-                } else {
-                    Err(ConfigError::Origin {
+            kind if kind.is_attached_by_browsers() => {
+                match self.trusted.iter().find(|origin| !is_origin(origin)) {
+                    None => Ok(()),
+                    Some(origin) => Err(ConfigError::Origin {
                         origin: origin.clone(),
-                    })
+                    }),
                 }
-            }),
+            }
             _ if !self.trusted.is_empty() => {
-                fault("expected no trusted origin, which only a cookie has")
+                fault("expected no trusted origin, which only a cookie and Basic have")
             }
             _ => Ok(()),
         }
@@ -184,8 +200,9 @@ const TAKEN: [HeaderName; 14] = [
     header::USER_AGENT,
 ];
 
-/// An origin as a browser sends it: scheme, host, and a port only where it is not the default one
-/// ([RFC 6454 section 6.2](https://www.rfc-editor.org/rfc/rfc6454#section-6.2)).
+/// An origin as a browser sends it: scheme, host and port
+/// ([RFC 6454 section 6.2](https://www.rfc-editor.org/rfc/rfc6454#section-6.2)). The default port may be
+/// written.
 fn is_origin(text: &str) -> bool {
     let Ok(uri) = text.parse::<http::Uri>() else {
         return false;
@@ -193,13 +210,7 @@ fn is_origin(text: &str) -> bool {
     let (Some(scheme), Some(host)) = (uri.scheme_str(), uri.host()) else {
         return false;
     };
-    let default_port = match scheme {
-        "http" | "ws" => 80,
-        "https" | "wss" => 443,
-        _ => 0,
-    };
     let written = match uri.port_u16() {
-        Some(port) if port == default_port => return false,
         Some(port) => format!("{scheme}://{host}:{port}"),
         None => format!("{scheme}://{host}"),
     };
@@ -212,7 +223,7 @@ fn is_origin(text: &str) -> bool {
 /// Why no credential could be taken although there was something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ExtractError {
-    CrossSite,
+    CrossSite(Scheme),
     Malformed,
     Multiple,
     TooLong,
@@ -224,7 +235,7 @@ pub(crate) struct Sources {
     list: Vec<Source>,
     bearer: bool,
     basic: bool,
-    /// Whether anything but the `Authorization` header is read.
+    /// Whether anything but a bearer token in the `Authorization` header is read.
     others: bool,
 }
 
@@ -255,9 +266,7 @@ impl Sources {
         Ok(Self {
             bearer: list.iter().any(|source| source.kind == Kind::Bearer),
             basic: list.iter().any(|source| source.kind == Kind::Basic),
-            others: list
-                .iter()
-                .any(|source| !matches!(source.kind, Kind::Bearer | Kind::Basic)),
+            others: list.iter().any(|source| source.kind != Kind::Bearer),
             list,
         })
     }
@@ -286,6 +295,38 @@ impl Sources {
         self.extract_others(request, max_length, found)
     }
 
+    /// The source that offers a credential of the `Authorization` header.
+    fn source_in_authorization(&self, credential: &Credential<'_>) -> Option<&Source> {
+        let kind = match credential.scheme() {
+            Scheme::Basic => Kind::Basic,
+            Scheme::ApiKey | Scheme::Bearer | Scheme::Cookie => Kind::Bearer,
+        };
+        self.list.iter().find(|source| source.kind == kind)
+    }
+
+    /// Rejects a credential that a browser attached to a request of another site (B10, M10).
+    fn check_site(
+        &self,
+        request: &RequestView<'_>,
+        credential: &Credential<'_>,
+        source: Option<&Source>,
+    ) -> Result<(), ExtractError> {
+        let Some(source) = source else {
+            return Ok(());
+        };
+        if !source.kind.is_attached_by_browsers()
+            || fetch_metadata::permits_cookie(
+                request.method(),
+                request.uri(),
+                request.headers(),
+                &source.trusted,
+            )
+        {
+            return Ok(());
+        }
+        Err(ExtractError::CrossSite(credential.scheme()))
+    }
+
     /// Whether the characters of a credential that was extracted are those that may stand there.
     #[inline]
     pub(crate) fn check(&self, credential: &Credential<'_>) -> Result<(), ExtractError> {
@@ -303,7 +344,9 @@ impl Sources {
         mut found: Option<Credential<'a>>,
     ) -> Result<Option<Credential<'a>>, ExtractError> {
         let headers = request.headers();
-        let mut trusted_origins: &[String] = &[];
+        let mut found_in = found
+            .as_ref()
+            .and_then(|credential| self.source_in_authorization(credential));
         for source in &self.list {
             let next = match &source.kind {
                 Kind::Bearer | Kind::Basic => None,
@@ -322,21 +365,11 @@ impl Sources {
             if found.is_some() {
                 return Err(ExtractError::Multiple);
             }
-            trusted_origins = &source.trusted;
+            found_in = Some(source);
             found = next;
         }
-        let by_cookie = found
-            .as_ref()
-            .is_some_and(|credential| credential.scheme() == Scheme::Cookie);
-        if by_cookie
-            && !fetch_metadata::permits_cookie(
-                request.method(),
-                request.uri(),
-                headers,
-                trusted_origins,
-            )
-        {
-            return Err(ExtractError::CrossSite);
+        if let Some(credential) = &found {
+            self.check_site(request, credential, found_in)?;
         }
         Ok(found)
     }

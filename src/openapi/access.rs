@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::layer::Shared;
-use crate::policy::{Needs, PathAmbiguity, Policy, Requirement};
+use crate::policy::{Needs, Nest, PathAmbiguity, Policy, Requirement};
 use crate::request::RequestView;
 use crate::validator::Validator;
 
@@ -31,6 +31,9 @@ impl OperationAccess {
 /// A layer without the types of its validator and its policy.
 pub(super) trait Rules: Send + Sync {
     fn ask(&self, request: &RequestView<'_>) -> Result<OperationAccess, PathAmbiguity>;
+
+    /// The nesting that the layer declares.
+    fn nest(&self) -> &Nest;
 }
 
 impl<V, P> Rules for Shared<V, P>
@@ -49,5 +52,9 @@ where
             requirement: plan.requirement(),
             scopes: needs.into_scopes(),
         })
+    }
+
+    fn nest(&self) -> &Nest {
+        &self.settings.nest
     }
 }

@@ -64,6 +64,17 @@ pub enum OpenApiError {
         /// The path of the operation.
         path: String,
     },
+    /// An operation outside of the prefix at which the layer is nested, so that no request for it ever
+    /// reaches the layer.
+    #[error(
+        "path {path:?} is outside of {prefix:?}, the prefix that the layer is `nested_at`; if the paths of the document are below that prefix, set it with `with_base_path`"
+    )]
+    OutsidePrefix {
+        /// The path as it stands in the document.
+        path: String,
+        /// The prefix of the layer.
+        prefix: String,
+    },
     /// A path that is no template of
     /// [OpenAPI](https://spec.openapis.org/oas/v3.1.0#path-templating).
     #[error(

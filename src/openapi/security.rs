@@ -12,6 +12,7 @@ use super::document::{self, Version};
 use super::scheme::{Kind, Scheme, check_name};
 use super::template::expand;
 use super::{BearerScheme, OpenApiError};
+use crate::clock::SystemClock;
 use crate::extract;
 use crate::layer::{BearerAuthLayer, Shared};
 use crate::policy::{Policy, Requirement};
@@ -217,8 +218,11 @@ impl Security {
         Ok(self)
     }
 
-    /// Replaces what stands in front of the paths of the document where the layer sees them: `/api` for a
-    /// document with `/orders` whose requests come in as `/api/orders`.
+    /// Sets the prefix of the paths of the document in the rules of the layer: `/api` for a document with
+    /// `/orders` whose rules are written for `/api/orders`.
+    ///
+    /// A layer that is [`nested_at`](BearerAuthLayer::nested_at) a prefix has rules with full paths. A document with full
+    /// paths needs no base path then; one with paths below the prefix needs the prefix as its base path.
     ///
     /// Default: nothing. The `servers` of a document are not read: what they say is where a client sends a
     /// request, and a proxy may have stripped a part of that.
@@ -354,7 +358,7 @@ impl Security {
     ///
     /// # Errors
     ///
-    /// [`OpenApiError::AmbiguousPath`] or [`OpenApiError::Path`].
+    /// [`OpenApiError::AmbiguousPath`], [`OpenApiError::OutsidePrefix`] or [`OpenApiError::Path`].
     ///
     /// # Example
     ///
@@ -386,14 +390,20 @@ impl Security {
         let (Some(base), Some(below)) = (self.base(), expand(path)) else {
             return Err(not_a_path());
         };
-        let uri: Uri = format!("{base}{below}")
-            .try_into()
-            .map_err(|_| not_a_path())?;
+        let full = format!("{base}{below}");
+        let nest = self.rules.nest();
+        let received = nest
+            .strip(&full)
+            .ok_or_else(|| OpenApiError::OutsidePrefix {
+                path: path.to_owned(),
+                prefix: nest.text().unwrap_or_default().to_owned(),
+            })?;
+        let uri: Uri = received.parse().map_err(|_| not_a_path())?;
         let mut request = Request::new(());
         *request.method_mut() = method.clone();
         *request.uri_mut() = uri;
         self.rules
-            .ask(&RequestView::new(&request))
+            .ask(&RequestView::in_layer(&request, &SystemClock, nest))
             .map_err(|ambiguity| OpenApiError::AmbiguousPath {
                 path: path.to_owned(),
                 ambiguity,

@@ -81,7 +81,14 @@ impl<T: ?Sized> PoliciesBuilder<T> {
                 let (effect, methods) = rule.into_parts();
                 self.rules.push(Rule::new(pattern, methods, effect));
             }
-            Err(error) => self.error = self.error.or(Some(error)),
+            Err(problem) => {
+                self.error = self.error.or_else(|| {
+                    Some(ConfigError::Pattern {
+                        pattern: path.to_owned(),
+                        problem,
+                    })
+                });
+            }
         }
         self
     }
@@ -91,8 +98,10 @@ impl<T: ?Sized> PoliciesBuilder<T> {
     /// # Errors
     ///
     /// The first [`ConfigError`]: a pattern that is not understood, a policy that could never be
-    /// satisfied, a segment that the pattern does not name, or a rule that can never take effect
-    /// because one above it decides every request that it means.
+    /// satisfied, a segment that the pattern does not name, a rule that can never take effect because one
+    /// above it decides every request that it means, or a restricting rule that repeats one above it.
+    /// Closures and policies of your own cannot be compared, so only the built-in ones are found to
+    /// repeat each other.
     pub fn build(self) -> Result<Policies<T>, ConfigError> {
         if let Some(error) = self.error {
             return Err(error);
@@ -124,6 +133,7 @@ impl<T: ?Sized> PoliciesBuilder<T> {
             }
         }
         check_reachable(&self.rules)?;
+        check_duplicates(&self.rules)?;
         let tree = Tree::new(self.rules.iter().map(|rule| TreeRule {
             pattern: &rule.pattern,
             opening: rule.effect.is_opening(),
@@ -143,6 +153,35 @@ impl<T: ?Sized> fmt::Debug for PoliciesBuilder<T> {
             .field("rules", &self.rules)
             .finish_non_exhaustive()
     }
+}
+
+/// A restricting rule that repeats an earlier one can never take effect (A21): the earlier one has
+/// decided the same.
+fn check_duplicates<T: ?Sized>(rules: &[Rule<T>]) -> Result<(), ConfigError> {
+    let mut known: HashMap<_, Vec<usize>> = HashMap::new();
+    for (index, rule) in rules.iter().enumerate() {
+        let Some(restriction) = rule.restriction() else {
+            continue;
+        };
+        let pattern = &rule.pattern;
+        let key = (
+            pattern.segments(),
+            pattern.extent(),
+            pattern.trailing_slash(),
+            restriction,
+        );
+        let earlier = known.entry(key).or_default();
+        if let Some(first) = earlier.iter().find(|first| rules[**first].hides(rule)) {
+            return Err(ConfigError::DuplicateRule {
+                duplicate_index: index,
+                duplicate: rule.label.to_string(),
+                first_index: *first,
+                first: rules[*first].label.to_string(),
+            });
+        }
+        earlier.push(index);
+    }
+    Ok(())
 }
 
 /// A rule below one that ends every reading can never take effect.

@@ -23,7 +23,8 @@ pub enum PathAmbiguity {
     DoubleEncoding,
     /// A `%2f`, which some read as `/`.
     EncodedSlash,
-    /// A path that does not begin with `/`, such as `*`, or none at all.
+    /// A path that does not begin with `/`, such as `*` with another method than `OPTIONS`, or none at
+    /// all.
     NotAbsolute,
     /// A `;` or `%3b`, behind which some drop the rest of the segment.
     PathParameter,

@@ -89,7 +89,8 @@ where
     R: IntoDecision<M>,
 {
     fn decide(&self, cx: &PolicyContext<'_, T>) -> Decision {
-        (self.f)(cx).into_decision()
+        let decision = (self.f)(cx).into_decision();
+        cx.settle(decision)
     }
 
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

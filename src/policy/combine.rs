@@ -53,6 +53,10 @@ impl<T: ?Sized, A: Policy<T>, B: Policy<T>> Policy<T> for And<A, B> {
         self.first.check(segments)?;
         self.second.check(segments)
     }
+
+    fn is_fully_described(&self) -> bool {
+        self.first.is_fully_described() && self.second.is_fully_described()
+    }
 }
 
 /// One of two must pass. Made by [`Guard::or`](super::Guard::or).
@@ -105,6 +109,10 @@ impl<T: ?Sized, A: Policy<T>, B: Policy<T>> Policy<T> for Or<A, B> {
         self.first.check(segments)?;
         self.second.check(segments)
     }
+
+    fn is_fully_described(&self) -> bool {
+        self.first.is_fully_described() && self.second.is_fully_described()
+    }
 }
 
 /// The opposite. Made by [`Guard::not`](super::Guard::not).
@@ -135,5 +143,9 @@ impl<T: ?Sized, P: Policy<T>> Policy<T> for Not<P> {
 
     fn check(&self, segments: &[&str]) -> Result<(), ConfigError> {
         self.policy.check(segments)
+    }
+
+    fn is_fully_described(&self) -> bool {
+        self.policy.is_fully_described()
     }
 }

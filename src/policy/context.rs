@@ -1,10 +1,15 @@
 //! What a policy decides about.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
+use std::num::NonZeroUsize;
 
-use super::pattern::{FormOfPath, PathPattern};
+use super::decision::Decision;
+use super::denial::Denial;
+use super::pattern::{FormOfPath, PathPattern, Segment};
 use super::plan::Plan;
+use crate::error::ConfigError;
 use crate::principal::Authenticated;
 use crate::request::RequestView;
 
@@ -17,6 +22,17 @@ pub struct PolicyContext<'a, T: ?Sized> {
     request: &'a RequestView<'a>,
     plan: &'a Plan<'a>,
     rule: Option<(&'a PathPattern, FormOfPath<'a>)>,
+    /// The position, counted from 1, of a segment whose value was asked for and is unknown.
+    unknown: Cell<Option<NonZeroUsize>>,
+}
+
+/// The value of a segment that a policy asks for.
+pub(super) enum SegmentValue<'a> {
+    Known(Cow<'a, str>),
+    /// The pattern has the segment, but its value cannot be determined.
+    Unknown(NonZeroUsize),
+    /// No pattern names the segment.
+    Unnamed,
 }
 
 impl<'a, T: ?Sized> PolicyContext<'a, T> {
@@ -30,6 +46,7 @@ impl<'a, T: ?Sized> PolicyContext<'a, T> {
             request,
             plan,
             rule: None,
+            unknown: Cell::new(None),
         }
     }
 
@@ -40,6 +57,7 @@ impl<'a, T: ?Sized> PolicyContext<'a, T> {
             request: self.request,
             plan: self.plan,
             rule: Some((pattern, path)),
+            unknown: Cell::new(None),
         }
     }
 
@@ -63,7 +81,10 @@ impl<'a, T: ?Sized> PolicyContext<'a, T> {
 
     /// The value of the segment `{name}` in the pattern of the rule, decoded.
     ///
-    /// `None` if the pattern does not name it, or outside of a list of rules.
+    /// `None` if the pattern does not name it, or outside of a list of rules. Also `None` if the segment
+    /// is a parameter in the prefix of [`nested_at`](crate::BearerAuthLayer::nested_at) whose value is
+    /// unknown. The decision of a policy that asked for such a value does not count: the request is
+    /// rejected with 503.
     ///
     /// # Example
     ///
@@ -84,8 +105,51 @@ impl<'a, T: ?Sized> PolicyContext<'a, T> {
     /// ```
     #[must_use]
     pub fn segment(&self, name: &str) -> Option<Cow<'a, str>> {
-        let (pattern, path) = self.rule?;
-        pattern.value(name, path)
+        match self.lookup(name) {
+            SegmentValue::Known(value) => Some(value),
+            SegmentValue::Unknown(position) => {
+                self.unknown.set(Some(position));
+                None
+            }
+            SegmentValue::Unnamed => None,
+        }
+    }
+
+    pub(super) fn lookup(&self, name: &str) -> SegmentValue<'a> {
+        let Some((pattern, path)) = self.rule else {
+            return SegmentValue::Unnamed;
+        };
+        let Some(index) = pattern.index(name) else {
+            return SegmentValue::Unnamed;
+        };
+        let nest = self.request.nest();
+        let value = match index.checked_sub(nest.segments().len()) {
+            Some(below) => path.segment(below),
+            None => nest.value(index, self.request.extensions()),
+        };
+        let position = NonZeroUsize::MIN.saturating_add(index);
+        value.map_or(SegmentValue::Unknown(position), SegmentValue::Known)
+    }
+
+    /// Returns what counts of `decision`: nothing, if it was made without a value that it asked for.
+    #[inline]
+    pub(super) fn settle(&self, decision: Decision) -> Decision {
+        match self.unknown.take() {
+            None => decision,
+            Some(position) => Decision::Deny(self.unknown_value(position)),
+        }
+    }
+
+    /// The denial of a policy that needs an unknown value. Unavailable, because `not` cannot turn that
+    /// into a pass.
+    #[cold]
+    pub(super) fn unknown_value(&self, position: NonZeroUsize) -> Denial {
+        let index = position.get() - 1;
+        let segment = match self.rule.and_then(|(rule, _)| rule.segments().get(index)) {
+            Some(Segment::Variable(name)) => name.clone(),
+            _ => String::new(),
+        };
+        Denial::misconfigured(&ConfigError::UnknownPrefixValue { segment })
     }
 
     pub(super) fn plan(&self) -> &'a Plan<'a> {

@@ -126,6 +126,10 @@ impl<T: ?Sized, P: Policy<T>> Policy<T> for Guard<P> {
     fn foregone(&self) -> Option<bool> {
         self.policy.foregone()
     }
+
+    fn is_fully_described(&self) -> bool {
+        self.policy.is_fully_described()
+    }
 }
 
 /// A rule that is limited to some methods. Made by `on`.
@@ -162,6 +166,10 @@ impl<T: ?Sized> Policy<T> for AuthenticatedOnly {
     fn foregone(&self) -> Option<bool> {
         Some(true)
     }
+
+    fn is_fully_described(&self) -> bool {
+        true
+    }
 }
 
 /// Refuses everybody. Made by [`deny`].
@@ -185,6 +193,10 @@ impl<T: ?Sized> Policy<T> for Deny {
 
     fn foregone(&self) -> Option<bool> {
         Some(false)
+    }
+
+    fn is_fully_described(&self) -> bool {
+        true
     }
 }
 

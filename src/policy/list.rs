@@ -12,7 +12,8 @@ use super::context::PolicyContext;
 use super::decision::{Decision, Needs};
 use super::denial::Denial;
 use super::explain::{AppliedRule, Explanation, write_table};
-use super::pattern::FormOfPath;
+use super::nest::{NOT_NESTED, Nest};
+use super::pattern::{FormOfPath, Segment};
 use super::plan::{Plan, Requirement};
 use super::rule::{Effect, Rule};
 use super::tree::{Lists, ListsIter, RuleIndex, Tree, TreeRule};
@@ -26,10 +27,14 @@ use crate::request::RequestView;
 /// [`deny_unmatched`](PoliciesBuilder::deny_unmatched). So adding a restricting rule anywhere never
 /// lets more through; only an opening rule does, and it covers what stands below it.
 ///
-/// A path is read twice: as the client sent it, which is what routers match, and decoded, which is
+/// A path is read twice: as the layer receives it, which is what routers match, and decoded, which is
 /// what file servers look for. A restricting rule applies if either form matches, an opening one only
 /// if both do. A path without a single meaning ([`PathAmbiguity`]) is refused with 400 before any
 /// rule. Query and fragment are never looked at, case matters, and no header changes what is matched.
+/// `OPTIONS *`, which asks about the server as a whole
+/// ([RFC 9110 section 9.3.7](https://www.rfc-editor.org/rfc/rfc9110#section-9.3.7)), is matched like the
+/// path `/*`: rules for every path apply, such as those `under("/", ..)`, and else it is decided like any
+/// request that no rule names. With any other method, `*` is rejected with 400.
 ///
 /// What it costs to find the rules of a path does not depend on the rules that do not mean it: a tree of
 /// segments is walked, not the list.
@@ -90,9 +95,44 @@ enum Found<'p> {
     /// The path reads the same in both forms.
     Plain(Lists<'p>),
     Merged {
-        decoded: String,
+        /// The decoded form, if it differs.
+        decoded: Option<String>,
         rules: Vec<(RuleIndex, Form)>,
     },
+}
+
+/// The part of a request that rules are matched against.
+#[derive(Clone, Copy)]
+struct Target<'a> {
+    method: &'a Method,
+    /// The raw path behind the prefix.
+    path: &'a str,
+    nest: &'a Nest,
+}
+
+impl<'a> Target<'a> {
+    #[inline]
+    fn of(request: &RequestView<'a>) -> Self {
+        Self::new(request.method(), request.path(), request.nest())
+    }
+
+    /// `OPTIONS *` is a request to the server as a whole
+    /// ([RFC 9110 section 9.3.7](https://www.rfc-editor.org/rfc/rfc9110#section-9.3.7)). It is matched
+    /// like the path `/*`: by rules for every path, and not by a rule for another path.
+    #[inline]
+    fn new(method: &'a Method, path: &'a str, nest: &'a Nest) -> Self {
+        let path = if path == "*" && *method == Method::OPTIONS {
+            "/*"
+        } else {
+            path
+        };
+        Self { method, path, nest }
+    }
+
+    #[inline]
+    fn prefix(&self) -> &'a [Segment] {
+        self.nest.segments()
+    }
 }
 
 /// Which form of the path a rule reads its segments from.
@@ -162,10 +202,12 @@ impl<T: ?Sized> Policies<T> {
     /// Says which rules apply to a request, in which order and with which effect, without a
     /// principal and without a request.
     ///
-    /// `path` is the raw path without query, as a client sends it.
+    /// `path` is the raw path without query, as the rules name it: with
+    /// [`nested_at`](crate::BearerAuthLayer::nested_at) the prefix, followed by what the layer receives.
     #[must_use]
     pub fn explain(&self, method: &Method, path: &str) -> Explanation {
-        let matched = match self.find(path) {
+        let target = Target::new(method, path, &NOT_NESTED);
+        let matched = match self.find(target) {
             Ok(matched) => matched,
             Err(ambiguity) => return Explanation::refused(method, path, ambiguity),
         };
@@ -183,18 +225,22 @@ impl<T: ?Sized> Policies<T> {
                 break;
             }
         }
-        let denied = !opened && self.denied_rest(&matched, path, method).is_some();
+        let denied = !opened && self.denied_rest(&matched, target).is_some();
         Explanation::new(method, path, requirement, rules, denied)
     }
 
-    fn find(&self, raw: &str) -> Result<RuleMatch<'_>, PathAmbiguity> {
+    #[inline]
+    fn find(&self, target: Target<'_>) -> Result<RuleMatch<'_>, PathAmbiguity> {
         let inner = &*self.inner;
-        let found = match canonical::read(raw, inner.allowed)? {
-            Reading::Plain => Found::Plain(inner.tree.find(raw)),
+        let found = match canonical::read(target.path, inner.allowed)? {
+            Reading::Plain if target.prefix().is_empty() => {
+                Found::Plain(inner.tree.find(target.path))
+            }
+            Reading::Plain => self.find_below(target),
             Reading::Decoded { path, loose } => {
-                let rules = self.merge(raw, &path, loose);
+                let rules = self.merge(target, &path, loose);
                 Found::Merged {
-                    decoded: path,
+                    decoded: Some(path),
                     rules,
                 }
             }
@@ -205,37 +251,61 @@ impl<T: ?Sized> Policies<T> {
         })
     }
 
+    /// The rules of a path that reads the same in both forms, below a prefix.
+    fn find_below(&self, target: Target<'_>) -> Found<'_> {
+        let lists = self.inner.tree.find_below(target.prefix(), target.path);
+        if lists.possible.is_empty() {
+            return Found::Plain(lists.certain);
+        }
+        let rules = lists.collect(|index| self.is_opening(index));
+        Found::Merged {
+            decoded: None,
+            rules: rules.into_iter().map(|index| (index, Form::Raw)).collect(),
+        }
+    }
+
+    fn is_opening(&self, index: RuleIndex) -> bool {
+        self.inner
+            .rules
+            .get(index as usize)
+            .is_some_and(|rule| rule.effect.is_opening())
+    }
+
     /// How a request is refused that no rule names, if it is.
-    fn denied_rest(
-        &self,
-        matched: &RuleMatch<'_>,
-        raw: &str,
-        method: &Method,
-    ) -> Option<&Arc<str>> {
+    fn denied_rest(&self, matched: &RuleMatch<'_>, target: Target<'_>) -> Option<&Arc<str>> {
         let rest = self.inner.denied_rest.as_ref()?;
         let names = |index: &RuleIndex| {
             self.inner
                 .rules
                 .get(*index as usize)
-                .is_some_and(|rule| rule.names(method))
+                .is_some_and(|rule| rule.names(target.method))
         };
-        let by_raw = rest.named.find(raw);
+        // To be named is to be opened, so what is only possible names nothing.
+        let find = |path| rest.named.find_below(target.prefix(), path).certain;
+        let by_raw = find(target.path);
         let mut by_raw = by_raw.iter().filter(names);
         let named = match &matched.found {
-            Found::Merged { decoded, .. } => {
-                let by_decoded: Vec<RuleIndex> = rest.named.find(decoded).iter().collect();
+            Found::Merged {
+                decoded: Some(decoded),
+                ..
+            } => {
+                let by_decoded: Vec<RuleIndex> = find(decoded).iter().collect();
                 by_raw.any(|index| by_decoded.contains(&index))
             }
-            Found::Plain(_) => by_raw.next().is_some(),
+            Found::Merged { decoded: None, .. } | Found::Plain(_) => by_raw.next().is_some(),
         };
         (!named).then_some(&rest.label)
     }
 
     /// The rules of both forms: a restricting one if either matches, an opening one if both do.
     #[cold]
-    fn merge(&self, raw: &str, decoded: &str, loose: bool) -> Vec<(RuleIndex, Form)> {
-        let by_raw: Vec<RuleIndex> = self.inner.tree.find(raw).iter().collect();
-        let by_decoded: Vec<RuleIndex> = self.inner.tree.find(decoded).iter().collect();
+    fn merge(&self, target: Target<'_>, decoded: &str, loose: bool) -> Vec<(RuleIndex, Form)> {
+        let rules_of = |path| {
+            let lists = self.inner.tree.find_below(target.prefix(), path);
+            lists.collect(|index| self.is_opening(index))
+        };
+        let by_raw = rules_of(target.path);
+        let by_decoded = rules_of(decoded);
         let mut all: Vec<RuleIndex> = by_raw.iter().chain(&by_decoded).copied().collect();
         all.sort_unstable();
         all.dedup();
@@ -243,7 +313,7 @@ impl<T: ?Sized> Policies<T> {
             .filter_map(|index| {
                 let raw = by_raw.binary_search(&index).is_ok();
                 let decoded = by_decoded.binary_search(&index).is_ok();
-                let opening = self.inner.rules[index as usize].effect.is_opening();
+                let opening = self.is_opening(index);
                 match (raw, decoded) {
                     // Segment by segment the forms say the same, unless something was let through.
                     (true, true) if loose => Some((index, Form::Both)),
@@ -294,16 +364,17 @@ impl<T: ?Sized> Policies<T> {
         cx: &PolicyContext<'_, T>,
     ) -> Decision {
         let mut so_far = Decision::Pass;
+        let target = Target::of(cx.request());
         while let Some((index, form)) = rules.next() {
             let Some(rule) = self.inner.rules.get(index as usize) else {
                 continue;
             };
-            if !rule.applies(cx.request().method()) {
+            if !rule.applies(target.method) {
                 continue;
             }
             match &rule.effect {
                 Effect::Public | Effect::Optional => return so_far,
-                Effect::Restrict(policy) => match decide(rule, policy, form, matched, cx) {
+                Effect::Restrict(policy) => match decide(rule, policy, form, matched, target, cx) {
                     Decision::Pass => {}
                     Decision::Deny(denial) if denial.is_step_up() => {
                         return Decision::Deny(self.one_login(denial, rules, matched, cx));
@@ -311,7 +382,7 @@ impl<T: ?Sized> Policies<T> {
                     Decision::Deny(denial) => return Decision::Deny(denial),
                     waiting @ Decision::Wait(_) => so_far = so_far.and(|| waiting),
                 },
-                Effect::Permit(policy) => match decide(rule, policy, form, matched, cx) {
+                Effect::Permit(policy) => match decide(rule, policy, form, matched, target, cx) {
                     Decision::Pass => return so_far,
                     Decision::Deny(denial) if !denial.is_unavailable() => {}
                     undecided => {
@@ -321,8 +392,7 @@ impl<T: ?Sized> Policies<T> {
                 },
             }
         }
-        let request = cx.request();
-        match self.denied_rest(matched, request.path(), request.method()) {
+        match self.denied_rest(matched, target) {
             Some(label) => Decision::Deny(Denial::forbidden().by_rule(label)),
             None => so_far,
         }
@@ -337,6 +407,7 @@ impl<T: ?Sized> Policies<T> {
         matched: &RuleMatch<'_>,
         cx: &PolicyContext<'_, T>,
     ) -> Denial {
+        let target = Target::of(cx.request());
         for (index, form) in rules {
             let Some(rule) = self.inner.rules.get(index as usize) else {
                 continue;
@@ -347,7 +418,7 @@ impl<T: ?Sized> Policies<T> {
             let Effect::Restrict(policy) = &rule.effect else {
                 break;
             };
-            if let Decision::Deny(more) = decide(rule, policy, form, matched, cx) {
+            if let Decision::Deny(more) = decide(rule, policy, form, matched, target, cx) {
                 denial = denial.and(more);
             }
         }
@@ -362,14 +433,21 @@ fn decide<T: ?Sized>(
     policy: &Arc<dyn Policy<T>>,
     form: Form,
     matched: &RuleMatch<'_>,
+    target: Target<'_>,
     cx: &PolicyContext<'_, T>,
 ) -> Decision {
-    let raw = cx.request().path();
-    let ask = |path| policy.decide(&cx.for_rule(&rule.pattern, path));
-    let as_sent = || ask(FormOfPath::Raw(raw));
+    let ask = |path| {
+        let cx = cx.for_rule(&rule.pattern, path);
+        let decision = policy.decide(&cx);
+        cx.settle(decision)
+    };
+    let as_sent = || ask(FormOfPath::Raw(target.path));
     let decoded = || match &matched.found {
-        Found::Merged { decoded, .. } => ask(FormOfPath::Decoded(decoded)),
-        Found::Plain(_) => as_sent(),
+        Found::Merged {
+            decoded: Some(decoded),
+            ..
+        } => ask(FormOfPath::Decoded(decoded)),
+        Found::Merged { decoded: None, .. } | Found::Plain(_) => as_sent(),
     };
     let decision = match form {
         Form::Raw => as_sent(),
@@ -385,7 +463,8 @@ fn decide<T: ?Sized>(
 impl<T: ?Sized> Policy<T> for Policies<T> {
     #[inline]
     fn plan(&self, request: &RequestView<'_>) -> Result<Plan<'_>, PathAmbiguity> {
-        let matched = self.find(request.path())?;
+        request.nest().check(request);
+        let matched = self.find(Target::of(request))?;
         let (requirement, opened_by) = self.requirement(&matched, request.method());
         Ok(Plan::matched(requirement, matched, opened_by))
     }
@@ -397,7 +476,7 @@ impl<T: ?Sized> Policy<T> for Policies<T> {
             Some(matched) if matched.owner == self.address() => {
                 self.evaluate(matched.iter(), matched, cx)
             }
-            _ => match self.find(cx.request().path()) {
+            _ => match self.find(Target::of(cx.request())) {
                 Ok(matched) => self.evaluate(matched.iter(), &matched, cx),
                 // Not "no", because `not` would turn that into "yes".
                 Err(_) => Decision::Deny(Denial::unavailable()),
@@ -409,7 +488,7 @@ impl<T: ?Sized> Policy<T> for Policies<T> {
         let anew;
         let matched = match plan.rules() {
             Some(matched) if matched.owner == self.address() => matched,
-            _ => match self.find(request.path()) {
+            _ => match self.find(Target::of(request)) {
                 Ok(matched) => {
                     anew = matched;
                     &anew

@@ -17,6 +17,7 @@ mod explain;
 mod guard;
 mod list;
 mod methods;
+mod nest;
 mod opening;
 mod pattern;
 mod plan;
@@ -41,6 +42,7 @@ pub use denial::{Denial, DenialKind};
 pub use explain::{AppliedRule, Explanation};
 pub use guard::{AuthenticatedOnly, Deny, Guard, OnMethods, authenticated, deny, guard};
 pub use list::Policies;
+pub(crate) use nest::{NOT_NESTED, Nest};
 pub use opening::{Opening, Optional, Permit, Public, optional, permit, public};
 pub use plan::{Plan, Requirement};
 pub use role::{Role, RoleHierarchy, RoleHierarchyBuilder, any_role, role};
@@ -137,6 +139,12 @@ pub trait Policy<T: ?Sized>: Send + Sync {
     fn foregone(&self) -> Option<bool> {
         None
     }
+
+    /// Returns whether every policy with the same [description](Self::describe) makes the same decisions.
+    /// With it a list finds rules that repeat an earlier one. The default returns `false`.
+    fn is_fully_described(&self) -> bool {
+        false
+    }
 }
 
 macro_rules! forward {
@@ -164,6 +172,10 @@ macro_rules! forward {
 
             fn foregone(&self) -> Option<bool> {
                 (**self).foregone()
+            }
+
+            fn is_fully_described(&self) -> bool {
+                (**self).is_fully_described()
             }
         }
     )*};

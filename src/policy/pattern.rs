@@ -6,7 +6,7 @@ use std::fmt;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
 use super::canonical::{self, Allowed, Reading};
-use crate::error::{ConfigError, PatternProblem};
+use crate::error::PatternProblem;
 
 /// What a client has to escape in a path segment
 /// ([RFC 3986 section 3.3](https://www.rfc-editor.org/rfc/rfc3986#section-3.3)).
@@ -28,7 +28,7 @@ const NOT_IN_SEGMENT: &AsciiSet = &CONTROLS
     .add(b'}');
 
 /// How much of the path space a rule means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Extent {
     /// One path.
     At,
@@ -43,8 +43,22 @@ pub(crate) enum FormOfPath<'p> {
     Decoded(&'p str),
 }
 
+impl<'p> FormOfPath<'p> {
+    /// The segment at `index`, decoded once.
+    pub(crate) fn segment(self, index: usize) -> Option<Cow<'p, str>> {
+        match self {
+            FormOfPath::Raw(path) => {
+                let raw = path.split('/').nth(index + 1)?;
+                // Not UTF-8 only where that was let through; it equals no name then.
+                Some(percent_decode_str(raw).decode_utf8_lossy())
+            }
+            FormOfPath::Decoded(path) => path.split('/').nth(index + 1).map(Cow::Borrowed),
+        }
+    }
+}
+
 /// One segment of a pattern.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Segment {
     /// Decoded text.
     Literal(String),
@@ -66,19 +80,15 @@ pub(crate) struct PathPattern {
 }
 
 impl PathPattern {
-    pub(crate) fn parse(text: &str, extent: Extent) -> Result<Self, ConfigError> {
-        let fault = |problem| ConfigError::Pattern {
-            pattern: text.to_owned(),
-            problem,
-        };
+    pub(crate) fn parse(text: &str, extent: Extent) -> Result<Self, PatternProblem> {
         if !text.starts_with('/') {
-            return Err(fault(PatternProblem::NotAbsolute));
+            return Err(PatternProblem::NotAbsolute);
         }
         if text.contains(['?', '#']) {
-            return Err(fault(PatternProblem::Query));
+            return Err(PatternProblem::Query);
         }
-        let reading = canonical::read(text, Allowed::default())
-            .map_err(|kind| fault(PatternProblem::Ambiguous(kind)))?;
+        let reading =
+            canonical::read(text, Allowed::default()).map_err(PatternProblem::Ambiguous)?;
         let decoded = match &reading {
             Reading::Plain => text,
             Reading::Decoded { path, .. } => path,
@@ -92,20 +102,18 @@ impl PathPattern {
             parts.pop();
         }
         for (part, decoded) in parts {
-            let segment = parse_segment(part, decoded).ok_or_else(|| {
-                fault(PatternProblem::Capture {
-                    segment: part.to_owned(),
-                })
+            let segment = parse_segment(part, decoded).ok_or_else(|| PatternProblem::Capture {
+                segment: part.to_owned(),
             })?;
             if let Segment::Variable(name) = &segment
                 && segments.contains(&segment)
             {
-                return Err(fault(PatternProblem::DuplicateName { name: name.clone() }));
+                return Err(PatternProblem::DuplicateName { name: name.clone() });
             }
             segments.push(segment);
         }
         if extent == Extent::Under && trailing_slash && !segments.is_empty() {
-            return Err(fault(PatternProblem::TrailingSlash));
+            return Err(PatternProblem::TrailingSlash);
         }
         Ok(Self {
             text: text.to_owned(),
@@ -115,6 +123,11 @@ impl PathPattern {
         })
     }
 
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    #[inline]
     pub(crate) fn segments(&self) -> &[Segment] {
         &self.segments
     }
@@ -127,19 +140,7 @@ impl PathPattern {
         self.extent
     }
 
-    /// The value that `name` has in `path`, decoded once.
-    pub(crate) fn value<'p>(&self, name: &str, path: FormOfPath<'p>) -> Option<Cow<'p, str>> {
-        let index = self.index(name)?;
-        match path {
-            FormOfPath::Raw(path) => {
-                let raw = path.split('/').nth(index + 1)?;
-                // Not UTF-8 only where that was let through; it equals no name then.
-                Some(percent_decode_str(raw).decode_utf8_lossy())
-            }
-            FormOfPath::Decoded(path) => path.split('/').nth(index + 1).map(Cow::Borrowed),
-        }
-    }
-
+    /// The position of the segment `{name}`.
     pub(crate) fn index(&self, name: &str) -> Option<usize> {
         self.segments
             .iter()
@@ -231,25 +232,15 @@ mod tests {
             ),
         ];
         for (text, problem) in cases {
-            let expected = ConfigError::Pattern {
-                pattern: text.to_owned(),
-                problem,
-            };
             assert_eq!(
                 PathPattern::parse(text, Extent::At),
-                Err(expected),
+                Err(problem),
                 "{text:?}"
             );
         }
         assert!(PathPattern::parse("/a/", Extent::At).is_ok());
         assert!(PathPattern::parse("/", Extent::Under).is_ok());
-        assert_eq!(
-            PathPattern::parse("/a/", Extent::Under),
-            Err(ConfigError::Pattern {
-                pattern: "/a/".to_owned(),
-                problem: TrailingSlash
-            })
-        );
+        assert_eq!(PathPattern::parse("/a/", Extent::Under), Err(TrailingSlash));
     }
 
     #[test]
@@ -261,14 +252,15 @@ mod tests {
             ("/t/a%20b/r/", Some("a b"), Some("")),
             ("/t/acme", Some("acme"), None),
         ] {
+            let value = |name, path: FormOfPath<'static>| path.segment(pattern.index(name)?);
             let raw = FormOfPath::Raw(path);
-            assert_eq!(pattern.value("tenant", raw).as_deref(), tenant, "{path}");
-            assert_eq!(pattern.value("id", raw).as_deref(), id, "{path}");
-            assert_eq!(pattern.value("other", raw), None, "{path}");
+            assert_eq!(value("tenant", raw).as_deref(), tenant, "{path}");
+            assert_eq!(value("id", raw).as_deref(), id, "{path}");
+            assert_eq!(value("other", raw), None, "{path}");
         }
         // What is decoded already is not decoded again.
         let decoded = FormOfPath::Decoded("/t/%61cme");
-        assert_eq!(pattern.value("tenant", decoded).as_deref(), Some("%61cme"));
+        assert_eq!(decoded.segment(1).as_deref(), Some("%61cme"));
     }
 
     #[test]

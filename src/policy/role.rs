@@ -81,6 +81,12 @@ impl<T: Claims + ?Sized> Policy<T> for Role {
     fn check(&self, _: &[&str]) -> Result<(), ConfigError> {
         self.fault.clone().map_or(Ok(()), Err)
     }
+
+    fn is_fully_described(&self) -> bool {
+        // A name with a space could read like two names.
+        let mut names = self.sufficient.iter();
+        names.all(|name| !name.contains(char::is_whitespace))
+    }
 }
 
 /// Roles that stand above others: who has the higher one, has the lower one too.

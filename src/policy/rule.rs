@@ -155,6 +155,16 @@ impl<T: ?Sized> Rule<T> {
     }
 }
 
+impl<T: ?Sized> Rule<T> {
+    /// A text that equal restricting policies have in common; `None` if the policy cannot be compared.
+    pub(super) fn restriction(&self) -> Option<String> {
+        match &self.effect {
+            Effect::Restrict(policy) if policy.is_fully_described() => Some(describe(&**policy)),
+            _ => None,
+        }
+    }
+}
+
 impl<T: ?Sized> fmt::Debug for Rule<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Rule").field(&self.label).finish()

@@ -125,6 +125,10 @@ impl<T: Claims + ?Sized> Policy<T> for Scopes {
     fn check(&self, _: &[&str]) -> Result<(), ConfigError> {
         self.fault.clone().map_or(Ok(()), Err)
     }
+
+    fn is_fully_described(&self) -> bool {
+        true
+    }
 }
 
 /// `scope-token` of [RFC 6749 section 3.3](https://www.rfc-editor.org/rfc/rfc6749#section-3.3).

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Policy;
 use super::claims::Claims;
-use super::context::PolicyContext;
+use super::context::{PolicyContext, SegmentValue};
 use super::decision::Decision;
 use super::denial::Denial;
 use super::guard::{Guard, guard};
@@ -70,6 +70,10 @@ impl<T: Claims + ?Sized> Policy<T> for Tenant {
     fn check(&self, segments: &[&str]) -> Result<(), ConfigError> {
         check(&self.segment, segments)
     }
+
+    fn is_fully_described(&self) -> bool {
+        true
+    }
 }
 
 impl<T: Claims + ?Sized> Policy<T> for Owner {
@@ -89,15 +93,21 @@ impl<T: Claims + ?Sized> Policy<T> for Owner {
     fn check(&self, segments: &[&str]) -> Result<(), ConfigError> {
         check(&self.segment, segments)
     }
+
+    fn is_fully_described(&self) -> bool {
+        true
+    }
 }
 
 /// Outside of a list, where no pattern names the segment, nothing can be told; not even the opposite.
 fn value<'a, T: ?Sized>(cx: &PolicyContext<'a, T>, segment: &str) -> Result<Cow<'a, str>, Denial> {
-    cx.segment(segment).ok_or_else(|| {
-        Denial::misconfigured(&ConfigError::UnknownSegment {
+    match cx.lookup(segment) {
+        SegmentValue::Known(value) => Ok(value),
+        SegmentValue::Unknown(position) => Err(cx.unknown_value(position)),
+        SegmentValue::Unnamed => Err(Denial::misconfigured(&ConfigError::UnknownSegment {
             segment: segment.to_owned(),
-        })
-    })
+        })),
+    }
 }
 
 fn check(segment: &str, segments: &[&str]) -> Result<(), ConfigError> {

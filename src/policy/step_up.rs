@@ -100,6 +100,10 @@ impl<T: Claims + ?Sized> Policy<T> for Acr {
     fn check(&self, _: &[&str]) -> Result<(), ConfigError> {
         self.fault.clone().map_or(Ok(()), Err)
     }
+
+    fn is_fully_described(&self) -> bool {
+        true
+    }
 }
 
 /// A policy about when the user was authenticated. Made by [`max_age`].
@@ -126,5 +130,9 @@ impl<T: Claims + ?Sized> Policy<T> for MaxAge {
 
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "max_age({} s)", self.age.as_secs())
+    }
+
+    fn is_fully_described(&self) -> bool {
+        true
     }
 }

@@ -57,6 +57,11 @@ impl<'t> Lists<'t> {
         }
     }
 
+    /// The lists themselves.
+    fn into_lists(self) -> impl Iterator<Item = &'t [RuleIndex]> {
+        [self.first, self.second].into_iter().chain(self.more)
+    }
+
     fn push(&mut self, list: &'t [RuleIndex]) {
         if list.is_empty() {
         } else if self.first.is_empty() {
@@ -75,6 +80,41 @@ impl<'t> Lists<'t> {
             lists: self,
             next: 0,
         }
+    }
+}
+
+/// The rules of a path below a prefix.
+#[derive(Debug)]
+pub(crate) struct NestedLists<'t> {
+    /// The rules that mean the path.
+    pub(crate) certain: Lists<'t>,
+    /// The rules that mean the path if a parameter of the prefix has the value of a literal.
+    pub(crate) possible: Vec<&'t [RuleIndex]>,
+}
+
+impl<'t> NestedLists<'t> {
+    fn add(&mut self, lists: Lists<'t>, is_certain: bool) {
+        for list in lists.into_lists().filter(|list| !list.is_empty()) {
+            if is_certain {
+                self.certain.push(list);
+            } else {
+                self.possible.push(list);
+            }
+        }
+    }
+
+    /// The rules that apply, each once, in the order of their positions: of those that are only possible,
+    /// the ones that do not open.
+    pub(crate) fn collect(&self, is_opening: impl Fn(RuleIndex) -> bool) -> Vec<RuleIndex> {
+        let possible = self.possible.iter().flat_map(|list| list.iter().copied());
+        let mut rules: Vec<RuleIndex> = self
+            .certain
+            .iter()
+            .chain(possible.filter(|rule| !is_opening(*rule)))
+            .collect();
+        rules.sort_unstable();
+        rules.dedup();
+        rules
     }
 }
 
@@ -217,6 +257,71 @@ impl Tree {
             self.walk(0, rest, &mut lists);
         }
         lists
+    }
+
+    /// The rules that mean `path` below `prefix`; none if `path` does not begin with `/`.
+    ///
+    /// The path `/` is the prefix itself. Which of its two spellings a client sent is not known there, so
+    /// restricting rules match both, and opening rules the one without a trailing slash.
+    #[inline]
+    pub(crate) fn find_below(&self, prefix: &[Segment], path: &str) -> NestedLists<'_> {
+        let mut found = NestedLists {
+            certain: Lists::new(),
+            possible: Vec::new(),
+        };
+        if prefix.is_empty() {
+            found.certain = self.find(path);
+        } else if let Some(rest) = path.strip_prefix('/') {
+            self.descend(0, prefix, rest, true, &mut found);
+        }
+        found
+    }
+
+    /// Walks down from `at` through what is left of a prefix, then through `rest`. Recurses once for
+    /// each branch that the prefix may take, so never deeper than the prefix.
+    fn descend<'t>(
+        &'t self,
+        at: usize,
+        prefix: &[Segment],
+        rest: &str,
+        is_certain: bool,
+        found: &mut NestedLists<'t>,
+    ) {
+        let node = &self.nodes[at];
+        let Some((segment, more)) = prefix.split_first() else {
+            let mut lists = Lists::new();
+            if rest.is_empty() {
+                lists.push(&self.lists[node.ends[0]]);
+                lists.push(&self.lists[node.empty]);
+            } else {
+                self.walk(at, rest, &mut lists);
+            }
+            found.add(lists, is_certain);
+            return;
+        };
+        if let Some(variable) = node.variable {
+            self.descend(variable, more, rest, is_certain, found);
+        }
+        let is_unknown = match segment {
+            Segment::Literal(text) => {
+                if let Some(literal) = node.children.get(text) {
+                    self.descend(literal, more, rest, is_certain, found);
+                    return;
+                }
+                false
+            }
+            Segment::Variable(_) => true,
+        };
+        if node.variable.is_none() {
+            let mut lists = Lists::new();
+            lists.push(&self.lists[node.below]);
+            found.add(lists, is_certain);
+        }
+        if is_unknown {
+            for literal in node.children.nodes() {
+                self.descend(literal, more, rest, false, found);
+            }
+        }
     }
 
     /// Walks down from `at`; `rest` is what follows the slash. Recurses only where a literal and a

@@ -45,6 +45,7 @@ where
     V: Validator,
     F: Fn(Arc<V::Principal>) -> R + Clone + Send + Sync + 'static,
     R: IntoVerdict<M>,
+    R::Principal: Send + Sync + 'static,
 {
     type Principal = R::Principal;
 
@@ -71,6 +72,7 @@ where
     V: Validator,
     F: Fn(Arc<V::Principal>) -> R + Clone + Send + Sync + 'static,
     R: IntoVerdict<M>,
+    R::Principal: Send + Sync + 'static,
 {
     fn go_on(
         &self,

@@ -10,7 +10,8 @@ use crate::request::RequestView;
 
 /// Makes a validator of a closure or function that takes the [`Credential`].
 ///
-/// It may return a `Result<T, Failure>`, or a future of one, or a [`Verdict`]; `T` is the principal.
+/// It may return a `Result<T, Failure>`, or a future of one, or a [`Verdict`]; `T` is the principal,
+/// which is `Send` and `Sync`, because several threads may use it at once.
 /// The credential it gets is its own, so it can be moved into the future.
 ///
 /// # Example
@@ -87,10 +88,13 @@ impl<F, M> fmt::Debug for ValidatorFn<F, M> {
     }
 }
 
+// The bounds of the principal are here and not in the implementations of `IntoVerdict`, so that the
+// compiler names the type at fault.
 impl<F, R, M> Validator for ValidatorFn<F, M>
 where
     F: Fn(Credential<'static>) -> R + Send + Sync,
     R: IntoVerdict<M>,
+    R::Principal: Send + Sync + 'static,
 {
     type Principal = R::Principal;
 
@@ -112,8 +116,8 @@ where
     note = "return `Result<Principal, tower_bearer::Failure>`, or an `async move` block with that output that is `Send` and borrows nothing"
 )]
 pub trait IntoVerdict<M> {
-    /// The principal it yields.
-    type Principal: Send + Sync + 'static;
+    /// The principal that it yields.
+    type Principal;
 
     /// Turns it into a verdict.
     fn into_verdict(self) -> Verdict<Self::Principal>;
@@ -137,10 +141,7 @@ pub mod markers {
     pub struct Own;
 }
 
-impl<T> IntoVerdict<markers::Ready> for Result<T, Failure>
-where
-    T: Send + Sync + 'static,
-{
+impl<T> IntoVerdict<markers::Ready> for Result<T, Failure> {
     type Principal = T;
 
     fn into_verdict(self) -> Verdict<T> {
@@ -151,7 +152,6 @@ where
 impl<F, T> IntoVerdict<markers::Future> for F
 where
     F: Future<Output = Result<T, Failure>> + Send + 'static,
-    T: Send + Sync + 'static,
 {
     type Principal = T;
 
@@ -160,10 +160,7 @@ where
     }
 }
 
-impl<T> IntoVerdict<markers::Own> for Verdict<T>
-where
-    T: Send + Sync + 'static,
-{
+impl<T> IntoVerdict<markers::Own> for Verdict<T> {
     type Principal = T;
 
     fn into_verdict(self) -> Verdict<T> {

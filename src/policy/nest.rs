@@ -1,0 +1,296 @@
+//! The prefix at which the router behind a layer is nested.
+
+use std::borrow::Cow;
+
+use http::Extensions;
+
+use super::pattern::{Extent, PathPattern, Segment};
+use crate::error::ConfigError;
+use crate::request::RequestView;
+
+/// The nesting of a layer: the prefix that something in front of it strips from the path.
+#[derive(Clone, Debug)]
+pub(crate) struct Nest {
+    /// `None` if no prefix is declared, without segments for the declared prefix `/`.
+    prefix: Option<PathPattern>,
+    checks: Checks,
+}
+
+/// No prefix, and never compared with the nest that axum reports.
+pub(crate) static NOT_NESTED: Nest = Nest {
+    prefix: None,
+    checks: Checks::none(),
+};
+
+impl Nest {
+    /// A nest without a declared prefix.
+    pub(crate) const fn undeclared() -> Self {
+        Self {
+            prefix: None,
+            checks: Checks::new(),
+        }
+    }
+
+    /// A nest with the declared prefix `prefix`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Prefix`] if `prefix` is not a valid pattern for a subtree.
+    pub(crate) fn declared(prefix: &str) -> Result<Self, ConfigError> {
+        match PathPattern::parse(prefix, Extent::Under) {
+            Ok(pattern) => Ok(Self {
+                prefix: Some(pattern),
+                checks: Checks::new(),
+            }),
+            Err(problem) => Err(ConfigError::Prefix {
+                prefix: prefix.to_owned(),
+                problem,
+            }),
+        }
+    }
+
+    /// The declared prefix as text.
+    pub(crate) fn text(&self) -> Option<&str> {
+        self.prefix.as_ref().map(PathPattern::text)
+    }
+
+    /// The segments of the declared prefix; none if there is no prefix.
+    #[inline]
+    pub(crate) fn segments(&self) -> &[Segment] {
+        match &self.prefix {
+            Some(prefix) => prefix.segments(),
+            None => &[],
+        }
+    }
+
+    /// Returns what follows the prefix in `path`, which is `/` for the prefix itself. `None` if `path`
+    /// is outside of the prefix.
+    #[cfg(feature = "openapi")]
+    pub(crate) fn strip<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let mut rest = path;
+        for segment in self.segments() {
+            let below = rest.strip_prefix('/')?;
+            let end = below.find('/').unwrap_or(below.len());
+            let (value, more) = below.split_at(end);
+            if let Segment::Literal(literal) = segment
+                && !is_spelling(literal, value)
+            {
+                return None;
+            }
+            rest = more;
+        }
+        Some(if rest.is_empty() { "/" } else { rest })
+    }
+
+    /// Returns the value of the prefix segment at `index`, decoded. `None` if the value of a
+    /// parameter is unknown.
+    pub(super) fn value<'a>(
+        &'a self,
+        index: usize,
+        extensions: &'a Extensions,
+    ) -> Option<Cow<'a, str>> {
+        match self.segments().get(index)? {
+            Segment::Literal(text) => Some(Cow::Borrowed(text)),
+            Segment::Variable(_) => self.original_value(index, extensions),
+        }
+    }
+
+    /// Reads a parameter from the path that axum kept before it stripped the prefix.
+    ///
+    /// axum sets `OriginalUri` once for a request and does not replace it when the request is
+    /// rewritten or dispatched again (A19). So the value counts only if all literal segments of the
+    /// prefix agree, and if the nests that axum counted are not more than those declared.
+    #[cfg(feature = "axum")]
+    fn original_value<'a>(&self, index: usize, extensions: &'a Extensions) -> Option<Cow<'a, str>> {
+        use axum::extract::{NestedPath, OriginalUri};
+
+        use super::canonical::{self, Allowed, Reading};
+
+        if let Some(nested) = extensions.get::<NestedPath>()
+            && !self.begins_with(nested.as_str())
+        {
+            return None;
+        }
+        let original = extensions.get::<OriginalUri>()?.0.path();
+        match canonical::read(original, Allowed::default()).ok()? {
+            Reading::Plain => self.value_in(original, index).map(Cow::Borrowed),
+            Reading::Decoded { path, .. } => self
+                .value_in(&path, index)
+                .map(|value| Cow::Owned(value.to_owned())),
+        }
+    }
+
+    /// Without the feature `axum` no original path is known.
+    #[cfg(not(feature = "axum"))]
+    #[expect(clippy::unused_self, reason = "the same signature as with the feature")]
+    fn original_value<'a>(&self, _: usize, _: &'a Extensions) -> Option<Cow<'a, str>> {
+        None
+    }
+
+    /// The segment at `index` of a decoded path that agrees with the prefix.
+    #[cfg(feature = "axum")]
+    fn value_in<'p>(&self, path: &'p str, index: usize) -> Option<&'p str> {
+        let mut values = path.split('/').skip(1);
+        let mut found = None;
+        for (position, segment) in self.segments().iter().enumerate() {
+            let value = values.next()?;
+            match segment {
+                Segment::Literal(literal) if literal != value => return None,
+                _ if position == index => found = Some(value),
+                _ => {}
+            }
+        }
+        found
+    }
+
+    /// Whether the declared prefix begins with the segments of `nested`, the text of axum's
+    /// `NestedPath`.
+    #[cfg(feature = "axum")]
+    fn begins_with(&self, nested: &str) -> bool {
+        let mut declared = self.segments().iter();
+        nested_segments(nested).all(|text| {
+            declared
+                .next()
+                .is_some_and(|segment| is_same_segment(segment, text))
+        })
+    }
+
+    /// Logs one warning if axum reports another nest than the one declared. Compares the first
+    /// requests only, so that a layer in use pays for one load.
+    #[inline]
+    pub(super) fn check(&self, request: &RequestView<'_>) {
+        if self.checks.is_due() {
+            self.compare(request.extensions());
+        }
+    }
+
+    #[cold]
+    #[cfg(all(feature = "axum", feature = "tracing"))]
+    fn compare(&self, extensions: &Extensions) {
+        use axum::extract::NestedPath;
+
+        if let Some(nested) = extensions.get::<NestedPath>()
+            && !self.is_nested_at(nested.as_str())
+        {
+            if self.checks.finish() {
+                crate::trace::nest_differs(nested.as_str(), self.text());
+            }
+            return;
+        }
+        self.checks.count();
+    }
+
+    #[cfg(not(all(feature = "axum", feature = "tracing")))]
+    #[expect(
+        clippy::unused_self,
+        reason = "the same signature as with the features"
+    )]
+    fn compare(&self, _: &Extensions) {}
+
+    /// Whether the rules mean what they say in a router that axum has nested at `nested`. The prefix
+    /// `/` is the explicit way to write rules relative to the router.
+    #[cfg(all(feature = "axum", feature = "tracing"))]
+    fn is_nested_at(&self, nested: &str) -> bool {
+        match &self.prefix {
+            None => false,
+            Some(prefix) if prefix.segments().is_empty() => true,
+            Some(prefix) => {
+                prefix.segments().len() == nested_segments(nested).count()
+                    && self.begins_with(nested)
+            }
+        }
+    }
+}
+
+/// The segments of axum's `NestedPath`.
+#[cfg(feature = "axum")]
+fn nested_segments(nested: &str) -> impl Iterator<Item = &str> {
+    nested.split('/').filter(|segment| !segment.is_empty())
+}
+
+/// Whether a segment of the prefix and one of axum's patterns mean the same. The name of a parameter
+/// does not matter.
+#[cfg(feature = "axum")]
+fn is_same_segment(segment: &Segment, pattern: &str) -> bool {
+    match segment {
+        Segment::Literal(literal) => is_spelling(literal, pattern),
+        Segment::Variable(_) => pattern.starts_with('{') && pattern.ends_with('}'),
+    }
+}
+
+/// Whether `text` is the decoded or the escaped form of `literal`.
+#[cfg(any(feature = "axum", feature = "openapi"))]
+fn is_spelling(literal: &str, text: &str) -> bool {
+    literal == text || super::pattern::encode_segment(literal) == text
+}
+
+/// How many requests are still to be compared with the declared prefix.
+#[derive(Debug)]
+struct Checks {
+    #[cfg(all(feature = "axum", feature = "tracing"))]
+    left: std::sync::atomic::AtomicU32,
+}
+
+#[cfg(all(feature = "axum", feature = "tracing"))]
+impl Checks {
+    /// Enough to see each nest of a layer that is used in several.
+    const LIMIT: u32 = 1_000;
+
+    const fn new() -> Self {
+        Self {
+            left: std::sync::atomic::AtomicU32::new(Self::LIMIT),
+        }
+    }
+
+    const fn none() -> Self {
+        Self {
+            left: std::sync::atomic::AtomicU32::new(0),
+        }
+    }
+
+    #[inline]
+    fn is_due(&self) -> bool {
+        self.left.load(std::sync::atomic::Ordering::Relaxed) != 0
+    }
+
+    fn count(&self) {
+        use std::sync::atomic::Ordering::Relaxed;
+        // Of two requests at once one may go uncounted. A finished count stays at 0.
+        let left = self.left.load(Relaxed);
+        let _ = self
+            .left
+            .compare_exchange(left, left.saturating_sub(1), Relaxed, Relaxed);
+    }
+
+    /// Ends the comparison. Returns `false` if it had ended already.
+    fn finish(&self) -> bool {
+        self.left.swap(0, std::sync::atomic::Ordering::Relaxed) != 0
+    }
+}
+
+#[cfg(not(all(feature = "axum", feature = "tracing")))]
+impl Checks {
+    const fn new() -> Self {
+        Self {}
+    }
+
+    const fn none() -> Self {
+        Self {}
+    }
+
+    #[inline]
+    #[expect(
+        clippy::unused_self,
+        reason = "the same signature as with the features"
+    )]
+    fn is_due(&self) -> bool {
+        false
+    }
+}
+
+/// A changed copy of a layer is another layer, with a warning of its own.
+impl Clone for Checks {
+    fn clone(&self) -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,17 @@
+//! A principal that threads cannot share.
+use std::cell::Cell;
+
+use tower_bearer::{BearerAuthLayer, Credential, Failure, validator_fn};
+
+struct User {
+    requests: Cell<u64>,
+}
+
+pub fn layer() {
+    let validator = validator_fn(|_: Credential<'_>| {
+        Ok::<_, Failure>(User {
+            requests: Cell::new(0),
+        })
+    });
+    let _ = BearerAuthLayer::new(validator);
+}
