@@ -10,6 +10,8 @@ mod tokens;
 mod answers;
 #[path = "issue/at_once.rs"]
 mod at_once;
+#[path = "issue/bounds.rs"]
+mod bounds;
 #[path = "issue/for_good.rs"]
 mod for_good;
 #[path = "issue/grace.rs"]

@@ -66,13 +66,13 @@ mod rules_in_memory {
 }
 
 #[cfg(feature = "redb")]
-mod rules_in_a_file {
+mod rules_in_redb {
     use super::session_rules::{self, Stores};
     use tower_bearer::store::RedbStore;
 
-    struct InAFile;
+    struct InRedb;
 
-    impl Stores for InAFile {
+    impl Stores for InRedb {
         type Store = RedbStore;
 
         async fn store(&self) -> RedbStore {
@@ -80,7 +80,7 @@ mod rules_in_a_file {
         }
     }
 
-    session_rules::session_rules!(InAFile, 400);
+    session_rules::session_rules!(InRedb, 400);
 }
 
 #[cfg(feature = "redb")]

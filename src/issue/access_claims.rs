@@ -1,6 +1,7 @@
 //! What an access token says, and how it is dated.
 
-use std::sync::atomic::Ordering;
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
@@ -12,17 +13,58 @@ use super::issuer::Inner;
 use super::refresh_token::{RefreshToken, random};
 use super::session::{Dates, MARGIN, State, time};
 use super::{Grant, IssueError, TokenResponse};
-use crate::revocation::{Revocations, TokenIdentity, seconds};
-use crate::store::{SessionId, SessionRecord};
+use crate::revocation::{Revocations, TokenIdentity};
+use crate::store::{SessionId, SessionRecord, SessionsOf};
 
 /// The longest token that a validator takes unless told otherwise.
 const MAX_TOKEN: usize = 8_192;
-/// So many seconds ahead a token is dated at most, when everything issued until now is revoked: by a machine whose clock is
-/// ahead, or within this second. It is the default leeway of validators, which reject what is dated further ahead.
+/// Upper bound, in seconds, by which `iat` may lie in the future after a revocation that covers the current second: one made
+/// within this second, or by a machine whose clock is ahead. Validators reject what is dated further ahead, by default.
 pub(super) const MAX_AHEAD: u64 = 60;
 /// The longest lifetime of an access token that a builder accepts. Entries that concern tokens without a record last this
 /// long, since a release with other settings may have issued them (M02).
 pub(super) const MAX_ACCESS_TTL: Duration = Duration::from_secs(86_400);
+
+/// Access tokens without a session that were dated ahead, by subject and by client. They leave no record, so this process
+/// remembers their `iat` until it has passed.
+#[derive(Default)]
+pub(super) struct DatedAhead {
+    latest: Mutex<HashMap<(bool, Box<str>), u64>>,
+}
+
+impl DatedAhead {
+    pub(super) fn note(&self, subject: &str, client: &str, iat: u64, now: u64) {
+        if iat <= now {
+            return;
+        }
+        let mut latest = self.lock();
+        latest.retain(|_, iat| is_ahead(*iat, now));
+        for key in [(true, subject.into()), (false, client.into())] {
+            let known = latest.entry(key).or_insert(iat);
+            *known = iat.max(*known);
+        }
+    }
+
+    /// Returns the greatest `iat` that lies in the future.
+    pub(super) fn latest(&self, of: SessionsOf<'_>, now: u64) -> Option<u64> {
+        let key = match of {
+            SessionsOf::Subject(name) => (true, name.into()),
+            SessionsOf::Client(name) => (false, name.into()),
+        };
+        let known = self.lock().get(&key).copied();
+        known.filter(|iat| is_ahead(*iat, now))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<(bool, Box<str>), u64>> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An `iat` further ahead was noted before the clock was set back.
+fn is_ahead(iat: u64, now: u64) -> bool {
+    iat.checked_sub(now)
+        .is_some_and(|ahead| (1..=MAX_AHEAD).contains(&ahead))
+}
 
 /// RFC 9068 section 2.2.
 #[derive(Serialize)]
@@ -72,55 +114,47 @@ impl Inner {
             .with_version(grant.token_version)
     }
 
-    /// Returns the first second to which a token can be dated: now, unless everything until now is revoked, within this
-    /// second (K06) or by a machine whose clock is ahead. Then the second after that, so that a user who ended all
-    /// sessions can log in at once.
-    pub(super) fn first_good_second(
+    /// Returns the earliest `iat` that no revocation covers, at most [`MAX_AHEAD`] from now. So a user who ended all
+    /// sessions can log in within the same second (K06: whole seconds).
+    pub(super) fn earliest_iat(
         &self,
         identity: TokenIdentity<'_>,
         now: SystemTime,
     ) -> Result<Option<SystemTime>, IssueError> {
         for ahead in 0..=MAX_AHEAD {
             let second = now.checked_add(Duration::from_secs(ahead)).unwrap_or(now);
-            if !self.asks_hub(&identity.with_issued_at(second), now)? {
+            if !self.is_revoked_in_hub(&identity.with_issued_at(second), now)? {
                 return Ok(Some(second));
             }
         }
         Ok(None)
     }
 
-    /// The latest second, of now and the next ones, to which a token was dated here.
-    pub(super) fn dated(&self, now: SystemTime) -> SystemTime {
-        let ahead = self.dated.load(Ordering::Acquire);
-        let ahead = ahead.saturating_sub(seconds(now));
-        match ahead <= MAX_AHEAD {
-            true => now.checked_add(Duration::from_secs(ahead)).unwrap_or(now),
-            // The clock has been set back.
-            false => now,
-        }
-    }
-
     /// From when on a token for this grant can be dated.
     pub(super) fn begin(&self, grant: &Grant, now: SystemTime) -> Result<SystemTime, IssueError> {
         let identity = self.identity(grant);
-        if let Some(second) = self.first_good_second(identity, now)? {
+        if let Some(second) = self.earliest_iat(identity, now)? {
             return Ok(second);
         }
         // A token that is dead from the beginning helps nobody.
-        match self.first_good_second(identity.with_version(u64::MAX), now)? {
+        match self.earliest_iat(identity.with_version(u64::MAX), now)? {
             Some(_) => Err(IssueError::Grant {
-                problem: "its token version has been taken back",
+                problem: "its token version has been revoked",
             }),
             None => Err(IssueError::Revocations {
                 problem: format!(
-                    "a revocation concerns all tokens that are issued in the next {MAX_AHEAD} seconds: \
-                     it was made very often, or the clocks of the machines differ by more"
+                    "a revocation covers every token issued in the next {MAX_AHEAD} seconds: sessions were ended \
+                     many times in a row, or clocks differ by more than that"
                 ),
             }),
         }
     }
 
-    fn asks_hub(&self, identity: &TokenIdentity<'_>, now: SystemTime) -> Result<bool, IssueError> {
+    fn is_revoked_in_hub(
+        &self,
+        identity: &TokenIdentity<'_>,
+        now: SystemTime,
+    ) -> Result<bool, IssueError> {
         let revoked = self.hub.is_revoked(identity, now);
         revoked.map_err(|error| IssueError::Revocations {
             problem: error.to_string(),
@@ -141,7 +175,7 @@ impl Inner {
             .with_session(&*id)
             .with_version(state.token_version)
             .with_issued_at(time(state.started_at));
-        self.asks_hub(&identity, now)
+        self.is_revoked_in_hub(&identity, now)
     }
 
     pub(super) fn sign(

@@ -82,10 +82,9 @@ impl TokenIssuerBuilder {
         self
     }
 
-    /// Sets how many sessions a user may have. A login beyond that ends the session that was unused for longest, also if
-    /// many logins run at once, in several processes: each ends what is too much after it has stored its own session.
-    /// Expired sessions do not count. Default: 100, more than anybody has devices, so that no user fills the store for all
-    /// others. `usize::MAX` for no limit.
+    /// Sets how many sessions a user may have. A login beyond that ends the least recently used session. The limit also holds for
+    /// concurrent logins in several processes. Expired sessions do not count, but as many at most are kept. Default: 100, more than anybody has devices, so that no user fills the store for all
+    /// others. `usize::MAX` for no limit. Where it was lowered, each login ends at most 256 sessions.
     pub fn max_sessions_per_user(mut self, max_sessions: usize) -> Self {
         self.max_sessions = max_sessions;
         self
@@ -186,7 +185,7 @@ impl TokenIssuerBuilder {
             hub: self.hub.unwrap_or_else(RevocationHub::in_memory),
             clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
             clearing,
-            dated: Default::default(),
+            dated_ahead: Default::default(),
             logins: Default::default(),
         }))
     }

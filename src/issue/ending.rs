@@ -1,65 +1,88 @@
 //! Ending sessions, and revoking what was issued.
 //!
-//! A session ends in three steps, each of which may be the last one that happens (M03). First its record is marked as ended, by
-//! compare-and-set: no refresh token of it is accepted any more, also if the next steps fail. Then the hub revokes its access
-//! tokens, until the latest of them has expired, which the record knows (M02). Then the record is removed. A request that
-//! finds a marked record completes the last two steps.
+//! A session ends in three steps. The process may die after each of them (M03: endings resume). First its record is marked as
+//! ended, by compare-and-set: no refresh token of it is accepted any more, also if the next steps fail. Then the hub revokes its
+//! access tokens, until the latest of them has expired. The record holds that time (M02: records of what was issued). Then the
+//! record is removed. A request that finds a marked record completes the last two steps.
 
 use std::future::Future;
 use std::time::SystemTime;
 
+use aws_lc_rs::digest::{SHA256, digest};
+
+use super::access_claims::MAX_ACCESS_TTL;
 use super::issuer::{ATTEMPTS, Inner};
-use super::session::{MARGIN, State, micros, time};
+use super::session::{EndReason, MARGIN, State, time};
 use super::{IssueError, TokenIssuer};
-use crate::revocation::{Revocation, Revocations, TokenIdentity, seconds};
+use crate::revocation::{Revocation, TokenIdentity, seconds};
 use crate::store::{SessionId, SessionRecord, SessionsOf, StoreError};
 
-/// So many sessions are read at a time.
-const PAGE: usize = 256;
-/// So many access tokens of a session are revoked one by one. One more ends the session instead, so that no client fills
-/// the hub (M05).
-const MAX_REVOKED_TOKENS: u32 = 16;
+/// Page size for listing sessions.
+pub(super) const PAGE: usize = 256;
+/// Limit of individually revoked access tokens per session. The next one ends the session (M05: bounded entries).
+const MAX_REVOKED_TOKENS: usize = 16;
 
-/// A session that has been marked as ended, or that cannot be read.
-struct Ended {
+/// A session that is marked as ended, or whose record cannot be read.
+pub(super) struct EndedSession {
     id: SessionId,
     /// The greatest `iat` of its access tokens.
     latest_iat: u64,
     /// When the last of its access tokens has expired, for machines whose clocks differ.
     until: u64,
     is_marked: bool,
+    /// This request has marked it.
+    is_new: bool,
 }
 
-impl Ended {
+impl EndedSession {
     fn of(record: &SessionRecord) -> Self {
         match State::from_record(record) {
-            Ok(state) => Self::new(record, &state),
+            Ok(state) => Self::new(record, &state, false),
             Err(_) => Self::unreadable(record),
         }
     }
 
-    fn new(record: &SessionRecord, state: &State) -> Self {
+    fn new(record: &SessionRecord, state: &State, is_new: bool) -> Self {
         Self {
             id: record.id(),
             latest_iat: state.latest_iat,
             until: state.latest_exp.saturating_add(MARGIN.as_secs()),
             is_marked: true,
+            is_new,
         }
     }
 
-    /// Of a record whose data cannot be read, its end is known: no token of it is accepted after that.
+    /// If the data cannot be read, the revocation lasts until the record expires. No token outlives it.
     fn unreadable(record: &SessionRecord) -> Self {
         Self {
             id: record.id(),
             latest_iat: u64::MAX,
             until: record.ends_at_second(),
             is_marked: false,
+            is_new: true,
+        }
+    }
+}
+
+/// The errors of an operation on many sessions.
+#[derive(Default)]
+struct Failures {
+    worst: Option<IssueError>,
+    /// The hub cannot be reached, so it is not tried again for each session.
+    hub_is_away: bool,
+}
+
+impl Failures {
+    /// After a full hub every session has ended. Any other error means that one may not have.
+    fn note(&mut self, error: IssueError) {
+        if self.worst.as_ref().is_none_or(IssueError::is_full) {
+            self.worst = Some(error);
         }
     }
 
-    /// Whether a revocation of everything that was issued until `second` concerns all its access tokens.
-    fn is_covered(&self, issued_until: u64, until: SystemTime) -> bool {
-        self.latest_iat <= issued_until && self.until <= seconds(until)
+    fn note_hub(&mut self, error: IssueError) {
+        self.hub_is_away |= !error.is_full();
+        self.note(error);
     }
 }
 
@@ -67,28 +90,29 @@ impl TokenIssuer {
     /// Ends a session: its refresh token is rejected, and its access tokens are revoked. Returns whether there was such a
     /// session.
     ///
-    /// Its user is not checked; [`end_session_of`](Self::end_session_of) does that. In the handler of a logout, with a
+    /// Does not check the user; see [`end_session_of`](Self::end_session_of). In the handler of a logout, with a
     /// `token: Authenticated<AccessToken>`, the id is `token.session().and_then(|id| id.parse().ok())`.
     ///
     /// # Errors
     ///
-    /// [`IssueError::Store`]: try again. No refresh token of the session may be accepted any more, but its access tokens may
-    /// still be valid.
+    /// [`IssueError::Store`]: try again. The session may have ended only in part, and its access tokens may still be valid.
     pub async fn end_session(&self, id: SessionId) -> Result<bool, IssueError> {
         match self.find(id).await? {
-            Some(record) => self.end(record).await,
+            Some(record) => self.end(record, EndReason::Revoked).await,
             None => Ok(false),
         }
     }
 
-    /// Does the same if it is a session of this user. Returns `false` for a session of another user, as if there were none.
+    /// Ends a session if it belongs to `subject`. Returns `false` for a session of another user, as if there were none.
     ///
     /// # Errors
     ///
     /// As for [`end_session`](Self::end_session).
     pub async fn end_session_of(&self, subject: &str, id: SessionId) -> Result<bool, IssueError> {
         match self.find(id).await? {
-            Some(record) if record.subject() == subject => self.end(record).await,
+            Some(record) if record.subject() == subject => {
+                self.end(record, EndReason::Revoked).await
+            }
             _ => Ok(false),
         }
     }
@@ -97,24 +121,27 @@ impl TokenIssuer {
     /// also those without a session. Returns how many sessions there were. The work continues if the future is dropped,
     /// within a runtime of tokio.
     ///
-    /// # What it covers when clocks differ
+    /// # Clock skew
     ///
     /// All access tokens of the sessions are revoked, also if the clocks of the machines differ and if other lifetimes were
-    /// configured when they were issued. Of access tokens without a session, which leave no record, those are revoked whose `iat`
-    /// is not later than now by the clock of this machine: a token survives if it was issued by a machine whose clock is ahead
-    /// of this one, within as many seconds before this call as the clocks differ.
+    /// configured when they were issued. Access tokens without a session leave no record. Of those, the ones are revoked whose
+    /// `iat` is not later than now by the clock of this machine. A token without a session survives if a machine whose clock
+    /// is *d* seconds ahead issued it less than *d* seconds before this call, and if another process dated it ahead, by up
+    /// to 60 seconds, after a call like this one.
     ///
     /// Tokens that were issued within the same second are revoked too, since `iat` has no fraction. Later logins are given
-    /// tokens that are dated after the revocation, up to 60 seconds ahead. If the clock of this machine is ahead of others by
-    /// more than that, logins of this user fail there with [`IssueError::Revocations`] for the rest of the difference.
+    /// tokens that are dated after the revocation, up to 60 seconds ahead. If the clock of this machine is ahead of another one by
+    /// more than that, logins of this user fail there with [`IssueError::Revocations`] until the excess over 60
+    /// seconds has passed. A third machine that is behind both rejects a token dated ahead until the difference is within the
+    /// leeway of its validator.
     ///
     /// The entry stays in the hub and its store for as long as a refresh token is valid, at least a day: limit how often a
     /// client may call this.
     ///
     /// # Errors
     ///
-    /// [`IssueError::Store`]: some sessions may have been ended, try again. With [`StoreError::Full`] all have been, but access
-    /// tokens may still be valid until they expire.
+    /// [`IssueError::Store`]: some sessions may not have ended, try again. After [`StoreError::Full`] every session has ended,
+    /// and access tokens may still be valid until they expire.
     pub async fn end_sessions(&self, of: SessionsOf<'_>) -> Result<usize, IssueError> {
         let issuer = self.clone();
         let (is_subject, name) = match of {
@@ -132,64 +159,88 @@ impl TokenIssuer {
     }
 
     async fn end_all(&self, of: SessionsOf<'_>) -> Result<usize, IssueError> {
+        let mut failures = Failures::default();
+        let mut entry: Option<(u64, SystemTime)> = None;
+        let mut ended = 0;
+        // The second pass ends the sessions of logins that ran during the first one.
+        for pass in 0..2 {
+            let now = self.inner.clock.now();
+            // All access tokens first, since there may be very many sessions. If that fails, every session is ended all
+            // the same, with an entry of its own where the hub has room.
+            if entry.is_none_or(|(second, _)| seconds(now) > second) {
+                match self.revoke_issued(of, now).await {
+                    Ok(revoked) => entry = Some(revoked),
+                    Err(error) => failures.note_hub(error),
+                }
+            }
+            let covers = |session: &EndedSession| {
+                entry.is_some_and(|(second, until)| {
+                    session.latest_iat <= second && session.until <= seconds(until)
+                })
+            };
+            let counts = |session: &EndedSession| pass == 0 || session.is_new;
+            ended += self
+                .end_listed(of, |_| true, covers, counts, &mut failures)
+                .await?;
+        }
+        match failures.worst {
+            Some(error) => Err(error),
+            None => Ok(ended),
+        }
+    }
+
+    /// Ends those of the listed sessions that match. Returns how many of them count.
+    async fn end_listed(
+        &self,
+        of: SessionsOf<'_>,
+        matches: impl Fn(Option<&State>) -> bool,
+        is_covered: impl Fn(&EndedSession) -> bool,
+        counts: impl Fn(&EndedSession) -> bool,
+        failures: &mut Failures,
+    ) -> Result<usize, IssueError> {
         let inner = &*self.inner;
-        // All access tokens first, since there may be very many sessions. If it fails, every session is ended all the
-        // same, with an entry of its own where the hub has room.
-        let mut revoked = self.revoke_issued(of, inner.clock.now()).await;
-        let covered = revoked.as_ref().ok().copied();
-        let mut failure = revoked.as_ref().err().cloned();
-        // A hub that cannot be reached is not tried again for each session.
-        let is_away = |error: &IssueError| !error.is_full();
-        let mut hub_is_away = failure.as_ref().is_some_and(is_away);
         let (mut ended, mut after) = (0, None);
         loop {
             let page = inner.sessions.list(&inner.issuer, of, after, PAGE).await?;
             after = page.last().map(SessionRecord::id);
             let is_last = page.len() < PAGE;
             for record in page {
-                let session = match self.mark_ended(record).await {
+                if !matches(State::from_record(&record).ok().as_ref()) {
+                    continue;
+                }
+                let session = match self.mark_ended(record, EndReason::Revoked).await {
                     Ok(Some(session)) => session,
                     Ok(None) => continue,
-                    // A client that uses one session all the time does not keep the others alive.
-                    Err(contended @ IssueError::Store(StoreError::Contended)) => {
-                        failure = Some(contended);
+                    // One contended session does not stop the others from ending.
+                    Err(error @ IssueError::Store(StoreError::Contended)) => {
+                        failures.note(error);
                         continue;
                     }
                     Err(error) => return Err(error),
                 };
-                ended += 1;
-                let is_covered =
-                    covered.is_some_and(|(second, until)| session.is_covered(second, until));
-                let done = match (is_covered, hub_is_away) {
-                    (true, _) => inner.remove_ended(&session).await,
-                    (false, true) => Ok(()),
-                    (false, false) => inner.complete(&session).await,
-                };
-                if let Err(error) = done {
-                    hub_is_away |= is_away(&error);
-                    failure = Some(error);
+                ended += usize::from(counts(&session));
+                if !is_covered(&session) {
+                    if failures.hub_is_away {
+                        continue;
+                    }
+                    if let Err(error) = inner.revoke_access_tokens(&session).await {
+                        failures.note_hub(error);
+                        continue;
+                    }
+                }
+                if let Err(error) = inner.remove_ended(&session).await {
+                    failures.note(error);
                 }
             }
             if is_last {
-                break;
+                return Ok(ended);
             }
-        }
-        // A login may have stored its session since.
-        let later = inner.clock.now();
-        if let Ok((second, _)) = revoked
-            && seconds(later) > second
-        {
-            revoked = self.revoke_issued(of, later).await;
-        }
-        match failure {
-            Some(error) => Err(error),
-            None => revoked.map(|_| ended),
         }
     }
 
     /// Revokes all access tokens of a user whose [version](super::Grant::token_version) is below this one, and ends the sessions
-    /// in which they were issued, at their next refresh. For applications that count up a number at the user when the password
-    /// or the rights change.
+    /// in which they were issued. For applications that increment a number at the user when the password or the rights
+    /// change. The work continues if the future is dropped, within a runtime of tokio.
     ///
     /// # Errors
     ///
@@ -199,15 +250,35 @@ impl TokenIssuer {
         subject: &str,
         version: u64,
     ) -> Result<(), IssueError> {
-        let inner = &*self.inner;
-        let until = inner.until_refreshed(inner.clock.now());
-        let issuer = Some(&*inner.issuer);
-        let revocation = Revocation::versions_below(issuer, subject, version, until);
-        let hub = inner.hub.clone();
-        to_completion(async move { Ok(hub.revoke(&revocation).await?) }).await
+        let issuer = self.clone();
+        let subject = subject.to_owned();
+        to_completion(async move { issuer.end_versions_below(&subject, version).await }).await
     }
 
-    /// Revokes one access token, or ends its session if that has had enough of this.
+    async fn end_versions_below(&self, subject: &str, version: u64) -> Result<(), IssueError> {
+        let inner = &*self.inner;
+        let until = inner.until_refreshed(inner.clock.now());
+        let revocation = Revocation::versions_below(Some(&inner.issuer), subject, version, until);
+        let mut failures = Failures::default();
+        let revoked = inner.hub.revoke(&revocation).await;
+        let is_revoked = revoked.is_ok();
+        if let Err(error) = revoked {
+            failures.note_hub(error.into());
+        }
+        let is_below = |state: Option<&State>| {
+            state.is_none_or(|state| state.token_version.unwrap_or(0) < version)
+        };
+        let is_covered = |session: &EndedSession| is_revoked && session.until <= seconds(until);
+        let of = SessionsOf::Subject(subject);
+        // Twice, for logins that run meanwhile.
+        for _ in 0..2 {
+            self.end_listed(of, is_below, is_covered, |_| true, &mut failures)
+                .await?;
+        }
+        failures.worst.map_or(Ok(()), Err)
+    }
+
+    /// Revokes one access token, or ends its session if the limit of individually revoked tokens is reached.
     pub(super) async fn revoke_access_token(
         &self,
         token_id: &str,
@@ -216,45 +287,52 @@ impl TokenIssuer {
     ) -> Result<(), IssueError> {
         let issuer = self.clone();
         let token_id = token_id.to_owned();
+        // Validators on machines whose clock is behind accept it longer than the store keeps the entry otherwise.
+        let until = expires_at.checked_add(MARGIN).unwrap_or(expires_at);
         to_completion(async move {
             let inner = &*issuer.inner;
-            let token = TokenIdentity::new()
-                .with_issuer(&*inner.issuer)
-                .with_token_id(&*token_id);
-            // The same token again takes no further entry.
-            let is_known = inner.hub.is_revoked(&token, inner.clock.now());
-            if let (Some(id), false) = (session, is_known.unwrap_or(false))
-                && issuer.count_revoked_token(id, expires_at).await?
+            if let Some(id) = session
+                && issuer.count_revoked_token(id, &token_id, until).await?
             {
                 return Ok(());
             }
-            let revocation = Revocation::token(Some(&inner.issuer), &token_id, expires_at);
+            let revocation = Revocation::token(Some(&inner.issuer), &token_id, until);
             Ok(inner.hub.revoke(&revocation).await?)
         })
         .await
     }
 
-    /// Enters into the record of a session that one more of its access tokens is revoked. Returns whether all of them are,
-    /// with one entry: because that was one too many, or because there is no such session any more.
+    /// Counts a revoked access token in the record of its session. Returns `true` if the whole session was revoked instead: the
+    /// limit is reached, the session has ended, or there is no record.
     async fn count_revoked_token(
         &self,
         id: SessionId,
-        expires_at: SystemTime,
+        token_id: &str,
+        until: SystemTime,
     ) -> Result<bool, IssueError> {
         let inner = &*self.inner;
+        let token = short_digest(token_id);
         for _ in 0..ATTEMPTS {
             let Some(record) = self.find(id).await? else {
+                // The same end for nearly all tokens of the session, since stores keep different ends as different entries.
+                let day = MAX_ACCESS_TTL.as_secs();
+                let until = time(seconds(until).div_ceil(day).saturating_mul(day));
                 let id = id.to_string();
-                let revocation = Revocation::session(Some(&inner.issuer), &id, expires_at);
+                let revocation = Revocation::session(Some(&inner.issuer), &id, until);
                 inner.hub.revoke(&revocation).await?;
                 return Ok(true);
             };
             let next = match State::from_record(&record) {
-                Ok(state) if !state.is_ended && state.revoked_tokens < MAX_REVOKED_TOKENS => {
-                    state.with_revoked_token().to_successor(&record)
+                Ok(state) if state.ended.is_none() && state.revoked_tokens.contains(&token) => {
+                    return Ok(false);
+                }
+                Ok(state)
+                    if state.ended.is_none() && state.revoked_tokens.len() < MAX_REVOKED_TOKENS =>
+                {
+                    state.with_revoked_token(token).to_successor(&record)
                 }
                 _ => {
-                    self.end_one(record).await?;
+                    self.end_one(record, EndReason::Revoked).await?;
                     return Ok(true);
                 }
             };
@@ -280,15 +358,12 @@ impl TokenIssuer {
             SessionsOf::Subject(subject) => all.with_subject(subject),
             SessionsOf::Client(client) => all.with_client(client),
         };
-        // If everything until now is revoked already, there may be tokens that were dated to the next second. A hub that
-        // cannot answer is no reason to end nothing.
-        let moment = inner
-            .first_good_second(all, now)
-            .ok()
-            .flatten()
-            .unwrap_or(now);
-        // Also if that was a revocation of another kind: a user logs in again and the client is ended now.
-        let moment = moment.max(inner.dated(now));
+        // If everything until now is revoked already, there may be tokens that were dated ahead. A hub that cannot answer
+        // is no reason to revoke nothing.
+        let moment = inner.earliest_iat(all, now).ok().flatten().unwrap_or(now);
+        // Covers tokens without a session that were dated ahead because of a revocation of another kind.
+        let ahead = inner.dated_ahead.latest(of, seconds(now));
+        let moment = moment.max(ahead.map_or(now, time));
         // A session that a login is about to store is found to be revoked when it is refreshed.
         let until = inner.until_refreshed(moment);
         let revocation = match of {
@@ -299,46 +374,62 @@ impl TokenIssuer {
         Ok((seconds(moment), until))
     }
 
-    /// Returns the record of a session of this issuer (M01).
+    /// Returns the record of a session of this issuer (M01: one issuer per session).
     pub(super) async fn find(&self, id: SessionId) -> Result<Option<SessionRecord>, IssueError> {
         let found = self.inner.sessions.find(id).await?;
         Ok(found.filter(|record| record.issuer() == self.inner.issuer))
     }
 
     /// Ends one session. The work continues if the future is dropped.
-    pub(super) async fn end(&self, record: SessionRecord) -> Result<bool, IssueError> {
+    pub(super) async fn end(
+        &self,
+        record: SessionRecord,
+        reason: EndReason,
+    ) -> Result<bool, IssueError> {
         let issuer = self.clone();
-        to_completion(async move { issuer.end_one(record).await }).await
+        to_completion(async move { issuer.end_one(record, reason).await }).await
     }
 
-    async fn end_one(&self, record: SessionRecord) -> Result<bool, IssueError> {
+    pub(super) async fn end_one(
+        &self,
+        record: SessionRecord,
+        reason: EndReason,
+    ) -> Result<bool, IssueError> {
         let inner = &*self.inner;
-        let known = Ended::of(&record);
-        match self.mark_ended(record).await {
-            Ok(Some(session)) => inner.complete(&session).await.map(|()| true),
+        let known = EndedSession::of(&record);
+        match self.mark_ended(record, reason).await {
+            Ok(Some(session)) => {
+                inner.revoke_access_tokens(&session).await?;
+                inner.remove_ended(&session).await?;
+                Ok(true)
+            }
             Ok(None) => Ok(false),
             Err(error) => {
-                // Not ended for good, so the caller gets an error and tries again. This process rejects its access tokens.
+                // The mark was not written, so the caller gets the error. This process rejects the session meanwhile.
                 let _ = inner.revoke_access_tokens(&known).await;
                 Err(error)
             }
         }
     }
 
-    /// Marks a session as ended, with all that was issued for it until this moment. `None` if there is no record any more:
+    /// Marks a session as ended. The result knows all that was issued for it. `None` if there is no record any more:
     /// another request has ended it.
-    async fn mark_ended(&self, record: SessionRecord) -> Result<Option<Ended>, IssueError> {
+    async fn mark_ended(
+        &self,
+        record: SessionRecord,
+        reason: EndReason,
+    ) -> Result<Option<EndedSession>, IssueError> {
         let mut record = record;
         for _ in 0..ATTEMPTS {
             let Ok(state) = State::from_record(&record) else {
-                return Ok(Some(Ended::unreadable(&record)));
+                return Ok(Some(EndedSession::unreadable(&record)));
             };
-            if state.is_ended {
-                return Ok(Some(Ended::new(&record, &state)));
+            if state.ended.is_some() {
+                return Ok(Some(EndedSession::new(&record, &state, false)));
             }
-            let marked = state.ended().to_successor(&record);
+            let marked = state.to_ended(reason).to_successor(&record);
             if self.inner.sessions.replace(marked).await? {
-                return Ok(Some(Ended::new(&record, &state)));
+                return Ok(Some(EndedSession::new(&record, &state, true)));
             }
             match self.find(record.id()).await? {
                 Some(changed) => record = changed,
@@ -347,83 +438,19 @@ impl TokenIssuer {
         }
         Err(StoreError::Contended.into())
     }
-
-    /// Returns the place of a new session in the order of use: behind all others of the user, also behind those that were
-    /// used on a machine whose clock is ahead.
-    pub(super) async fn next_use(&self, subject: &str, now: SystemTime) -> Result<u64, IssueError> {
-        let others = self.counted(subject).await?;
-        let latest = others.into_iter().map(|(order, _)| order).max();
-        let next = latest.map_or(0, |latest| latest.saturating_add(1));
-        Ok(micros(now).max(next))
-    }
-
-    /// Ends the sessions of a user that exceed the limit, those first that were unused for longest. A new session has been
-    /// stored before, so of many logins at once the last one sees all (M06).
-    pub(super) async fn enforce_limit(&self, subject: &str) -> Result<(), IssueError> {
-        let mut counted = self.counted(subject).await?;
-        let excess = counted.len().saturating_sub(self.inner.max_sessions);
-        counted.sort_unstable();
-        for (_, id) in counted.into_iter().take(excess) {
-            match self.end_session(id).await {
-                // The session has ended, and no user has asked for its access tokens to be revoked.
-                Err(error) if error.is_full() => {}
-                other => _ = other?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Returns the sessions of a user that count towards the limit, with their order of use: neither expired nor ended. An
-    /// ending that was not completed is completed.
-    async fn counted(&self, subject: &str) -> Result<Vec<(u64, SessionId)>, IssueError> {
-        let inner = &*self.inner;
-        let mut counted = Vec::new();
-        if inner.max_sessions == usize::MAX {
-            return Ok(counted);
-        }
-        let now = inner.clock.now();
-        let of = SessionsOf::Subject(subject);
-        let mut after = None;
-        loop {
-            let page = inner.sessions.list(&inner.issuer, of, after, PAGE).await?;
-            let is_last = page.len() < PAGE;
-            after = page.last().map(SessionRecord::id);
-            for record in page {
-                match State::from_record(&record) {
-                    Ok(state) if state.is_ended => match self.end(record).await {
-                        Err(error) if error.is_full() => {}
-                        other => _ = other?,
-                    },
-                    Ok(state) if state.is_over(&inner.lifetimes, now) => {}
-                    Ok(state) => counted.push((state.use_order, record.id())),
-                    // One that cannot be read is ended first.
-                    Err(_) => counted.push((0, record.id())),
-                }
-            }
-            if is_last {
-                return Ok(counted);
-            }
-        }
-    }
 }
 
 impl Inner {
-    /// Completes the ending of a session.
-    async fn complete(&self, session: &Ended) -> Result<(), IssueError> {
-        self.revoke_access_tokens(session).await?;
-        self.remove_ended(session).await
-    }
-
-    async fn revoke_access_tokens(&self, session: &Ended) -> Result<(), IssueError> {
+    async fn revoke_access_tokens(&self, session: &EndedSession) -> Result<(), IssueError> {
         let id = session.id.to_string();
         let revocation = Revocation::session(Some(&self.issuer), &id, time(session.until));
         Ok(self.hub.revoke(&revocation).await?)
     }
 
     /// Removes the record of a session whose access tokens are revoked.
-    async fn remove_ended(&self, session: &Ended) -> Result<(), IssueError> {
+    async fn remove_ended(&self, session: &EndedSession) -> Result<(), IssueError> {
         match self.sessions.remove(session.id).await {
-            // The mark has ended it for good. The record is cleared away when its access tokens have expired.
+            // The mark has ended it for good. The store removes the record when its access tokens have expired.
             Err(_) if session.is_marked => Ok(()),
             Err(error) => Err(error.into()),
             Ok(_) => Ok(()),
@@ -431,8 +458,15 @@ impl Inner {
     }
 }
 
-/// Continues when the caller is gone, within a runtime of tokio.
-async fn to_completion<T: Send + 'static>(
+/// The ids of access tokens are random, so 64 bits tell those of one session apart.
+fn short_digest(token_id: &str) -> u64 {
+    let all = digest(&SHA256, token_id.as_bytes());
+    let first = all.as_ref().first_chunk().copied();
+    first.map_or(0, u64::from_be_bytes)
+}
+
+/// Spawns the work so that it completes if the caller drops the future. Without a runtime of tokio it runs in place.
+pub(super) async fn to_completion<T: Send + 'static>(
     work: impl Future<Output = Result<T, IssueError>> + Send + 'static,
 ) -> Result<T, IssueError> {
     match tokio::runtime::Handle::try_current() {

@@ -66,6 +66,12 @@ pub enum IssueError {
         /// What the hub says.
         problem: String,
     },
+    /// 503 with `Retry-After`: a token that was to be revoked names a signing key that this process does not hold, so it was
+    /// neither verified nor revoked. Another process may hold the key.
+    #[error(
+        "the token names a signing key that this process does not hold, so it cannot be verified or revoked"
+    )]
+    UnknownKey,
     /// 500: the application asked for a token that cannot be.
     #[error("the grant cannot be put into a token: {problem}")]
     Grant {
@@ -128,7 +134,9 @@ impl IssueError {
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidScope => "invalid_scope",
             Self::Throttled { .. } => "slow_down",
-            Self::Store(_) | Self::Revocations { .. } => "temporarily_unavailable",
+            Self::Store(_) | Self::Revocations { .. } | Self::UnknownKey => {
+                "temporarily_unavailable"
+            }
             Self::Grant { .. } | Self::Crypto { .. } => "server_error",
         }
     }
@@ -146,7 +154,9 @@ impl IssueError {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::Store(_) | Self::Revocations { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Store(_) | Self::Revocations { .. } | Self::UnknownKey => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Grant { .. } | Self::Crypto { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -184,7 +194,7 @@ impl IssueError {
             Self::Throttled { .. } => {
                 r#"{"error":"slow_down","error_description":"Too many attempts."}"#
             }
-            Self::Store(_) | Self::Revocations { .. } => {
+            Self::Store(_) | Self::Revocations { .. } | Self::UnknownKey => {
                 r#"{"error":"temporarily_unavailable","error_description":"Try again later."}"#
             }
             Self::Grant { .. } | Self::Crypto { .. } => r#"{"error":"server_error"}"#,
@@ -197,7 +207,7 @@ impl IssueError {
                 let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
                 headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
             }
-            Self::Store(_) | Self::Revocations { .. } => {
+            Self::Store(_) | Self::Revocations { .. } | Self::UnknownKey => {
                 headers.insert(RETRY_AFTER, HeaderValue::from(5));
             }
             Self::InvalidClient => {

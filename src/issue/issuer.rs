@@ -2,19 +2,20 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use super::access_claims::DatedAhead;
 use super::logins::Logins;
 use super::refresh_token::{NoRandomness, RefreshToken, Salt};
-use super::session::{Lifetimes, MARGIN, NoStep, Session, State, Step};
+use super::session::{EndReason, Lifetimes, MARGIN, NoStep, Session, State, Step, micros};
+use super::session_limit::NewSession;
 use super::{
     Grant, InvalidGrant, IssueError, JwkSetEndpoint, RevocationEndpoint, SigningKeys,
     TokenIssuerBuilder, TokenResponse,
 };
 use crate::clock::Clock;
 use crate::error::ConfigError;
-use crate::jwt::{JwtValidator, JwtValidatorBuilder};
+use crate::jwt::{Authenticity, JwtValidator, JwtValidatorBuilder};
 use crate::revocation::{GRACE, RevocationHub, seconds};
 use crate::store::{SessionId, SessionRecord, SessionStore, SessionsOf, StoreError};
 
@@ -76,8 +77,7 @@ pub(super) struct Inner {
     pub(super) clearing: Arc<dyn Clock>,
     /// Recognises what was issued here.
     pub(super) own: JwtValidator,
-    /// The latest second in the future to which a token without a session was dated.
-    pub(super) dated: AtomicU64,
+    pub(super) dated_ahead: DatedAhead,
     pub(super) logins: Logins,
 }
 
@@ -108,23 +108,18 @@ impl TokenIssuer {
         let begin = inner.begin(&grant, now)?;
         let token = RefreshToken::generate()?;
         let id = token.session(&inner.issuer);
-        let mut state = State::start(grant, &token, &inner.lifetimes, begin, 0);
+        let state = State::start(grant, &token, &inner.lifetimes, begin, micros(now));
         let dates = state.dates(&inner.lifetimes, now);
-        let access_token = inner.sign(&subject, &client, &state.scope, Some(id), &state, dates)?;
-        let _turn = match inner.max_sessions {
-            usize::MAX => None,
-            _ => Some(inner.logins.turn(&subject).await),
-        };
-        state.use_order = self.next_use(&subject, now).await?;
-        let record = state.to_record(id, &inner.issuer, &subject, &client);
-        let clearing = inner.clearing.now();
-        inner.sessions.insert(record, clearing).await?;
-        if let Err(error) = self.enforce_limit(&subject).await {
-            // No client has a token of the new session. If it cannot be removed, it counts as any other.
-            let _ = inner.sessions.remove(id).await;
-            return Err(error);
-        }
-        Ok(inner.response(access_token, state.scope, Some((id, &token))))
+        let scope = state.scope.clone();
+        let access_token = inner.sign(&subject, &client, &scope, Some(id), &state, dates)?;
+        self.store(NewSession {
+            id,
+            subject,
+            client,
+            state,
+        })
+        .await?;
+        Ok(inner.response(access_token, scope, Some((id, &token))))
     }
 
     /// An access token alone, for who can prove who they are at any time: a service with credentials of its own
@@ -144,9 +139,8 @@ impl TokenIssuer {
         let unused = RefreshToken::generate()?;
         let state = State::start(grant, &unused, &inner.lifetimes, begin, 0);
         let dates = state.dates(&inner.lifetimes, now);
-        if dates.iat > seconds(now) {
-            inner.dated.fetch_max(dates.iat, Ordering::AcqRel);
-        }
+        let iat = dates.iat;
+        inner.dated_ahead.note(&subject, &client, iat, seconds(now));
         let access_token = inner.sign(&subject, &client, &state.scope, None, &state, dates)?;
         Ok(inner.response(access_token, state.scope, None))
     }
@@ -190,15 +184,19 @@ impl TokenIssuer {
                     return Err(IssueError::invalid_grant(InvalidGrant::Expired));
                 }
                 Err(NoStep::Scope) => return Err(IssueError::InvalidScope),
-                // M03: the request that ended it may have failed before the access tokens were revoked.
-                Err(NoStep::Ended) => {
-                    return match self.end(record).await {
+                // The request that ended it may have failed before the access tokens were revoked (M03: endings resume).
+                Err(NoStep::Ended(reason)) => {
+                    let reported = match reason {
+                        EndReason::Revoked => InvalidGrant::Revoked,
+                        EndReason::Reused => InvalidGrant::Reused { session: id },
+                    };
+                    return match self.end(record, reason).await {
                         Err(error) if !error.is_full() => Err(error),
-                        _ => Err(IssueError::invalid_grant(InvalidGrant::Revoked)),
+                        _ => Err(IssueError::invalid_grant(reported)),
                     };
                 }
                 Err(NoStep::Reused) => {
-                    self.end(record).await?;
+                    self.end(record, EndReason::Reused).await?;
                     return Err(IssueError::invalid_grant(InvalidGrant::Reused {
                         session: id,
                     }));
@@ -206,7 +204,7 @@ impl TokenIssuer {
             };
             if inner.is_revoked(&record, &state, now)? {
                 // An entry of the hub goes when the access tokens have; the session has to go with it.
-                self.end(record).await?;
+                self.end(record, EndReason::Revoked).await?;
                 return Err(IssueError::invalid_grant(InvalidGrant::Revoked));
             }
             let scope = scope.unwrap_or(&state.scope);
@@ -218,7 +216,7 @@ impl TokenIssuer {
                 Step::Again(next, token) => (next, token),
                 Step::Rotate(next, token) => (Some(next), token),
             };
-            // M02: no token leaves before the record knows of it.
+            // The record is written before the token is returned (M02: records of what was issued).
             if let Some(next) = next
                 && !inner.sessions.replace(next.to_successor(&record)).await?
             {
@@ -233,14 +231,15 @@ impl TokenIssuer {
     /// alone. A text that is not a token of this issuer is not an error.
     ///
     /// Of an access token only the signature, the issuer and the type are checked, so a token that has just expired, or
-    /// that is dated ahead, is revoked for every validator that may still accept it. A client that revokes more than 16
-    /// access tokens of one session one by one ends the session.
+    /// that is dated ahead, is revoked for every validator that may still accept it. A client can revoke 16 access tokens of
+    /// a session individually; the next one ends the session.
     ///
     /// # Errors
     ///
     /// [`IssueError::InvalidGrant`] if it was issued to another client, [`IssueError::InvalidRequest`] if it is an access token
-    /// that cannot be revoked alone, because it has no `jti` or no `exp`, [`IssueError::Store`] if the revocation may not be in
-    /// effect everywhere: try again.
+    /// that cannot be revoked individually, because it has no `jti` or no `exp`, [`IssueError::UnknownKey`] if it names this issuer
+    /// and a signing key that this process does not hold, [`IssueError::Store`] if the revocation may not be in effect
+    /// everywhere: try again.
     pub async fn revoke(&self, token: &str, client: &str) -> Result<(), IssueError> {
         let inner = &*self.inner;
         let wrong_client = || Err(IssueError::invalid_grant(InvalidGrant::Client));
@@ -252,29 +251,37 @@ impl TokenIssuer {
             if record.client() != client {
                 return wrong_client();
             }
-            return self.end(record).await.map(|_| ());
+            return self.end(record, EndReason::Revoked).await.map(|_| ());
         }
-        let Some(token) = inner.own.read_authentic(token.as_bytes()) else {
-            return Ok(());
-        };
+        let now = inner.clock.now();
         // No validator has that much leeway.
-        let is_past = token
-            .expires_at()
-            .and_then(|end| end.checked_add(GRACE + MARGIN))
-            .is_some_and(|end| end <= inner.clock.now());
-        if is_past {
+        let is_past = |expires_at: Option<SystemTime>| {
+            expires_at
+                .and_then(|end| end.checked_add(GRACE + MARGIN))
+                .is_some_and(|end| end <= now)
+        };
+        let unreadable = || IssueError::InvalidRequest {
+            problem: "the token has no readable `jti` or `exp`, so it cannot be revoked individually",
+        };
+        let token = match inner.own.authenticate(token.as_bytes()) {
+            Authenticity::Authentic(token) => token,
+            Authenticity::Unreadable => return Err(unreadable()),
+            Authenticity::UnknownKey { expires_at } if !is_past(expires_at) => {
+                return Err(IssueError::UnknownKey);
+            }
+            Authenticity::UnknownKey { .. } | Authenticity::Foreign => return Ok(()),
+        };
+        if is_past(token.expires_at) {
             return Ok(());
         }
-        if token.client_id() != Some(client) {
+        if token.client.as_deref() != Some(client) {
             return wrong_client();
         }
-        let (Some(token_id), Some(expires_at)) = (token.token_id(), token.expires_at()) else {
-            return Err(IssueError::InvalidRequest {
-                problem: "the token has no `jti` or no `exp`, so it cannot be revoked alone",
-            });
+        let (Some(token_id), Some(expires_at)) = (token.token_id, token.expires_at) else {
+            return Err(unreadable());
         };
-        let session = token.session().and_then(|id| id.parse().ok());
-        self.revoke_access_token(token_id, session, expires_at)
+        let session = token.session.and_then(|id| id.parse().ok());
+        self.revoke_access_token(&token_id, session, expires_at)
             .await
     }
 
@@ -304,7 +311,7 @@ impl TokenIssuer {
             after = page.last().map(SessionRecord::id);
             for record in &page {
                 let state = State::from_record(record)?;
-                if !state.is_ended && !state.is_over(&inner.lifetimes, now) {
+                if state.ended.is_none() && !state.is_over(&inner.lifetimes, now) {
                     sessions.push(Session::new(record, state));
                 }
             }

@@ -1,88 +1,138 @@
-//! Logins of one user, one after another.
+//! Serialization of the logins of one user.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
+use crate::store::StoreError;
+
 /// Lets the logins of each user in this process proceed one at a time.
 ///
-/// The limit of sessions holds without it, since every login enforces the limit after it has stored its session. Together,
-/// however, each of a thousand logins would read the sessions of all others. Logins of different users do not wait for
-/// one another.
+/// The limit of sessions holds without it. But without it, each of a thousand concurrent logins would read the sessions of all
+/// others. Logins of different users do not wait for one another. When a login fails, those that waited behind it fail
+/// as well, so that a store that does not answer costs each of them one timeout and not one after another.
 #[derive(Default)]
 pub(super) struct Logins {
-    by_subject: StdMutex<HashMap<Box<str>, Arc<Mutex<()>>>>,
+    queues: StdMutex<HashMap<Box<str>, Arc<Queue>>>,
 }
 
-/// The turn of one login. The next one begins when it is dropped.
+#[derive(Default)]
+struct Queue {
+    mutex: Arc<Mutex<()>>,
+    failures: AtomicU64,
+}
+
+/// Guard held by the login in progress.
 pub(super) struct Turn<'a> {
     logins: &'a Logins,
     subject: Box<str>,
-    mutex: Arc<Mutex<()>>,
+    queue: Arc<Queue>,
     guard: Option<OwnedMutexGuard<()>>,
 }
 
 impl Logins {
     /// Waits until no other login of this subject is in progress.
-    pub(super) async fn turn(&self, subject: &str) -> Turn<'_> {
-        let mutex = Arc::clone(self.lock().entry(subject.into()).or_default());
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`] if a login failed meanwhile.
+    pub(super) async fn turn(&self, subject: &str) -> Result<Turn<'_>, StoreError> {
+        let queue = Arc::clone(self.lock().entry(subject.into()).or_default());
+        let failures = queue.failures.load(Ordering::Acquire);
         // Before it waits, so that a future dropped meanwhile removes the entry as well.
         let mut turn = Turn {
             logins: self,
             subject: subject.into(),
-            mutex,
+            queue,
             guard: None,
         };
-        turn.guard = Some(Arc::clone(&turn.mutex).lock_owned().await);
-        turn
+        let mutex = Arc::clone(&turn.queue.mutex);
+        turn.guard = Some(mutex.lock_owned().await);
+        match turn.queue.failures.load(Ordering::Acquire) == failures {
+            true => Ok(turn),
+            false => Err(StoreError::unavailable(
+                "of sessions",
+                "a login of the same user failed just before",
+            )),
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, Arc<Mutex<()>>>> {
-        self.by_subject
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, Arc<Queue>>> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Turn<'_> {
+    /// Lets all logins fail that are waiting now.
+    pub(super) fn fail(&self) {
+        self.queue.failures.fetch_add(1, Ordering::AcqRel);
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.guard = None;
-        let mut by_subject = self.logins.lock();
-        // The map and this turn: no other login waits for it. New ones need the lock that is held here.
-        if Arc::strong_count(&self.mutex) <= 2 {
-            by_subject.remove(&self.subject);
+        let mut queues = self.logins.lock();
+        // The map and this turn: no other login waits. A new login cannot clone the queue while the map is locked.
+        if Arc::strong_count(&self.queue) <= 2 {
+            queues.remove(&self.subject);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::pin::pin;
+    use std::pin::{Pin, pin};
     use std::task::{Context, Poll, Waker};
 
     use super::*;
 
-    fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
+    fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
         future.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    fn ready<T, E>(poll: Poll<Result<T, E>>) -> Option<T> {
+        match poll {
+            Poll::Ready(Ok(turn)) => Some(turn),
+            _ => None,
+        }
     }
 
     #[test]
     fn logins_of_one_subject_take_turns_and_leave_no_entry() {
         let logins = Logins::default();
-        let Poll::Ready(first) = poll(pin!(logins.turn("alice"))) else {
-            panic!("there is no other login");
-        };
+        let first = ready(poll(pin!(logins.turn("alice")))).unwrap();
         {
             let mut second = pin!(logins.turn("alice"));
             let mut dropped = Box::pin(logins.turn("alice"));
             assert!(poll(second.as_mut()).is_pending());
             assert!(poll(dropped.as_mut()).is_pending());
-            assert!(poll(pin!(logins.turn("bob"))).is_ready());
+            assert!(ready(poll(pin!(logins.turn("bob")))).is_some());
             drop(dropped);
             assert_eq!(logins.lock().len(), 1);
             drop(first);
-            assert!(poll(second).is_ready());
+            assert!(ready(poll(second)).is_some());
+        }
+        assert!(logins.lock().is_empty());
+    }
+
+    #[test]
+    fn failed_login_fails_those_that_wait_and_no_later_one() {
+        let logins = Logins::default();
+        let first = ready(poll(pin!(logins.turn("alice")))).unwrap();
+        {
+            let mut waiting = pin!(logins.turn("alice"));
+            let mut other = pin!(logins.turn("alice"));
+            assert!(poll(waiting.as_mut()).is_pending());
+            assert!(poll(other.as_mut()).is_pending());
+            first.fail();
+            let later = logins.turn("alice");
+            drop(first);
+            assert!(matches!(poll(waiting), Poll::Ready(Err(_))));
+            assert!(matches!(poll(other), Poll::Ready(Err(_))));
+            assert!(ready(poll(pin!(later))).is_some());
         }
         assert!(logins.lock().is_empty());
     }

@@ -33,7 +33,8 @@
 //! | [`refresh`](TokenIssuer::refresh) | is exchanged for another one | the new one counts beside the old one |
 //! | a refresh token is used again | the session ends | are refused |
 //! | [`revoke`](TokenIssuer::revoke) with a refresh token, [`end_session`](TokenIssuer::end_session) | the session ends | are refused |
-//! | [`revoke`](TokenIssuer::revoke) with an access token | stays | that one is refused |
+//! | [`revoke`](TokenIssuer::revoke) with an access token | stays; ends with the 17th of them | that one is refused |
+//! | [`revoke_versions_below`](TokenIssuer::revoke_versions_below) | sessions of lower versions end | are refused |
 //! | [`end_sessions`](TokenIssuer::end_sessions) of a user or client | all end | all are refused |
 //! | nobody refreshes for [`refresh_ttl`](TokenIssuerBuilder::refresh_ttl) (7 days), or [`session_ttl`](TokenIssuerBuilder::session_ttl) (30 days) is over | expires | expire by themselves, after 15 minutes at most |
 //!
@@ -74,6 +75,7 @@ mod response;
 mod revocation_endpoint;
 mod scopes;
 mod session;
+mod session_limit;
 mod signing_key;
 mod signing_keys;
 

@@ -36,27 +36,29 @@ pub(crate) struct State {
     /// The one that was spent last, as long as its holder may ask again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) previous: Option<Spent>,
-    /// M02: the greatest `iat` and `exp` of all access tokens that were issued for the session. An ending
-    /// revokes what the record lists, independent of the clock and the settings of the machine that ends it.
+    /// The greatest `iat` and `exp` of all access tokens that were issued for the session. Ending the session revokes up to
+    /// these values, independent of the local clock and configuration (M02: records of what was issued).
     pub(crate) latest_iat: u64,
     pub(crate) latest_exp: u64,
     /// Orders the sessions of a user by use: microseconds by the clock, but always greater than those of all sessions
     /// that the user had before.
     pub(crate) use_order: u64,
-    /// M05: how many access tokens were revoked one by one.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub(crate) revoked_tokens: u32,
-    /// M03: set before anything else when the session is ended, and never cleared.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) is_ended: bool,
+    /// Digests of the access tokens that were revoked individually (M05: bounded entries).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) revoked_tokens: Vec<u64>,
+    /// Set before anything else when the session is ended, and never cleared (M03: endings resume).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ended: Option<EndReason>,
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "the signature that serde calls"
-)]
-fn is_zero(count: &u32) -> bool {
-    *count == 0
+/// Why a session was ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum EndReason {
+    /// On request, or because of a revocation.
+    Revoked,
+    /// A spent refresh token was presented.
+    Reused,
 }
 
 /// `iat` and `exp` of an access token.
@@ -99,8 +101,8 @@ pub(crate) enum NoStep {
     Client,
     /// The session has expired.
     Expired,
-    /// The session has been ended. Whether that was completed is not known.
-    Ended,
+    /// The session has been ended. Its hub entry may be missing.
+    Ended(EndReason),
     /// It has been spent. Somebody holds a copy.
     Reused,
     /// More is asked for than was granted.
@@ -131,12 +133,12 @@ impl State {
             latest_iat: now,
             latest_exp: now.saturating_add(lifetimes.access.as_secs()),
             use_order,
-            revoked_tokens: 0,
-            is_ended: false,
+            revoked_tokens: Vec::new(),
+            ended: None,
         }
     }
 
-    /// Returns how an access token is dated that is issued now. A session may begin with a later second (K06).
+    /// Returns `iat` and `exp` of an access token issued now. `started_at` may be later than `now` (K06: whole seconds).
     pub(crate) fn dates(&self, lifetimes: &Lifetimes, now: SystemTime) -> Dates {
         let iat = seconds(now).max(self.started_at);
         let exp = iat.saturating_add(lifetimes.access.as_secs());
@@ -149,21 +151,20 @@ impl State {
         self.latest_exp = self.latest_exp.max(dates.exp);
     }
 
-    /// Returns the state of the session once it is ended (M03).
-    pub(crate) fn ended(&self) -> Self {
+    /// Returns the state of the session after it is ended.
+    pub(crate) fn to_ended(&self, reason: EndReason) -> Self {
         Self {
-            is_ended: true,
+            ended: Some(reason),
             previous: None,
             ..self.clone()
         }
     }
 
-    /// Returns the state of the session once one more of its access tokens is revoked (M05).
-    pub(crate) fn with_revoked_token(&self) -> Self {
-        Self {
-            revoked_tokens: self.revoked_tokens.saturating_add(1),
-            ..self.clone()
-        }
+    /// Returns the state of the session after the access token with this digest is revoked.
+    pub(crate) fn with_revoked_token(&self, digest: u64) -> Self {
+        let mut state = self.clone();
+        state.revoked_tokens.push(digest);
+        state
     }
 
     /// Also if the idle time has been made shorter since: what was revoked is remembered for that long.
@@ -189,8 +190,8 @@ impl State {
         if !is_client {
             return Err(NoStep::Client);
         }
-        if self.is_ended {
-            return Err(NoStep::Ended);
+        if let Some(reason) = self.ended {
+            return Err(NoStep::Ended(reason));
         }
         if self.is_over(lifetimes, now) {
             return Err(NoStep::Expired);
@@ -268,10 +269,9 @@ impl State {
         SessionRecord::new(id, version, issuer, subject, client, ends_at, data)
     }
 
-    /// Returns when the record may be cleared away. As long as a token of the session may be accepted anywhere, the session
-    /// can be ended.
+    /// Returns when the record may be removed. It outlives every token, so the session can be ended until then.
     fn record_ends_at(&self) -> u64 {
-        let last = match self.is_ended {
+        let last = match self.ended.is_some() {
             true => self.latest_exp,
             false => self.latest_exp.max(self.idle_ends_at),
         };
@@ -553,13 +553,16 @@ mod tests {
         let record = |state: &State| state.to_record(token.session("i"), "i", "alice", "web");
         let last = time(3_070 + 300 + 60);
         assert_eq!(record(&state).ends_at(), last);
-        assert_eq!(record(&state.ended()).ends_at(), last);
+        assert_eq!(record(&state.to_ended(EndReason::Revoked)).ends_at(), last);
         let (idle, _) = start(&Lifetimes {
             access: Duration::from_secs(5),
             ..LIFETIMES
         });
         assert_eq!(record(&idle).ends_at(), time(1_100 + 360));
-        assert_eq!(record(&idle.ended()).ends_at(), time(1_005 + 360));
+        assert_eq!(
+            record(&idle.to_ended(EndReason::Revoked)).ends_at(),
+            time(1_005 + 360)
+        );
     }
 
     #[test]
@@ -567,16 +570,16 @@ mod tests {
         // M03
         let (state, first) = start(&LIFETIMES);
         let (state, second) = rotate(&state, &first, &LIFETIMES, 1);
-        let ended = state.ended();
+        let ended = state.to_ended(EndReason::Reused);
         for token in [&first, &second] {
             for second_of in [0, 1, 50, 5_000] {
                 let step = present(&ended, token, &LIFETIMES, second_of);
-                assert_eq!(step, Err(NoStep::Ended));
+                assert_eq!(step, Err(NoStep::Ended(EndReason::Reused)));
             }
         }
         // Nor after it was stored.
         let record = ended.to_record(first.session("i"), "i", "alice", "web");
-        assert!(State::from_record(&record).unwrap().is_ended);
+        assert_eq!(State::from_record(&record).unwrap(), ended);
     }
 
     #[test]

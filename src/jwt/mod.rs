@@ -116,6 +116,8 @@ pub(crate) use material::is_certificate;
 #[cfg(feature = "issue")]
 pub(crate) use material::{PublicMaterial, encrypted};
 pub use secret::SharedSecret;
+#[cfg(feature = "issue")]
+pub(crate) use validator::Authenticity;
 pub use validator::{JwtValidator, KeySource};
 #[cfg(feature = "introspection")]
 pub(crate) use validator::{OwnCheck, checked};

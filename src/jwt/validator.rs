@@ -348,33 +348,74 @@ impl<C: Send + Sync + 'static> JwtValidator<C> {
     }
 }
 
+/// A token of which the signature, the issuer and the type were verified, and nothing else.
+#[cfg(feature = "issue")]
+pub(crate) struct AuthenticToken {
+    pub(crate) token_id: Option<String>,
+    pub(crate) client: Option<String>,
+    pub(crate) session: Option<String>,
+    pub(crate) expires_at: Option<SystemTime>,
+}
+
+/// Whose token it is.
+#[cfg(feature = "issue")]
+pub(crate) enum Authenticity {
+    Authentic(AuthenticToken),
+    /// A claim by which it can be revoked has another type than its own.
+    Unreadable,
+    /// Not verified: it names this issuer, and a key that this process does not hold. Another process may.
+    UnknownKey {
+        expires_at: Option<SystemTime>,
+    },
+    /// Not a token of this issuer.
+    Foreign,
+}
+
 #[cfg(feature = "issue")]
 impl<C: Send + Sync + 'static> JwtValidator<C> {
-    /// Reads a token of which the signature, the issuer and the type are verified and nothing else: neither its times nor
-    /// its audience, and no revocation. For the revocation of tokens, which other validators may accept with more leeway
-    /// (M04). `None` if it is not a token of this issuer. Keys of this process count as long as they are held.
-    pub(crate) fn read_authentic(&self, text: &[u8]) -> Option<C> {
+    /// Verifies the signature, the issuer and the type of a token and nothing else: neither its times nor its audience, and no
+    /// claim that other validators may read in another way (M04). Retired keys are used as long as this process holds
+    /// them.
+    pub(crate) fn authenticate(&self, text: &[u8]) -> Authenticity {
+        self.try_authenticate(text).unwrap_or(Authenticity::Foreign)
+    }
+
+    fn try_authenticate(&self, text: &[u8]) -> Option<Authenticity> {
         let inner = &*self.inner;
         let token = inner.parse(text).ok()?;
         let header = token.header();
         let typing = inner.checks.token_type(header.typ()).ok()?;
-        let Keys::Own(own) = &inner.keys else {
-            return None;
-        };
-        // No key has retired by then.
-        let keys = own.key_set(SystemTime::UNIX_EPOCH);
         let algorithm = inner.checks.algorithm(header).ok()?;
-        let candidates = keys.find(algorithm, header.kid()).ok()?;
         let mut room = PayloadRoom::new();
         let claims = token.parts.claims(&mut room).ok()?;
         inner.checks.issuer(&claims).ok()?;
+        inner.checks.kind(&claims, typing).ok()?;
+        let expires_at = claims.times.exp.map(|exp| exp.time());
+        let Keys::Own(own) = &inner.keys else {
+            return None;
+        };
+        // At the epoch, no key has retired.
+        let keys = own.key_set(SystemTime::UNIX_EPOCH);
+        let candidates = match keys.find(algorithm, header.kid()) {
+            Ok(candidates) => candidates,
+            Err(NoKey::Unknown) => return Some(Authenticity::UnknownKey { expires_at }),
+            Err(_) => return None,
+        };
         let mut room = SignatureRoom::new();
         let signature = token.parts.signature(&mut room).ok()?;
         if !candidates.verify(token.parts.signing_input(), signature) {
             return None;
         }
-        inner.checks.kind(&claims, typing).ok()?;
-        (inner.read)(claims, &inner.checks.layout).ok()
+        let Ok(identity) = claims.identity(&inner.checks.layout) else {
+            return Some(Authenticity::Unreadable);
+        };
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        Some(Authenticity::Authentic(AuthenticToken {
+            token_id: owned(identity.token_id()),
+            client: owned(identity.client()),
+            session: owned(identity.session()),
+            expires_at,
+        }))
     }
 }
 

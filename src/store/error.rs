@@ -55,7 +55,7 @@ pub enum StoreError {
     /// There is a session with this id already.
     #[error("there is a session with this id already")]
     Exists,
-    /// Other requests changed the same record at each attempt. Nothing was changed; the caller may try again.
+    /// Other requests changed the same record at each attempt. This one did not change it; the caller may try again.
     #[error("other requests changed the session at each attempt: try again")]
     Contended,
 }

@@ -168,6 +168,7 @@ struct Access {
     client: usize,
     session: Option<usize>,
     issuer: &'static str,
+    version: u64,
     iat: u64,
     is_dead: bool,
 }
@@ -177,6 +178,7 @@ struct Session {
     subject: usize,
     client: usize,
     issuer: &'static str,
+    version: u64,
     /// The newest last.
     refresh: Vec<String>,
     is_dead: bool,
@@ -239,12 +241,16 @@ impl World {
         let access_ttl = self.random.pick(&[300, 900, 3_600]);
         let grace = self.random.pick(&[0, 10, 60]);
         let limit = self.random.pick(&[1, 2, 100]);
+        let refresh_ttl = self.random.pick(&[900, 86_400, 604_800]);
+        let leeway = self.random.pick(&[60, 300]);
         self.trace.push(format!(
-            "start {place}: access_ttl {access_ttl}, grace {grace}, limit {limit}"
+            "start {place}: access_ttl {access_ttl}, refresh_ttl {refresh_ttl}, grace {grace}, limit {limit}, \
+             leeway {leeway}"
         ));
         let issuer = TokenIssuer::builder(ISSUERS[place], self.keys.clone())
             .audience(AUDIENCE)
             .access_ttl(Duration::from_secs(access_ttl))
+            .refresh_ttl(Duration::from_secs(refresh_ttl))
             .reuse_grace(Duration::from_secs(grace))
             .max_sessions_per_user(limit)
             .sessions(self.sessions_store.clone())
@@ -253,7 +259,11 @@ impl World {
             .build()
             .unwrap();
         Machine {
-            validator: issuer.validator().unwrap(),
+            validator: issuer
+                .validator_builder()
+                .leeway(Duration::from_secs(leeway))
+                .build()
+                .unwrap(),
             clock,
             hub,
             issuer,
@@ -300,7 +310,9 @@ impl World {
     fn keep(&mut self, place: usize, tokens: &TokenResponse, of: (usize, usize, Option<usize>)) {
         let (subject, client, session) = of;
         let text = tokens.access_token().to_owned();
-        let iat = claims_of(&text)["iat"].as_u64().unwrap();
+        let claims = claims_of(&text);
+        let iat = claims["iat"].as_u64().unwrap();
+        let version = claims["token_version"].as_u64().unwrap_or(0);
         // A session that began on a machine ahead is not dated back: a validator behind it accepts its leeway.
         let machine = &self.machines[place];
         if iat <= machine.clock.get() / 1_000 + 60 {
@@ -312,6 +324,7 @@ impl World {
             client,
             session,
             issuer: ISSUERS[place],
+            version,
             iat,
             is_dead: false,
         });
@@ -321,9 +334,16 @@ impl World {
         let place = self.random.pick(&[0, 0, 1, 1, 2]);
         let subject = self.random.below(2);
         let client = self.random.below(2);
-        let grant = || Grant::new(SUBJECTS[subject], CLIENTS[client]);
+        let version = self.random.pick(&[0, 1, 2, 2]);
+        let grant = || {
+            let grant = Grant::new(SUBJECTS[subject], CLIENTS[client]);
+            match version {
+                0 => grant,
+                _ => grant.token_version(version),
+            }
+        };
         let issuer = self.machines[place].issuer.clone();
-        match self.random.below(26) {
+        match self.random.below(27) {
             0..=4 => match now_or_never(issuer.issue(grant())) {
                 Ok(tokens) => {
                     let session = self.sessions.len();
@@ -334,12 +354,13 @@ impl World {
                         subject,
                         client,
                         issuer: ISSUERS[place],
+                        version,
                         refresh: vec![tokens.refresh_token().unwrap().to_owned()],
                         is_dead: false,
                     });
                     self.keep(place, &tokens, (subject, client, Some(session)));
                 }
-                Err(IssueError::Revocations { .. }) => {}
+                Err(IssueError::Revocations { .. } | IssueError::Grant { .. }) => {}
                 Err(error) => panic!("{error:?}"),
             },
             5 => match issuer.issue_access_token(grant()) {
@@ -347,7 +368,7 @@ impl World {
                     self.trace.push(format!("token without session at {place}"));
                     self.keep(place, &tokens, (subject, client, None));
                 }
-                Err(IssueError::Revocations { .. }) => {}
+                Err(IssueError::Revocations { .. } | IssueError::Grant { .. }) => {}
                 Err(error) => panic!("{error:?}"),
             },
             6..=13 => self.refresh(place, &issuer),
@@ -402,8 +423,25 @@ impl World {
                 self.trace.push(format!("revoke token {index} at {place}"));
                 access.is_dead |= access.issuer == ISSUERS[place];
             }
-            19..=21 => self.step_clock(place),
-            22..=24 => {
+            19 => {
+                let below = self.random.pick(&[1, 2]);
+                self.trace
+                    .push(format!("versions below {below} of {subject} at {place}"));
+                let revoked = issuer.revoke_versions_below(SUBJECTS[subject], below);
+                now_or_never(revoked).unwrap();
+                for access in &mut self.access {
+                    access.is_dead |= access.issuer == ISSUERS[place]
+                        && access.subject == subject
+                        && access.version < below;
+                }
+                for session in &mut self.sessions {
+                    session.is_dead |= session.issuer == ISSUERS[place]
+                        && session.subject == subject
+                        && session.version < below;
+                }
+            }
+            20..=22 => self.step_clock(place),
+            23..=25 => {
                 let millis = self
                     .random
                     .pick(&[1, 300, 1_000, 3_000, 10_000, 60_000, 300_000, 900_000]);

@@ -242,11 +242,11 @@ fn a_database_of_another_application_or_version_is_refused_and_left_alone() {
         transaction
             .open_table(META)
             .unwrap()
-            .insert("format", 2)
+            .insert("format", 3)
             .unwrap();
     });
     assert!(
-        later.contains("format 2") && later.contains("later"),
+        later.contains("format 3") && later.contains("later"),
         "{later}"
     );
 }

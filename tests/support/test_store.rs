@@ -112,6 +112,12 @@ impl TestStore {
         self.inner.sessions.len()
     }
 
+    /// Removes the revocations for which `keeps` is false.
+    pub(crate) fn retain_revocations(&self, keeps: impl Fn(&str) -> bool) {
+        let mut revocations = self.inner.revocations.lock().unwrap();
+        revocations.retain(|text| keeps(text));
+    }
+
     pub(crate) fn revocations(&self) -> Vec<String> {
         self.inner.revocations.lock().unwrap().clone()
     }

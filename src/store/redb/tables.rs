@@ -9,7 +9,7 @@ use super::super::{Changes, Cursor, SessionId, SessionRecord, SessionsOf, StoreE
 use crate::revocation::Revocation;
 
 /// The format of the tables below.
-pub(super) const FORMAT: u64 = 1;
+pub(super) const FORMAT: u64 = 2;
 /// So many that have ended are cleared away at a time: more than come in, so none pile up.
 pub(super) const CLEARED_AT_A_TIME: usize = 64;
 /// Changes are read in portions of so many,
