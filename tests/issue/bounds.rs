@@ -187,6 +187,14 @@ async fn dropped_and_failed_logins_do_not_exceed_the_limit() {
         assert_eq!(status_of(login), 503);
     }
     assert!(world.store.sessions() <= 2, "{}", world.store.sessions());
+    // Nor if it cannot be removed either.
+    world.store.fail(Op::Remove, When::Before);
+    for _ in 0..50 {
+        let login = world.issuer.issue(Grant::new("alice", "web")).await;
+        assert_eq!(status_of(login), 503);
+    }
+    let sessions = world.issuer.sessions(ALICE, None, 100).await.unwrap();
+    assert!(sessions.len() <= 2, "{}", sessions.len());
 }
 
 #[tokio::test]
