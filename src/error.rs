@@ -31,7 +31,8 @@ pub enum ConfigError {
     /// This is the source of a [`Rejection`](crate::Rejection) and never an error of a constructor.
     #[error(
         "the value of `{{{segment}}}`, a parameter in the prefix of `nested_at`, is unknown: it is read from \
-         axum's `OriginalUri` (feature `axum`) if the literal segments of the prefix agree with that path"
+         axum's `OriginalUri` (feature `axum`) if the literal segments of the prefix agree with that path and \
+         axum's router matched the same value; name the prefix that axum strips, and rewrite no URI in front of it"
     )]
     UnknownPrefixValue {
         /// The name of the segment in the pattern of the rule.

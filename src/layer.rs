@@ -178,8 +178,8 @@ impl<V, P> BearerAuthLayer<V, P> {
     /// Sets the prefix at which the router behind this layer is nested, so that rules are written with
     /// full paths.
     ///
-    /// Whatever nests a router strips the prefix from the URI before this layer receives the request:
-    /// `Router::nest` and `Router::nest_service` of axum, a layer of the application, a proxy. Rules
+    /// A nest strips the prefix from the URI before this layer receives the request. It is made by
+    /// `Router::nest` or `Router::nest_service` of axum, a layer of the application, or a proxy. Rules
     /// are matched against the path that the layer receives, because the inner service sees the same
     /// path. With a prefix, the path of a rule is the prefix followed by that path. A rewrite between
     /// the nest and this layer, such as a trimmed slash or another case, is therefore seen by the rules
@@ -188,13 +188,16 @@ impl<V, P> BearerAuthLayer<V, P> {
     /// * The path `/` of the nested router is the prefix itself: with `/api`, an opening rule names it
     ///   `/api`. A restricting rule covers it with and without a trailing slash.
     /// * A parameter `{name}` in the prefix stands for any one segment. A restricting rule with a
-    ///   literal in that place applies, whatever the segment was; an opening rule does not.
+    ///   literal in that place applies for every value; an opening rule does not.
     /// * A policy that needs the *value* of such a parameter, [`tenant`](crate::policy::tenant) for
-    ///   example, gets it from the path before axum stripped it (`OriginalUri`, feature `axum`), if all
-    ///   literal segments of the prefix agree with that path. Otherwise the value is unknown and the
-    ///   request is rejected with 503. Without the feature `axum` the value is always unknown. A
-    ///   service that dispatches a request a second time should remove the extensions of axum first,
-    ///   because axum keeps the values of the first dispatch.
+    ///   example, gets it from the path before axum stripped it (`OriginalUri`, feature `axum`). All
+    ///   literal segments of the prefix have to agree with that path, and the router of axum has to have
+    ///   matched the same value for the parameter, which is the value that handlers extract. Otherwise,
+    ///   for example after a rewrite in front of the router, the value is unknown and the request is
+    ///   rejected with 503. Without the feature `axum`, and where axum does not strip the prefix, the
+    ///   value is always unknown. Each use of such a value clones the request extensions.
+    /// * A rule for a path outside of the prefix never applies, because no request has such a path. So
+    ///   rules that are relative to the router do not restrict anything behind a declared prefix.
     /// * The prefix `/` declares that the rules are relative to the router. It changes no decision, and
     ///   turns off the warning below.
     ///

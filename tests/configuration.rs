@@ -248,6 +248,14 @@ fn what_only_looks_hidden_is_accepted() {
         rules()
             .under("/a", role("x").and(role("y")))
             .under("/a", role("y")),
+        // The first restricts PROPFIND and does not name it.
+        rules()
+            .deny_unmatched()
+            .at("/a", role("x").on([Method::GET]))
+            .at(
+                "/a",
+                role("x").on([Method::from_bytes(b"PROPFIND").unwrap()]),
+            ),
         // Closures, and names that could be read in two ways, are not compared.
         rules()
             .under("/a", policy_fn(|_: &PolicyContext<'_, User>| true))

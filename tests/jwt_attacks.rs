@@ -282,7 +282,7 @@ const UNKNOWN_KEY: TokenError = TokenError::Key {
     problem: "no key has this `kid`",
 };
 const SEVERAL_KEYS: TokenError = TokenError::Key {
-    problem: "the token has no `kid`, and several keys fit; `JwksOptions::with_max_trials_without_kid` allows to try them in turn",
+    problem: "the token has no `kid`, and several keys fit; `JwksOptions::with_max_trials_without_kid` allows trying them in turn",
 };
 const OTHER_TYPE: TokenError = TokenError::TokenType {
     found: "`typ` names another kind of token",

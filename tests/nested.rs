@@ -802,6 +802,103 @@ fn stale_or_foreign_original_path_gives_no_value() {
     assert_eq!(member_status(&other, "/x"), 403);
 }
 
+// M09, A19: a handler gets the parameter that the router matched, and a policy gets the same value or none.
+#[test]
+fn value_that_the_router_did_not_match_is_unknown() {
+    let policies = Policies::builder()
+        .under("/{tenant}", tenant("tenant"))
+        .build()
+        .unwrap();
+    let auth = layer(&policies).nested_at("/{tenant}").unwrap();
+    let nested = Router::new().nest_service("/{tenant}", inner().layer(auth.clone()));
+    let behind = |change: fn(&str) -> String| {
+        boxed(Router::new().fallback_service(rewrite(change).layer(nested.clone())))
+    };
+    let without_first = behind(|path| {
+        let second = path.get(1..).and_then(|path| path.find('/'));
+        second.map_or(path, |at| &path[at + 1..]).to_owned()
+    });
+    let renamed = behind(|path| path.replace("acme", "victim"));
+    let lowered = behind(str::to_ascii_lowercase);
+    let unchanged = behind(str::to_owned);
+    for (name, app, target, status) in [
+        // The client names its own tenant first, and the router serves the second segment.
+        ("strip", &without_first, "/acme/victim/x", 503),
+        ("rename", &renamed, "/acme/x", 503),
+        ("lower case", &lowered, "/ACME/x", 503),
+        ("lower case already", &lowered, "/acme/x", if_known(200)),
+        ("no change", &unchanged, "/acme/x", if_known(200)),
+        ("no change, encoded", &unchanged, "/acm%65/x", if_known(200)),
+        ("no change, other", &unchanged, "/other/x", if_known(403)),
+    ] {
+        assert_eq!(member_status(app, target), status, "{name}: {target}");
+    }
+    // Two levels, whose parameters have other names than those of the rule, with and without a
+    // parameter below.
+    let policies = Policies::builder()
+        .under("/a/{x}/b/{tenant}", tenant("tenant"))
+        .build()
+        .unwrap();
+    let deep = layer(&policies).nested_at("/a/{x}/b/{tenant}").unwrap();
+    let levels = |router: Router| {
+        let router = router.layer(deep.clone());
+        boxed(Router::new().nest("/a/{y}", Router::new().nest("/b/{id}", router)))
+    };
+    let parameters = levels(Router::new().route("/{file}", place(Area::Member)));
+    let literals = levels(inner());
+    for app in [&parameters, &literals] {
+        assert_eq!(member_status(app, "/a/other/b/acme/admin"), if_known(200));
+        assert_eq!(member_status(app, "/a/acme/b/other/admin"), if_known(403));
+    }
+    // Where the application strips the prefix, the router has matched no parameter.
+    let strip = rewrite(|path| strip("/acme", path)).layer(inner().layer(auth));
+    let strip = boxed(Router::new().fallback_service(strip));
+    assert_eq!(member_status(&strip, "/acme/x"), 503);
+}
+
+// M09, A03: only the prefix is read for a value, with the setting of the list for what is below.
+#[test]
+fn path_that_a_list_allows_below_the_prefix_does_not_hide_a_value() {
+    let policies = Policies::builder()
+        .insecure_allow_path(PathAmbiguity::EncodedSlash)
+        .under("/t/{tenant}", tenant("tenant"))
+        .build()
+        .unwrap();
+    let auth = layer(&policies).nested_at("/t/{tenant}").unwrap();
+    let app = boxed(Router::new().nest_service("/t/{tenant}", inner().layer(auth)));
+    assert_eq!(member_status(&app, "/t/acme/a%2fb"), if_known(200));
+    assert_eq!(member_status(&app, "/t/other/a%2fb"), if_known(403));
+    assert_eq!(member_status(&app, "/t/acme%2fx/a"), 503);
+}
+
+// M09: a decision without the value counts in no place of a combination.
+#[test]
+fn closure_beside_a_policy_does_not_hide_its_unknown_value() {
+    struct NotBlocked;
+    impl tower_bearer::Policy<User> for NotBlocked {
+        fn decide(&self, cx: &PolicyContext<'_, User>) -> tower_bearer::policy::Decision {
+            (cx.segment("tenant").as_deref() != Some("blocked")).into()
+        }
+    }
+    fn app(rule: impl IntoRule<User>) -> App {
+        let policies = Policies::builder().under("/{tenant}", rule).build();
+        below("/{tenant}", &policies.unwrap())
+    }
+    let closure = |passes| policy_fn(move |_: &PolicyContext<'_, User>| passes);
+    let apps = [
+        app(guard(NotBlocked)),
+        app(guard(NotBlocked).and(closure(false).or(role("admin")))),
+        app(guard(NotBlocked).and(closure(true).or(role("admin")))),
+        app(guard(NotBlocked).and(closure(true))),
+        app(guard(NotBlocked).and(closure(false).not())),
+        app(closure(true).and(guard(NotBlocked))),
+        app(guard(NotBlocked).or(closure(true))),
+    ];
+    for (index, app) in apps.iter().enumerate() {
+        assert_eq!(statuses(app, "/x"), [401, 503, 503], "{index}");
+    }
+}
+
 // ===== The warning =====
 
 #[cfg(all(feature = "axum", feature = "tracing"))]
@@ -900,6 +997,11 @@ mod warning {
             ("relative rules", nest("/api", Some("/")), "/api/x"),
             ("two levels", two_levels(Some("/a/{tenant}/b")), "/a/x/b/x"),
             ("escaped", nest("/%C3%A9", Some("/é")), "/%C3%A9/x"),
+            (
+                "escaped in lower case",
+                nest("/%c3%a9", Some("/é")),
+                "/%c3%a9/x",
+            ),
             ("no path rules", no_path_rules, "/api/x"),
         ] {
             assert_eq!(ask(app, target, 2), [""; 0], "{name}");

@@ -1229,6 +1229,7 @@ fn options_asterisk_is_decided_by_rules_for_every_path() {
         ("public for GET", of(&["under / public GET"]), MEMBERS),
         ("some path is public", of(&["under /a public"]), MEMBERS),
         ("the root is public", of(&["at / public"]), MEMBERS),
+        ("a parameter is public", of(&["at /{x} public"]), ALL),
         ("no rules", of(&[]), MEMBERS),
         ("every path is guarded", of(&["under / admin"]), ADMINS),
         ("one path is guarded", of(&["under /a admin"]), MEMBERS),

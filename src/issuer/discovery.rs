@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::error::IssuerError;
 use super::fetch::{Exchange, get_json};
-use super::url::{AddressPolicy, CheckedUrl, Transport, shown, shown_foreign};
+use super::url::{AddressPolicy, CheckedUrl, shown, shown_foreign};
 use crate::jwt::json;
 
 /// How long a document is used before it is read anew.
@@ -202,9 +202,11 @@ impl IssuerUrl {
         address: &str,
     ) -> Result<CheckedUrl, &'static str> {
         let url = self.addresses.check(address)?;
-        // An issuer elsewhere must not point at this machine.
-        if url.transport() == Transport::Loopback && from.transport() != Transport::Loopback {
-            return Err("expected an `https` URL, since the metadata is not on this machine");
+        // An issuer elsewhere must not point at this machine, whether with TLS or without.
+        if url.names_this_machine() && !from.names_this_machine() {
+            return Err(
+                "expected an address of another machine, since the metadata is not on this machine; if it is meant, configure it with `RemoteKeys::builder` or `Introspection::builder`",
+            );
         }
         Ok(url)
     }

@@ -148,7 +148,8 @@ impl HttpFetcher {
     ///
     /// # Errors
     ///
-    /// [`IssuerError::Setting`] if the text has no block, or one that is not an X.509 certificate.
+    /// [`IssuerError::Setting`] if the text has no block, or one that is not an X.509 certificate or that the TLS
+    /// library rejects as an authority.
     pub fn with_root_certificates_pem(
         mut self,
         pem: impl AsRef<[u8]>,
@@ -171,6 +172,14 @@ impl HttpFetcher {
                 .push(certificate.map_err(|_| wrong(not_certificates))?);
         }
         self.clients = Arc::default();
+        // Otherwise one that the TLS library rejects would fail every later request, whatever its host.
+        let cannot_be_used = |error| {
+            let cause = root_cause(&error);
+            wrong(&format!(
+                "has a certificate that cannot be used as an authority: {cause}"
+            ))
+        };
+        self.build(false).map_err(cannot_be_used)?;
         Ok(self)
     }
 
@@ -231,7 +240,10 @@ impl HttpFetcher {
         let client = self.build(plain).map_err(|error| {
             let detail = root_cause(&error);
             FetchError::new(FetchErrorKind::Other)
-                .with_detail(format!("no HTTP client could be made: {detail}"))
+                .with_detail(format!(
+                    "no HTTP client could be made: {detail}{}",
+                    authority_hint(&detail)
+                ))
                 .with_source(error)
         })?;
         Ok(place.get_or_init(|| client))
@@ -387,16 +399,23 @@ fn fetch_error(error: reqwest::Error) -> FetchError {
     let fetch_error = match kind {
         FetchErrorKind::Connect => {
             let cause = root_cause(&error);
-            let is_unknown = cause.contains("UnknownIssuer");
-            let hint = match is_unknown {
-                true => "; `HttpFetcher::with_root_certificates_pem` adds an authority",
-                false => "",
-            };
-            fetch_error.with_detail(format!("{cause}{hint}"))
+            fetch_error.with_detail(format!("{cause}{}", authority_hint(&cause)))
         }
         _ => fetch_error,
     };
     fetch_error.with_source(error)
+}
+
+/// The setting that helps if a certificate, or every certificate, has no known authority. A container without
+/// certificates of its own has none.
+fn authority_hint(cause: &str) -> &'static str {
+    match ["UnknownIssuer", "No CA certificates"]
+        .iter()
+        .any(|text| cause.contains(text))
+    {
+        true => "; `HttpFetcher::with_root_certificates_pem` adds an authority",
+        false => "",
+    }
 }
 
 /// What the operating system or the check of the certificate said.

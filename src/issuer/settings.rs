@@ -372,12 +372,13 @@ impl fmt::Debug for RemoteKeysBuilder {
         };
         #[cfg(feature = "oidc")]
         let metadata_url = self.metadata_url.as_deref().map(shown);
+        let insecure_http_host = self.insecure_http_host.as_deref().map(shown);
         let mut debug = f.debug_struct("RemoteKeysBuilder");
         debug.field("address", &asked);
         #[cfg(feature = "oidc")]
         debug.field("metadata_url", &metadata_url);
         debug
-            .field("insecure_http_host", &self.insecure_http_host)
+            .field("insecure_http_host", &insecure_http_host)
             .field("timing", &self.timing)
             .field("max_body", &self.max_body)
             .finish_non_exhaustive()

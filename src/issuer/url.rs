@@ -62,6 +62,23 @@ impl CheckedUrl {
         self.transport
     }
 
+    /// Whether its text names this machine. A name that the DNS resolves to it is not recognized.
+    #[cfg(feature = "oidc")]
+    pub(crate) fn names_this_machine(&self) -> bool {
+        let host = self.url.host_str().unwrap_or_default();
+        let host = host.strip_suffix('.').unwrap_or(host);
+        let v6 = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'));
+        let mapped = v6
+            .and_then(|v6| v6.parse().ok())
+            .and_then(|ip: Ipv6Addr| ip.to_ipv4_mapped());
+        is_loopback(&self.url)
+            || host == "localhost"
+            || host.ends_with(".localhost")
+            || mapped.is_some_and(|ip| ip.is_loopback())
+    }
+
     pub(super) fn url(&self) -> &Url {
         &self.url
     }
@@ -172,16 +189,23 @@ pub(crate) fn shown_origin(text: &str) -> String {
 
 /// The address without user, password and query, for an error about an address that is refused.
 pub(crate) fn shown(text: &str) -> String {
-    let (text, query) = match text.split_once(['?', '#']) {
-        Some((text, _)) => (text, "?..."),
+    let (kept, query) = match text.split_once(['?', '#']) {
+        Some((kept, rest)) => {
+            // A password with `?` or `#` in it ends there for the parser (J03).
+            if rest.contains('@') {
+                let start = kept.find("://").map_or(0, |scheme| scheme + 3);
+                return format!("{}...", &kept[..start]);
+            }
+            (kept, "?...")
+        }
         None => (text, ""),
     };
-    match (text.rfind('@'), text.find("://")) {
+    match (kept.rfind('@'), kept.find("://")) {
         (Some(at), Some(scheme)) if scheme + 3 <= at => {
-            format!("{}...{}{query}", &text[..scheme + 3], &text[at..])
+            format!("{}...{}{query}", &kept[..scheme + 3], &kept[at..])
         }
-        (Some(at), _) => format!("...{}{query}", &text[at..]),
-        (None, _) => format!("{text}{query}"),
+        (Some(at), _) => format!("...{}{query}", &kept[at..]),
+        (None, _) => format!("{kept}{query}"),
     }
 }
 
@@ -320,6 +344,31 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "oidc")]
+    #[test]
+    fn names_of_this_machine_are_known_with_and_without_tls() {
+        // E07, M16
+        for (url, expected) in [
+            ("http://127.0.0.1:8080/", true),
+            ("https://127.0.0.1/", true),
+            ("https://127.1/", true),
+            ("https://127.0.0.1./", true),
+            ("https://[::1]/", true),
+            ("https://[::ffff:127.0.0.1]/", true),
+            ("https://localhost:8443/", true),
+            ("https://LOCALHOST./", true),
+            ("https://idp.localhost/", true),
+            ("https://10.0.0.1/", false),
+            ("https://[::ffff:10.0.0.1]/", false),
+            ("https://localhost.example/", false),
+            ("https://mylocalhost/", false),
+            ("https://issuer.example/?localhost", false),
+        ] {
+            let found = checked_url(url).expect(url).names_this_machine();
+            assert_eq!(found, expected, "{url}");
+        }
+    }
+
     #[test]
     fn no_secret_of_an_address_is_shown() {
         // E14
@@ -337,6 +386,11 @@ mod tests {
             ),
             ("user:secret@a.example", "...@a.example"),
             ("https://a.example/#secret", "https://a.example/?..."),
+            ("https://user:sec?ret@a.example/b", "https://..."),
+            ("https://user:sec#ret@a.example/b", "https://..."),
+            ("https://user:s/ec?ret@a.example/b", "https://..."),
+            ("user:sec?ret@a.example", "..."),
+            ("secret?://a@b", "..."),
         ] {
             assert_eq!(shown(text), expected, "{text}");
         }

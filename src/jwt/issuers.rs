@@ -84,12 +84,13 @@ impl<C> JwtIssuers<C> {
         Self::made_of(Table::new(), limit, Some(CacheSettings::new()))
     }
 
-    /// Sets how many tokens of all issuers together are cached, and for how long: see [`cache`](crate::cache). The caches
-    /// of the validators themselves are not used here, but their settings are limits: tokens of a validator that was
-    /// built [`without_cache`](super::JwtValidatorBuilder::without_cache) are not cached, and those of one with a
-    /// [`cache`](super::JwtValidatorBuilder::cache) of a shorter [time to live](CacheSettings::with_time_to_live) or a
-    /// smaller [token length](CacheSettings::with_max_token_length) only within these. To be called before it is cloned: clones from
-    /// before are a list of their own. Default: [`CacheSettings::new`].
+    /// Sets how many tokens of all issuers together are cached, and for how long: see [`cache`](crate::cache). Call it
+    /// before cloning: earlier clones are separate lists. Default: [`CacheSettings::new`].
+    ///
+    /// The caches of the validators themselves are not used here, but their settings are limits. Tokens of a validator that
+    /// was built [`without_cache`](super::JwtValidatorBuilder::without_cache) are not cached. Those of one with a
+    /// [`cache`](super::JwtValidatorBuilder::cache) are cached within its [time to live](CacheSettings::with_time_to_live)
+    /// and its [token length](CacheSettings::with_max_token_length), if these are below the settings here.
     ///
     /// # Example
     ///

@@ -16,7 +16,7 @@ use super::key_error::KeyError;
 /// A token is checked with the key that its `kid` names, and only with the algorithm of that key. Keys
 /// without a name are tried for tokens whose `kid` no key has, and for tokens without one. A token
 /// without `kid` is checked with a named key only if no other key is for its algorithm, unless
-/// [`with_max_trials_without_kid`](JwksOptions::with_max_trials_without_kid) allows to try several.
+/// [`with_max_trials_without_kid`](JwksOptions::with_max_trials_without_kid) allows several.
 ///
 /// # Example
 ///
@@ -152,8 +152,9 @@ impl JwksOptions {
         self
     }
 
-    /// Sets how many keys are tried in turn for a token without `kid`, if that many keys are for its
-    /// algorithm. If more are, the token is rejected without a trial.
+    /// Sets how many keys may be tried in turn for a token without `kid`: all keys for its algorithm, if
+    /// there are no more than that. If there are more, only those that have no `kid` themselves are tried,
+    /// and without any the token is rejected.
     ///
     /// Use it for an issuer that names its keys and leaves `kid` out of its tokens
     /// ([RFC 7515 section 4.1.4](https://www.rfc-editor.org/rfc/rfc7515#section-4.1.4) makes it optional) while

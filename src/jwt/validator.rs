@@ -442,7 +442,7 @@ impl Refusal {
             }
             .into(),
             Self::Key(NoKey::Ambiguous) => TokenError::Key {
-                problem: "the token has no `kid`, and several keys fit; `JwksOptions::with_max_trials_without_kid` allows to try them in turn",
+                problem: "the token has no `kid`, and several keys fit; `JwksOptions::with_max_trials_without_kid` allows trying them in turn",
             }
             .into(),
             Self::Key(NoKey::DefaultAlgorithm) => TokenError::DefaultAlgorithm.into(),

@@ -171,7 +171,10 @@ fn check_duplicates<T: ?Sized>(rules: &[Rule<T>]) -> Result<(), ConfigError> {
             restriction,
         );
         let earlier = known.entry(key).or_default();
-        if let Some(first) = earlier.iter().find(|first| rules[**first].hides(rule)) {
+        if let Some(first) = earlier
+            .iter()
+            .find(|first| rules[**first].is_repeated_by(rule))
+        {
             return Err(ConfigError::DuplicateRule {
                 duplicate_index: index,
                 duplicate: rule.label.to_string(),

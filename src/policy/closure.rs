@@ -89,8 +89,7 @@ where
     R: IntoDecision<M>,
 {
     fn decide(&self, cx: &PolicyContext<'_, T>) -> Decision {
-        let decision = (self.f)(cx).into_decision();
-        cx.settle(decision)
+        cx.settled(|| (self.f)(cx).into_decision())
     }
 
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -131,10 +131,13 @@ impl<'a, T: ?Sized> PolicyContext<'a, T> {
         value.map_or(SegmentValue::Unknown(position), SegmentValue::Known)
     }
 
-    /// Returns what counts of `decision`: nothing, if it was made without a value that it asked for.
+    /// Returns the decision of `decide`, or a denial if it asked for an unknown value. The note of an
+    /// earlier policy about an unknown value is kept, so that no policy beside it can hide it.
     #[inline]
-    pub(super) fn settle(&self, decision: Decision) -> Decision {
-        match self.unknown.take() {
+    pub(super) fn settled(&self, decide: impl FnOnce() -> Decision) -> Decision {
+        let earlier = self.unknown.take();
+        let decision = decide();
+        match self.unknown.replace(earlier) {
             None => decision,
             Some(position) => Decision::Deny(self.unknown_value(position)),
         }

@@ -31,10 +31,11 @@ use crate::request::RequestView;
 /// what file servers look for. A restricting rule applies if either form matches, an opening one only
 /// if both do. A path without a single meaning ([`PathAmbiguity`]) is refused with 400 before any
 /// rule. Query and fragment are never looked at, case matters, and no header changes what is matched.
-/// `OPTIONS *`, which asks about the server as a whole
+/// `OPTIONS *`, a request to the server as a whole
 /// ([RFC 9110 section 9.3.7](https://www.rfc-editor.org/rfc/rfc9110#section-9.3.7)), is matched like the
-/// path `/*`: rules for every path apply, such as those `under("/", ..)`, and else it is decided like any
-/// request that no rule names. With any other method, `*` is rejected with 400.
+/// path `/*`: rules for every path apply, such as those `under("/", ..)`, and rules whose first segment is
+/// a parameter. Without such a rule it is a request that no rule names. With any other method, `*` is
+/// rejected with 400.
 ///
 /// What it costs to find the rules of a path does not depend on the rules that do not mean it: a tree of
 /// segments is walked, not the list.
@@ -118,7 +119,7 @@ impl<'a> Target<'a> {
 
     /// `OPTIONS *` is a request to the server as a whole
     /// ([RFC 9110 section 9.3.7](https://www.rfc-editor.org/rfc/rfc9110#section-9.3.7)). It is matched
-    /// like the path `/*`: by rules for every path, and not by a rule for another path.
+    /// like the path `/*`: by rules for every path, and by those whose first segment is a parameter.
     #[inline]
     fn new(method: &'a Method, path: &'a str, nest: &'a Nest) -> Self {
         let path = if path == "*" && *method == Method::OPTIONS {
@@ -438,8 +439,7 @@ fn decide<T: ?Sized>(
 ) -> Decision {
     let ask = |path| {
         let cx = cx.for_rule(&rule.pattern, path);
-        let decision = policy.decide(&cx);
-        cx.settle(decision)
+        cx.settled(|| policy.decide(&cx))
     };
     let as_sent = || ask(FormOfPath::Raw(target.path));
     let decoded = || match &matched.found {

@@ -99,25 +99,30 @@ impl Nest {
     ///
     /// axum sets `OriginalUri` once for a request and does not replace it when the request is
     /// rewritten or dispatched again (A19). So the value counts only if all literal segments of the
-    /// prefix agree, and if the nests that axum counted are not more than those declared.
+    /// prefix agree, if the nests that axum counted are not more than those declared, and if axum
+    /// matched the same value for the parameter, which is what a handler gets.
     #[cfg(feature = "axum")]
     fn original_value<'a>(&self, index: usize, extensions: &'a Extensions) -> Option<Cow<'a, str>> {
         use axum::extract::{NestedPath, OriginalUri};
 
         use super::canonical::{self, Allowed, Reading};
 
-        if let Some(nested) = extensions.get::<NestedPath>()
-            && !self.begins_with(nested.as_str())
-        {
+        let nested = extensions.get::<NestedPath>()?.as_str();
+        if !self.begins_with(nested) {
             return None;
         }
+        let name = parameter_name(nested_segments(nested).nth(index)?)?;
         let original = extensions.get::<OriginalUri>()?.0.path();
-        match canonical::read(original, Allowed::default()).ok()? {
-            Reading::Plain => self.value_in(original, index).map(Cow::Borrowed),
-            Reading::Decoded { path, .. } => self
-                .value_in(&path, index)
-                .map(|value| Cow::Owned(value.to_owned())),
-        }
+        // What is below the prefix may be ambiguous where a list allows it.
+        let prefix = match original.match_indices('/').nth(self.segments().len()) {
+            Some((end, _)) => &original[..end],
+            None => original,
+        };
+        let value = match canonical::read(prefix, Allowed::default()).ok()? {
+            Reading::Plain => Cow::Borrowed(self.value_in(prefix, index)?),
+            Reading::Decoded { path, .. } => Cow::Owned(self.value_in(&path, index)?.to_owned()),
+        };
+        is_matched_value(name, &value, extensions).then_some(value)
     }
 
     /// Without the feature `axum` no original path is known.
@@ -208,20 +213,49 @@ fn nested_segments(nested: &str) -> impl Iterator<Item = &str> {
     nested.split('/').filter(|segment| !segment.is_empty())
 }
 
+/// The name in a segment `{name}` of one of axum's patterns.
+#[cfg(feature = "axum")]
+fn parameter_name(pattern: &str) -> Option<&str> {
+    pattern.strip_prefix('{')?.strip_suffix('}')
+}
+
 /// Whether a segment of the prefix and one of axum's patterns mean the same. The name of a parameter
 /// does not matter.
 #[cfg(feature = "axum")]
 fn is_same_segment(segment: &Segment, pattern: &str) -> bool {
     match segment {
         Segment::Literal(literal) => is_spelling(literal, pattern),
-        Segment::Variable(_) => pattern.starts_with('{') && pattern.ends_with('}'),
+        Segment::Variable(_) => parameter_name(pattern).is_some(),
     }
 }
 
-/// Whether `text` is the decoded or the escaped form of `literal`.
+/// Whether axum's routers matched `value`, and no other one, for the parameter `name`.
+#[cfg(feature = "axum")]
+fn is_matched_value(name: &str, value: &str, extensions: &Extensions) -> bool {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use axum::extract::{FromRequestParts as _, RawPathParams};
+
+    // An extractor is the only access to the parameters that axum keeps. It takes owned extensions,
+    // and waits for nothing.
+    let (mut parts, ()) = http::Request::new(()).into_parts();
+    parts.extensions = extensions.clone();
+    let params = pin!(RawPathParams::from_request_parts(&mut parts, &()));
+    let Poll::Ready(Ok(params)) = params.poll(&mut Context::from_waker(Waker::noop())) else {
+        return false;
+    };
+    let mut values = params
+        .iter()
+        .filter_map(|(known, value)| (known == name).then_some(value))
+        .peekable();
+    values.peek().is_some() && values.all(|known| known == value)
+}
+
+/// Whether `text` is `literal`, decoded or escaped.
 #[cfg(any(feature = "axum", feature = "openapi"))]
 fn is_spelling(literal: &str, text: &str) -> bool {
-    literal == text || super::pattern::encode_segment(literal) == text
+    literal == text || percent_encoding::percent_decode_str(text).eq(literal.bytes())
 }
 
 /// How many requests are still to be compared with the declared prefix.

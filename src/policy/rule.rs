@@ -146,12 +146,21 @@ impl<T: ?Sized> Rule<T> {
 
     /// Whether `self`, if it ends every reading, leaves nothing to `later`.
     pub(super) fn hides(&self, later: &Self) -> bool {
-        self.pattern.covers(&later.pattern)
-            && match (&self.methods, &later.methods) {
-                (None, _) => true,
-                (Some(_), None) => false,
-                (Some(mine), Some(theirs)) => mine.covers(theirs, self.effect.is_opening()),
-            }
+        self.pattern.covers(&later.pattern) && self.covers_methods(later, self.effect.is_opening())
+    }
+
+    /// Whether `later`, a restricting rule with the same pattern and policy, changes nothing. A rule
+    /// restricts methods that it does not name, so `later` may name one that `self` does not.
+    pub(super) fn is_repeated_by(&self, later: &Self) -> bool {
+        self.covers_methods(later, true)
+    }
+
+    fn covers_methods(&self, later: &Self, opening: bool) -> bool {
+        match (&self.methods, &later.methods) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(mine), Some(theirs)) => mine.covers(theirs, opening),
+        }
     }
 }
 

@@ -149,8 +149,12 @@ async fn an_issuer_elsewhere_does_not_point_at_this_machine() {
         ("https://elsewhere.example/introspect", true),
         ("http://127.0.0.1/introspect", false),
         ("http://localhost/introspect", false),
+        ("https://127.0.0.1/introspect", false),
+        ("https://[::ffff:127.0.0.1]/introspect", false),
+        ("https://localhost:8443/introspect", false),
         ("http://issuer.example/introspect", false),
         ("https://user:secret@issuer.example/introspect", false),
+        ("https://user:no?secret@issuer.example/introspect", false),
     ] {
         let document = json!({"issuer": name, "introspection_endpoint": endpoint});
         let fetcher = Scripted::new(move |_| Ok(json_response(&document)));

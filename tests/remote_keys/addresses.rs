@@ -5,6 +5,8 @@ use std::error::Error as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use tower_bearer::issuer::{FetchErrorKind, HttpFetcher, IssuerError};
 
 use super::*;
@@ -241,7 +243,9 @@ fn metadata_address_is_checked_at_once() {
         assert!(text.contains(told) && !text.contains("secret"), "{text}");
     }
     let builder = discover().metadata_url("https://keycloak/metadata?code=secret");
+    let builder = builder.insecure_http_host("user:secret@keycloak");
     assert!(!format!("{builder:?}").contains("secret"), "{builder:?}");
+    let builder = builder.insecure_http_host("keycloak");
     builder.connect_lazily().unwrap();
     let unused =
         RemoteKeys::builder("https://issuer.example/jwks").metadata_url("https://a.example");
@@ -349,6 +353,20 @@ async fn http_opt_in_holds_for_the_jwks_uri_of_the_metadata_and_no_other_host() 
             None,
             "http://a.0.0.0.0.example/".to_owned(),
             Some("`insecure_http_host`"),
+        ),
+        (
+            "this machine by https",
+            &*name,
+            None,
+            server.url(JWKS).replace("http:", "https:"),
+            Some("not on this machine"),
+        ),
+        (
+            "this machine by https and name",
+            &*name,
+            None,
+            format!("https://localhost.:{}{JWKS}", server.port()),
+            Some("not on this machine"),
         ),
         // The machine of this service is neither where the metadata is nor the host that was named.
         (
@@ -658,4 +676,31 @@ fn text_that_holds_no_certificate_is_no_authority() {
             "{name}: {text}"
         );
     }
+}
+
+#[test]
+fn authority_that_tls_rejects_is_an_error_of_the_setting() {
+    // M16, M15: not of every request that comes later.
+    let good = tokens::read("tls-authority.pem");
+    let body: String = good.lines().filter(|line| !line.starts_with('-')).collect();
+    let mut der = STANDARD.decode(body).unwrap();
+    // ecdsa-with-SHA256 is named twice. The outer name becomes ecdsa-with-SHA384.
+    let name = [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];
+    let outer = der.windows(name.len()).rposition(|window| window == name);
+    der[outer.unwrap() + name.len() - 1] = 0x03;
+    let body = STANDARD.encode(der);
+    let pem = format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n");
+    let error = HttpFetcher::new().with_root_certificates_pem(format!("{good}{pem}"));
+    let error = error.unwrap_err();
+    let is_setting = matches!(
+        error,
+        IssuerError::Setting {
+            setting: "with_root_certificates_pem",
+            ..
+        }
+    );
+    assert!(
+        is_setting && error.to_string().contains("as an authority"),
+        "{error}"
+    );
 }
