@@ -1,7 +1,8 @@
 //! Users and the hashes of their passwords, in a file of their own beside the sessions.
 
 use std::fmt::Display;
-use std::fs::OpenOptions;
+use std::fs::{self, File, OpenOptions};
+use std::io;
 use std::sync::Arc;
 
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
@@ -48,12 +49,7 @@ impl Users {
     }
 
     pub(crate) fn open(path: &str) -> Result<Self, Fault> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        // Hashes can be guessed at: nobody else should read them.
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(path).map_err(in_file(path))?;
+        let file = open_private(path).map_err(in_file(path))?;
         let database = Database::builder().create_file(file);
         Self::with(database.map_err(in_file(path))?)
     }
@@ -129,6 +125,31 @@ impl Users {
         })
         .await?
     }
+}
+
+/// Opens a file, or creates it for its owner alone: passwords can be guessed from their hashes. Links are not followed.
+fn open_private(path: &str) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    match fs::symlink_metadata(path) {
+        Ok(found) if !found.is_file() => {
+            return Err(io::Error::other("it is not a regular file: remove it"));
+        }
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            options.create_new(true);
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        }
+        Err(error) => return Err(error),
+    }
+    let file = options.open(path)?;
+    #[cfg(unix)]
+    if std::os::unix::fs::MetadataExt::mode(&file.metadata()?) & 0o007 != 0 {
+        let problem = "every user of this machine has access: `chmod 600` it";
+        return Err(io::Error::other(problem));
+    }
+    Ok(file)
 }
 
 /// Argon2id with the parameters that OWASP recommends, which are the defaults of the crate.

@@ -1,6 +1,8 @@
 //! What is wrong in the environment is named, and nothing is harmed by it.
 
 use std::fs;
+#[cfg(unix)]
+use std::path::Path;
 use std::process::Command;
 
 use crate::service::{ADMIN, ALICE, command, folder};
@@ -115,12 +117,53 @@ fn a_file_that_is_something_else_is_left_alone() {
         let path = folder.join(name);
         for content in ["a letter to grandmother\n".repeat(1_000), "short".into()] {
             fs::write(&path, &content).unwrap();
+            // It is rejected for its content.
+            #[cfg(unix)]
+            set_mode(&path, 0o600);
             let complaint = complaint(&[("STORE", store)]);
+            assert!(!complaint.contains("every user"), "{complaint}");
             assert!(complaint.contains("STORE: "), "{complaint}");
             assert!(complaint.contains(path.to_str().unwrap()), "{complaint}");
             assert_eq!(fs::read_to_string(&path).unwrap(), content);
         }
         fs::remove_file(&path).unwrap();
     }
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[cfg(unix)]
+fn set_mode(path: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// M07: the file of the users, like that of the sessions.
+#[test]
+#[cfg(unix)]
+fn link_or_public_file_in_place_of_users_is_rejected() {
+    let folder = folder("link");
+    let (store, target) = (folder.join("store"), folder.join("target"));
+    let users = folder.join("store.users");
+    let variables = [("STORE", store.to_str().unwrap())];
+    for is_there in [false, true] {
+        if is_there {
+            // An empty file is one that redb would write to.
+            fs::write(&target, "").unwrap();
+            set_mode(&target, 0o600);
+        }
+        std::os::unix::fs::symlink(&target, &users).unwrap();
+        let complaint = complaint(&variables);
+        assert!(complaint.contains("not a regular file"), "{complaint}");
+        assert!(complaint.contains(users.to_str().unwrap()), "{complaint}");
+        assert_eq!(target.exists(), is_there);
+        fs::remove_file(&users).unwrap();
+    }
+    assert_eq!(fs::read(&target).unwrap(), b"");
+    fs::write(&users, "").unwrap();
+    set_mode(&users, 0o604);
+    let complaint = complaint(&variables);
+    assert!(complaint.contains("every user"), "{complaint}");
+    assert_eq!(fs::read(&users).unwrap(), b"");
     fs::remove_dir_all(folder).unwrap();
 }

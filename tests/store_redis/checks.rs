@@ -2,8 +2,9 @@
 
 use std::error::Error as _;
 use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Instant, SystemTime};
 
@@ -401,6 +402,22 @@ async fn redis_that_accepts_no_writes_is_rejected() {
     store.find(id(1)).await.unwrap();
     store.changes(None).await.unwrap();
     assert!(hub.is_in_touch());
+    // Clients that try again cause no new connections.
+    let connections = || {
+        let stats = server.command(&["INFO", "stats"]);
+        let mut lines = stats.lines();
+        let count = lines.find_map(|line| line.strip_prefix("total_connections_received:"));
+        count.unwrap().trim().parse::<u32>().unwrap()
+    };
+    let before = connections();
+    for _ in 0..20 {
+        store
+            .add(&session("s"), SystemTime::now())
+            .await
+            .unwrap_err();
+    }
+    // The command that counts is one.
+    assert_eq!(connections(), before + 1);
     assert_eq!(server.command(&["DBSIZE"]), "0");
 }
 
@@ -450,6 +467,46 @@ async fn many_that_connect_at_once_disturb_neither_each_other_nor_the_data() {
         connected.await.unwrap().unwrap();
     }
     assert_eq!(server.command(&["DEBUG", "DIGEST"]), before);
+}
+
+/// Passes each connection on to the server, and what it sends to `sent`.
+fn relay(server: &RedisServer, sent: &Arc<Mutex<Vec<u8>>>) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (port, upstream) = (listener.local_addr().unwrap().port(), server.port());
+    let sent = Arc::clone(sent);
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            let mut client = client.unwrap();
+            let mut server = TcpStream::connect(("127.0.0.1", upstream)).unwrap();
+            let mut answers = (server.try_clone().unwrap(), client.try_clone().unwrap());
+            thread::spawn(move || _ = std::io::copy(&mut answers.0, &mut answers.1));
+            let sent = Arc::clone(&sent);
+            thread::spawn(move || {
+                let mut buffer = [0; 4_096];
+                while let Ok(count @ 1..) = client.read(&mut buffer) {
+                    sent.lock().unwrap().extend(&buffer[..count]);
+                    server.write_all(&buffer[..count]).unwrap();
+                }
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn every_hello_names_protocol_version() {
+    // M08: Redis 6.0 answers to a HELLO without a version with an error.
+    let server = RedisServer::start();
+    let sent = Arc::default();
+    let url = format!("redis://127.0.0.1:{}", relay(&server, &sent));
+    let store = RedisStore::connect(&url).await.unwrap();
+    let changes = store.changes(None).await.unwrap();
+    store.changes(Some(&changes.cursor)).await.unwrap();
+    let sent = String::from_utf8_lossy(&sent.lock().unwrap()).into_owned();
+    let mut parts = sent.split("HELLO\r\n");
+    _ = parts.next();
+    let after: Vec<_> = parts.map(|part| part.starts_with("$1\r\n2\r\n")).collect();
+    assert_eq!(after, [true; 4], "one for each connection and each read");
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use tower_bearer::revocation::{Revocation, RevocationHub};
 use tower_bearer::store::{Changes, Cursor, RedisStore, RevocationStore, StoreFuture};
 
 use crate::redis_server::RedisServer;
-use crate::{HOUR, asks, session, store, until};
+use crate::{HOUR, ISSUER, SECOND, asks, session, store, until};
 
 const STREAM: &str = "{tower-bearer}:revocations";
 
@@ -243,6 +243,25 @@ async fn equal_id_and_text_with_another_token_are_no_anchor() {
 }
 
 #[tokio::test]
+async fn id_of_another_revocation_does_not_count_as_added() {
+    // M05: the stream was lost, its index was not, and Redis gives an id once more.
+    let server = RedisServer::start();
+    let store = store(&server).await;
+    let now = SystemTime::now();
+    let revocation = session("s");
+    store.add(&revocation, now).await.unwrap();
+    let id = last_id(&server);
+    server.command(&["DEL", STREAM]);
+    add_with_id(&server, &id, "other", "x");
+    for _ in 0..2 {
+        store.add(&revocation, now).await.unwrap();
+        let changes = store.changes(None).await.unwrap();
+        assert_eq!(changes.revocations.len(), 2);
+        assert_eq!(changes.revocations[1], revocation);
+    }
+}
+
+#[tokio::test]
 async fn added_entries_have_different_tokens() {
     // M05
     let server = RedisServer::start();
@@ -277,13 +296,42 @@ async fn reader_continues_though_newest_entry_has_ended_and_is_removed() {
         let adding = store(&server).await;
         let new = session(&format!("new-{round}"));
         adding.add(&new, now).await.unwrap();
-        assert_eq!(
-            server.command(&["XRANGE", STREAM, &newest, &newest]),
-            "",
-            "it is removed"
-        );
+        // It stays for five minutes more, after which other entries remove it.
+        assert_eq!(server.command(&["XDEL", STREAM, &newest]), "1");
         let (names, next) = read(&counting, Some(cursor)).await;
         assert_eq!(names, [new.to_text()]);
+        cursor = next;
+    }
+}
+
+#[tokio::test]
+async fn revocations_that_end_soon_do_not_make_reader_start_again() {
+    // M05: a client revokes tokens, each of which expires earlier than the one before. The reader reads each, and its
+    // cursor is full of them. When all have ended, one more revocation must not remove them at once.
+    const COUNT: usize = 5_000;
+    let server = RedisServer::start();
+    let counting = Counting::new(&server).await;
+    let now = SystemTime::now();
+    let long = Revocation::session(Some(ISSUER), "long", now + 24 * HOUR);
+    counting.add(&long, now).await.unwrap();
+    fill(&server, COUNT);
+    let (names, mut cursor) = read(&counting, None).await;
+    assert_eq!(names.len(), COUNT + 1);
+    for round in 0..3 {
+        for number in 0..10 {
+            let end = now - HOUR - number * SECOND;
+            let name = format!("soon-{round}-{number}");
+            let soon = Revocation::session(Some(ISSUER), &name, end);
+            // By this clock they have not ended yet, so nothing is removed.
+            counting.add(&soon, SystemTime::UNIX_EPOCH).await.unwrap();
+            let (names, next) = read(&counting, Some(cursor)).await;
+            assert_eq!(names, [soon.to_text()], "{round} {number}");
+            cursor = next;
+        }
+        let more = session(&format!("more-{round}"));
+        counting.add(&more, now).await.unwrap();
+        let (names, next) = read(&counting, Some(cursor)).await;
+        assert_eq!(names, [more.to_text()], "{round}");
         cursor = next;
     }
 }

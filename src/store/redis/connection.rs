@@ -148,7 +148,14 @@ impl Server {
                 let connection = self.shared().await?;
                 let multiplexed = connection.commands.clone();
                 used = Some(connection);
-                commands(multiplexed).await.map_err(command_failed)
+                let answer = commands(multiplexed).await.map_err(command_failed);
+                // Otherwise clients whose commands fail would cause a new connection each, while the memory of Redis is full.
+                if let Err(Refusal::Command(problem)) = &answer
+                    && problem.is_of_every_connection()
+                {
+                    used = None;
+                }
+                answer
             })
             .await;
         if let (Err(error), Some(used)) = (&answer, used) {

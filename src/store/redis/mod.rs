@@ -57,8 +57,8 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
 /// ```text
 /// ACL SETUSER <user> on ><password> ~{tower-bearer}:* \
 /// +del +evalsha +exists +get +getrange +hdel +hget +hset \
-/// +script|load +set +time +xadd +xdel +xrange +xread +zadd \
-/// +zrangebylex +zrangebyscore +zrem +info +select
+/// +script|load +set +time +xadd +xdel +xrange +xread +xrevrange \
+/// +zadd +zrangebylex +zrangebyscore +zrem +zscore +info +select
 /// ```
 ///
 /// `info` is for `maxmemory-policy`; `+config|get` does as well. `select` is for a database other than 0.
@@ -71,7 +71,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
 /// [`insecure_allow_eviction`](RedisStoreBuilder::insecure_allow_eviction) accepts all of them.
 ///
 /// Sessions and revocations are removed as others are added, once they have ended both by the clock of this process and by that
-/// of Redis.
+/// of Redis. A revocation also stays for five minutes after the next one was added: a hub continues behind it.
 ///
 /// # Durability
 ///

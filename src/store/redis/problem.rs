@@ -44,6 +44,16 @@ impl Problem {
             _ => true,
         }
     }
+
+    /// Whether another connection meets the same problem.
+    pub(super) fn is_of_every_connection(&self) -> bool {
+        match self {
+            Self::Rejected { code, lacks: None } => {
+                matches!(&**code, "MISCONF" | "NOREPLICAS" | "OOM" | "WRONGTYPE")
+            }
+            _ => false,
+        }
+    }
 }
 
 fn hint(code: &str, lacks: Option<Lacks>) -> String {

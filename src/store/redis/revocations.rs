@@ -8,8 +8,8 @@
 //! seen it, unless it had ended by then. An entry that was lost and is added again has a greater id than the anchor.
 //!
 //! Without an anchor, the reader reads the whole stream. The script that adds entries never removes the newest one, and others only after
-//! they have ended. A cursor contains several anchors, the newest first, each of which ends later than the ones before.
-//! So a reader rarely loses all of them.
+//! they have ended and five minutes after the next one was added. So a reader that was away for less than that finds the last entry that it
+//! has read. For a longer time, a cursor contains several anchors, the newest first, each of which ends later than the ones before.
 
 use std::time::{Duration, SystemTime};
 
@@ -92,7 +92,8 @@ impl RedisStore {
             commands.arg("BLOCK").arg(wait.as_millis());
             commands.arg("STREAMS").arg(self.stream()).arg(last);
         }
-        commands.cmd("HELLO");
+        // Redis 6.0 requires the version of the protocol.
+        commands.cmd("HELLO").arg(2);
         if let Some(command) = link.policy.command() {
             commands.add_command(command);
         }

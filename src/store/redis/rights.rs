@@ -37,6 +37,7 @@ const PROBES: &[&[&str]] = &[
     &["XDEL", "@revocations", "0-0"],
     &["XRANGE", "@revocations", "0-0", "0-0"],
     &["XREAD", "COUNT", "1", "STREAMS", "@revocations", "$"],
+    &["XREVRANGE", "@revocations", "0-0", "0-0", "COUNT", "1"],
     &["ZADD", "@ends", "XX", "0", "probe"],
     &["ZADD", "@subject:probe", "XX", "0", "probe"],
     &["ZADD", "@client:probe", "XX", "0", "probe"],
@@ -57,6 +58,7 @@ const PROBES: &[&[&str]] = &[
     &["ZREM", "@subject:probe", "probe"],
     &["ZREM", "@client:probe", "probe"],
     &["ZREM", "@revocation-ends", "probe"],
+    &["ZSCORE", "@revocation-ends", "probe"],
 ];
 
 /// The probes of the commands that a reader of revocations sends. While Redis accepts no writes for some time (`CLIENT PAUSE`,
@@ -109,7 +111,7 @@ impl PolicySource {
         match policy(answer).as_deref() {
             Some(NO_EVICTION) => Ok(()),
             // Any other text could be one that the server repeats.
-            Some(policy) if policy.bytes().all(is_word) => Err(Refusal::Wrong(format!(
+            Some(policy) if is_policy(policy) => Err(Refusal::Wrong(format!(
                 "its maxmemory-policy is {policy}, by which it may evict sessions and revocations, and a revoked token is \
                  accepted again: `CONFIG SET maxmemory-policy noeviction`, or use `insecure_allow_eviction`"
             ))),
@@ -120,8 +122,15 @@ impl PolicySource {
     }
 }
 
-fn is_word(byte: u8) -> bool {
-    byte.is_ascii_lowercase() || byte == b'-'
+fn is_policy(text: &str) -> bool {
+    let is_kind = ["allkeys-", "volatile-"]
+        .iter()
+        .any(|kind| text.starts_with(kind));
+    is_kind
+        && text.len() <= 32
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte == b'-')
 }
 
 /// Reads the policy from the answer to INFO or CONFIG GET.
@@ -444,7 +453,8 @@ mod tests {
             ("noeviction", None),
             ("volatile-lru", Some("is volatile-lru")),
             ("allkeys-random", Some("is allkeys-random")),
-            ("", Some("is ,")),
+            ("", Some("does not report")),
+            ("hunter", Some("does not report")),
             ("NOEVICTION", Some("does not report")),
             ("noeviction x", Some("does not report")),
         ];

@@ -95,6 +95,10 @@ return found
     )
 });
 
+/// An entry is removed once it has ended, and five minutes after the next one was added. Otherwise a client could revoke tokens
+/// that end soon, each of which takes away the entry behind which readers continue, and they would read the whole stream again
+/// (M05).
+///
 /// KEYS: stream, ends, texts. ARGV: text, end, now, a random token by which an entry differs from all others.
 pub(super) static REVOKE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(
@@ -102,14 +106,22 @@ pub(super) static REVOKE: LazyLock<Script> = LazyLock::new(|| {
         r"
 -- The same twice takes one place, or a client with one token could fill all of it.
 local known = redis.call('HGET', KEYS[3], ARGV[1])
-if known and redis.call('XRANGE', KEYS[1], known, known)[1] then return 1 end
+local entry = known and redis.call('XRANGE', KEYS[1], known, known)[1]
+-- If the stream alone was lost, another entry may have this id.
+if entry and entry[2][2] == ARGV[1] then return 1 end
+local newest = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
 local id = redis.call('XADD', KEYS[1], '*', 'r', ARGV[1], 't', ARGV[4])
 redis.call('HSET', KEYS[3], ARGV[1], id)
 redis.call('ZADD', KEYS[2], ARGV[2], id)
+if newest then
+  local stays = tonumber(redis.call('TIME')[1]) + 300
+  local ends = redis.call('ZSCORE', KEYS[2], newest[1])
+  if ends and tonumber(ends) < stays then redis.call('ZADD', KEYS[2], stays, newest[1]) end
+end
 for _, ended in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now(ARGV[3]), 'LIMIT', 0, 64)) do
   -- The newest stays until there is a newer one: behind it, readers continue.
   if ended ~= id then
-    local entry = redis.call('XRANGE', KEYS[1], ended, ended)[1]
+    entry = redis.call('XRANGE', KEYS[1], ended, ended)[1]
     if entry then redis.call('HDEL', KEYS[3], entry[2][2]) end
     redis.call('XDEL', KEYS[1], ended)
     redis.call('ZREM', KEYS[2], ended)
