@@ -91,7 +91,8 @@ use crate::revocation::{Revocation, seconds};
 ///
 /// let store = RedbStore::open(&path)?;
 /// let end = now + Duration::from_secs(86_400);
-/// store.insert(SessionRecord::new(id, 0, "alice", "web", end, Vec::new()), now).await?;
+/// let record = SessionRecord::new(id, 0, "https://api.example.com", "alice", "web", end, Vec::new());
+/// store.insert(record, now).await?;
 /// drop(store);
 ///
 /// let store = RedbStore::open(&path)?;
