@@ -75,8 +75,11 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.guard = None;
         let mut queues = self.logins.lock();
-        // The map and this turn: no other login waits. A new login cannot clone the queue while the map is locked.
-        if Arc::strong_count(&self.queue) <= 2 {
+        // Given up while the map is locked, so that of several turns that end at once the last one finds itself the last.
+        self.queue = Arc::default();
+        // The map alone: no other login waits. A new login cannot clone the queue while the map is locked.
+        let queue = queues.get(&self.subject);
+        if queue.is_some_and(|queue| Arc::strong_count(queue) == 1) {
             queues.remove(&self.subject);
         }
     }
@@ -135,5 +138,33 @@ mod tests {
             assert!(ready(poll(pin!(later))).is_some());
         }
         assert!(logins.lock().is_empty());
+    }
+
+    #[test]
+    fn turns_that_end_at_once_leave_no_entry() {
+        let logins = Logins::default();
+        let arrived = AtomicU64::new(0);
+        let meet = |count: u64| {
+            arrived.fetch_add(1, Ordering::AcqRel);
+            while arrived.load(Ordering::Acquire) < count * 2 {
+                std::thread::yield_now();
+            }
+        };
+        let run = || {
+            for round in 0..20_000 {
+                let mut login = Box::pin(logins.turn("alice"));
+                let turn = poll(login.as_mut());
+                meet(round * 3 + 1);
+                drop((turn, login));
+                meet(round * 3 + 2);
+                let is_empty = logins.lock().is_empty();
+                meet(round * 3 + 3);
+                assert!(is_empty, "{round}");
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(run);
+            scope.spawn(run);
+        });
     }
 }

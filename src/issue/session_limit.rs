@@ -34,7 +34,7 @@ impl TokenIssuer {
             let turn = inner.logins.turn(&new.subject).await?;
             let stored = issuer.store_within_limit(new).await;
             match &stored {
-                // Only a store that does not answer fails the others too.
+                // Those that wait would meet the same error one after another, but for a store that is full.
                 Err(error @ IssueError::Store(_)) if !error.is_full() => turn.fail(),
                 _ => {}
             }
@@ -133,7 +133,7 @@ impl TokenIssuer {
         let now = inner.clock.now();
         let of = SessionsOf::Subject(subject);
         let mut listed = Listed::default();
-        let mut after = None;
+        let (mut after, mut hub_is_away) = (None, false);
         loop {
             let page = inner.sessions.list(&inner.issuer, of, after, PAGE).await?;
             let is_last = page.len() < PAGE;
@@ -141,14 +141,14 @@ impl TokenIssuer {
             for record in page {
                 match State::from_record(&record) {
                     Ok(state) if state.ended.is_some() => {
-                        // The login does not depend on it.
-                        if self
-                            .end_one(record.clone(), EndReason::Revoked)
-                            .await
-                            .is_err()
-                        {
-                            listed.over.push((state.use_order, record));
+                        // The login does not depend on it. A hub that cannot be reached is not tried again for each session.
+                        if !hub_is_away {
+                            match self.end_one(record.clone(), EndReason::Revoked).await {
+                                Ok(_) => continue,
+                                Err(error) => hub_is_away = !error.is_full(),
+                            }
                         }
+                        listed.over.push((state.use_order, record));
                     }
                     Ok(state) if state.is_over(&inner.lifetimes, now) => {
                         listed.over.push((state.use_order, record));

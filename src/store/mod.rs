@@ -74,8 +74,7 @@ pub trait SessionStore: Send + Sync {
     fn remove(&self, id: SessionId) -> StoreFuture<'_, bool>;
 
     /// Returns at most `limit` sessions of this issuer and user or client, in the order of their ids, beginning behind
-    /// `after`. Issuers that share a store have separate users and clients: the same name at another issuer is another
-    /// one, so an index needs both.
+    /// `after`. If it returns fewer, there are no more. Names are unique per issuer only, so index keys contain both.
     ///
     /// # Errors
     ///

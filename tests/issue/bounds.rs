@@ -250,6 +250,45 @@ async fn records_that_do_not_count_are_bounded_too() {
 }
 
 #[tokio::test]
+async fn login_tries_a_hub_that_is_away_once_and_not_for_each_ending() {
+    // One timeout of the hub, however many endings are to be completed.
+    let world = World::with(|builder| builder.max_sessions_per_user(100)).await;
+    world.store.fail(Op::Add, When::Before);
+    for _ in 0..30 {
+        let tokens = world.issue().await;
+        let ended = world.issuer.end_session(session(&tokens)).await;
+        assert_eq!(status_of(ended), 503);
+    }
+    let before = world.store.calls();
+    world.issue().await;
+    // Two lists, an insert, and one revocation for each list.
+    assert_eq!(world.store.calls() - before, 5);
+    world.store.recover();
+    world.issue().await;
+    assert_eq!(world.store.sessions(), 2);
+}
+
+#[tokio::test]
+async fn ending_very_many_sessions_lets_others_run() {
+    // In memory, no call of the store waits.
+    let world = World::with(|builder| builder.max_sessions_per_user(usize::MAX)).await;
+    for _ in 0..2_600 {
+        world.issue().await;
+    }
+    let ending = tokio::spawn({
+        let issuer = world.issuer.clone();
+        async move { issuer.end_sessions(ALICE).await }
+    });
+    let mut turns = 0;
+    while !ending.is_finished() {
+        turns += 1;
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(ending.await.unwrap().unwrap(), 2_600);
+    assert!(turns > 10, "{turns}");
+}
+
+#[tokio::test]
 async fn login_that_waited_while_all_sessions_were_ended_is_an_error() {
     let world = World::with(|builder| builder.max_sessions_per_user(100)).await;
     world.store.yields();
