@@ -4,10 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::access_claims::DatedAhead;
+use super::access_claims::{DatedAhead, MAX_ACCESS_TTL};
 use super::logins::Logins;
 use super::refresh_token::{NoRandomness, RefreshToken, Salt};
-use super::session::{EndReason, Lifetimes, MARGIN, NoStep, Session, State, Step, micros};
+use super::session::{EndReason, Lifetimes, NoStep, Session, State, Step, micros};
 use super::session_limit::NewSession;
 use super::{
     Grant, InvalidGrant, IssueError, JwkSetEndpoint, RevocationEndpoint, SigningKeys,
@@ -16,7 +16,7 @@ use super::{
 use crate::clock::Clock;
 use crate::error::ConfigError;
 use crate::jwt::{Authenticity, JwtValidator, JwtValidatorBuilder};
-use crate::revocation::{GRACE, RevocationHub, seconds};
+use crate::revocation::{RevocationHub, seconds};
 use crate::store::{SessionId, SessionRecord, SessionStore, SessionsOf, StoreError};
 
 /// How often a change of a record is tried again after other requests have changed it.
@@ -254,10 +254,10 @@ impl TokenIssuer {
             return self.end(record, EndReason::Revoked).await.map(|_| ());
         }
         let now = inner.clock.now();
-        // No validator has that much leeway.
+        // A day after its end, no validator accepts it. Not sooner: this clock may be ahead of theirs.
         let is_past = |expires_at: Option<SystemTime>| {
             expires_at
-                .and_then(|end| end.checked_add(GRACE + MARGIN))
+                .and_then(|end| end.checked_add(MAX_ACCESS_TTL))
                 .is_some_and(|end| end <= now)
         };
         let unreadable = || IssueError::InvalidRequest {

@@ -366,7 +366,7 @@ async fn token_with_a_key_of_another_process_is_an_error() {
     assert!(matches!(answer, Err(IssueError::UnknownKey)), "{answer:?}");
     assert_eq!(status_of(answer), 503);
     // One that no validator accepts any more is no error, and neither is one of another issuer.
-    clock.set(now() + DAY);
+    clock.set(now() + DAY * 2);
     here.issuer.revoke(text, "web").await.unwrap();
     // A key that has retired here still verifies what it has signed.
     clock.set(now());

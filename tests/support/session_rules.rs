@@ -458,6 +458,7 @@ pub(crate) async fn revocation_covers_every_leeway(stores: &impl Stores) {
         (1_000, "100 seconds past its end"),
         (1_199, "at the end of the longest leeway"),
         (1_210, "by a clock that is ahead"),
+        (5_000, "by a clock that is an hour ahead"),
     ] {
         let world = World::new(stores).await;
         let machine = world.machine().await;
