@@ -16,8 +16,7 @@ pub enum ConfigError {
         /// What is wrong with it, and what to write instead.
         problem: PatternProblem,
     },
-    /// A prefix given to [`BearerAuthLayer::nested_at`](crate::BearerAuthLayer::nested_at) that cannot
-    /// mean one thing.
+    /// An invalid or ambiguous prefix in [`BearerAuthLayer::nested_at`](crate::BearerAuthLayer::nested_at).
     #[error("prefix {prefix:?} of `nested_at`: {problem}")]
     Prefix {
         /// The prefix as it was given.
@@ -217,7 +216,7 @@ pub enum PatternProblem {
     Query,
     /// A trailing slash given to `under` or `nested_at`.
     #[error(
-        "ends with `/`; leave it out: the path with and without it and all below are covered anyway"
+        "ends with `/`; leave it out: the path with and without it, and all paths below, are covered anyway"
     )]
     TrailingSlash,
 }

@@ -189,15 +189,15 @@ impl<V, P> BearerAuthLayer<V, P> {
     ///   `/api`. A restricting rule covers it with and without a trailing slash.
     /// * A parameter `{name}` in the prefix stands for any one segment. A restricting rule with a
     ///   literal in that place applies for every value; an opening rule does not.
-    /// * A policy that needs the *value* of such a parameter, [`tenant`](crate::policy::tenant) for
-    ///   example, gets it from the path before axum stripped it (`OriginalUri`, feature `axum`). All
-    ///   literal segments of the prefix have to agree with that path, and the router of axum has to have
-    ///   matched the same value for the parameter, which is the value that handlers extract. Otherwise,
-    ///   for example after a rewrite in front of the router, the value is unknown and the request is
-    ///   rejected with 503. Without the feature `axum`, and where axum does not strip the prefix, the
-    ///   value is always unknown. Each use of such a value clones the request extensions.
-    /// * A rule for a path outside of the prefix never applies, because no request has such a path. So
-    ///   rules that are relative to the router do not restrict anything behind a declared prefix.
+    /// * A policy that needs the *value* of such a parameter, for example [`tenant`](crate::policy::tenant),
+    ///   reads it from the path before axum stripped it (`OriginalUri`, feature `axum`). All literal segments
+    ///   of the prefix have to agree with that path, and the router of axum has to have matched the same
+    ///   value for the parameter, which is the value that handlers extract. Otherwise, for example after a
+    ///   rewrite in front of the router, the value is unknown and the request is rejected with 503. Without
+    ///   the feature `axum`, and where axum does not strip the prefix, the value is always unknown. Each use
+    ///   of such a value clones the request extensions.
+    /// * A rule for a path outside of the prefix never applies, because no request has such a path. Rules
+    ///   that are relative to the router therefore restrict nothing behind a declared prefix.
     /// * The prefix `/` declares that the rules are relative to the router. It changes no decision, and
     ///   turns off the warning below.
     ///

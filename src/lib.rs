@@ -175,12 +175,12 @@
 //!
 //! With `Router::layer` an unknown path is 401 for a stranger, with `route_layer` it is 404.
 //!
-//! Inside `Router::nest` and `Router::nest_service`, axum strips the prefix from the URI. Rules are
-//! matched against the path that the layer receives, so there they are relative to the nested router.
-//! [`BearerAuthLayer::nested_at`] declares the prefix for rules with full paths, and works for any
-//! service behind something that strips a prefix. No feature changes which path a rule means. With the
-//! features `axum` and `tracing`, a layer with path rules in a nest without a declaration, or in another
-//! nest than the declared one, logs one warning.
+//! Inside `Router::nest` and `Router::nest_service`, axum strips the prefix from the URI. Rules are matched
+//! against the path that the layer receives, so there they are relative to the nested router.
+//! [`BearerAuthLayer::nested_at`] declares the prefix for rules with full paths, and works for any service
+//! behind something that strips a prefix. No feature changes the path of a rule. With the features `axum` and
+//! `tracing`, a layer with path rules in a nest without a declaration, or in another nest than the declared
+//! one, logs one warning.
 //!
 //! The layer changes the type of the response body, so `tower::util::option_layer` needs it mapped:
 //! `ServiceBuilder::new().map_response(|response: Response<ResponseBody<Body>>|
@@ -262,10 +262,10 @@
 //! * It decrypts no tokens (JWE), and checks no sender binding (DPoP, mutual TLS): a bound token is refused.
 //! * It decides once for each request. A stream or a WebSocket that outlives its credential ends when
 //!   the service ends it: [`Authenticated::expires_at`] says when.
-//! * It looks at no body, and at no header but those of its sources, `Content-Type` (is it gRPC?), and,
-//!   for cookies, Basic and preflights, those by which a browser says where a request comes from.
-//! * It reads no Digest credential and no client certificate. Browsers attach both by themselves, as they do
-//!   cookies and Basic: a service that accepts one of them some other way calls [`permits_cookie`].
+//! * It looks at no body, and at no header but those of its sources, `Content-Type` (is it gRPC?), and, for
+//!   cookies, Basic and preflights, those in which a browser names the origin of a request.
+//! * It reads no Digest credential and no client certificate. Browsers attach both by themselves, like
+//!   cookies and Basic credentials. A service that accepts either of them otherwise calls [`permits_cookie`].
 //!
 //! # Features
 //!
@@ -290,15 +290,16 @@
 //! | `throttle` | `throttle::Throttle`: slowing down who guesses | no |
 //! | `tracing` | events for refusals and outages, without secrets | no |
 //!
-//! Events of `tracing` have the target `tower_bearer` and the fields `outcome`, `reason`, `rule`,
-//! `scheme`, `source` (the place of the credential) and `status`: WARN for an outage, DEBUG for other
-//! refusals, TRACE for what passes. The cause of an outage is in none of them, because it may quote its
-//! input; a hook ([`on_decision`](BearerAuthLayer::on_decision)) finds it as the source of the
-//! [`Rejection`]. Further events are for the operator: WARN with the outcome `keys-not-fetched` where an
-//! issuer's keys could not be fetched, `revocations-not-followed` where a shared store of revocations could not be
-//! read, `logout-not-done` where somebody's logout was not carried out, or `nest-differs` where a layer is nested at
-//! another prefix than the one declared (fields `nested_path` and `nested_at`), and ERROR with
-//! `introspection-credentials-refused` where an authorization server does not let this service ask about tokens.
+//! Events of `tracing` have the target `tower_bearer` and the fields `outcome`, `reason`, `rule`, `scheme`,
+//! `source` (the place of the credential) and `status`: WARN for an outage, DEBUG for other refusals, TRACE
+//! for what passes. The cause of an outage is in none of them, because it may quote its input; a hook
+//! ([`on_decision`](BearerAuthLayer::on_decision)) finds it as the source of the [`Rejection`]. Further
+//! events are for the operator: WARN with the outcome `keys-not-fetched` where an issuer's keys could not be
+//! fetched, `revocations-not-followed` where a shared store of revocations could not be read,
+//! `logout-not-done` where a logout was not carried out, `redis-without-append-only-file` where a Redis has
+//! no append-only file, or `nest-differs` where a layer is nested at another prefix than the one declared
+//! (fields `nested_path` and `nested_at`), and ERROR with `introspection-credentials-refused` where an
+//! authorization server does not let this service ask about tokens.
 //!
 //! Without features the crate depends on `http`, `http-body`, the two `tower` traits and a few small
 //! crates. The minimum supported Rust version is 1.88; raising it is not a breaking change, but always

@@ -51,7 +51,7 @@ impl<'a> RequestView<'a> {
         Self::in_layer(request, clock, &NOT_NESTED)
     }
 
-    /// A view of `request` as a layer with these settings sees it.
+    /// Creates a view of `request` as a layer with these settings sees it.
     #[inline]
     pub(crate) fn in_layer<B>(
         request: &'a Request<B>,
@@ -76,14 +76,14 @@ impl<'a> RequestView<'a> {
         self.method
     }
 
-    /// The URI as the layer receives it. Inside `Router::nest` of axum the prefix is stripped.
+    /// Returns the URI as the layer receives it. Inside `Router::nest` of axum the prefix is stripped.
     #[must_use]
     #[inline]
     pub fn uri(&self) -> &'a Uri {
         self.uri
     }
 
-    /// The raw path of [`uri`](Self::uri), without query.
+    /// Returns the raw path of [`uri`](Self::uri), without query.
     ///
     /// Rules are matched against this path, behind the prefix of
     /// [`nested_at`](crate::BearerAuthLayer::nested_at) if the layer has one.
@@ -93,7 +93,7 @@ impl<'a> RequestView<'a> {
         self.uri.path()
     }
 
-    /// The nesting that the layer declares.
+    /// Returns the nesting that the layer declares.
     #[inline]
     pub(crate) fn nest(&self) -> &'a Nest {
         self.nest

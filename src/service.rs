@@ -119,7 +119,7 @@ where
     V: Validator,
     P: Policy<V::Principal>,
 {
-    /// The view of a request that validators and policies of this layer get.
+    /// Returns the view of a request that validators and policies of this layer get.
     #[inline]
     pub(crate) fn view<'a, B>(&'a self, request: &'a Request<B>) -> RequestView<'a> {
         let settings = &self.settings;

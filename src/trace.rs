@@ -103,7 +103,8 @@ pub(crate) fn revocations_not_followed() {
 #[cfg(all(feature = "issue", not(feature = "tracing")))]
 pub(crate) fn revocations_not_followed() {}
 
-/// A Redis keeps sessions and revocations in memory only, or in a snapshot that is minutes old: for the operator.
+/// Logs a warning for the operator: Redis keeps sessions and revocations in memory only, or in a snapshot
+/// that is minutes old.
 #[cfg(all(feature = "redis", feature = "tracing"))]
 pub(crate) fn redis_without_append_only_file() {
     tracing::warn!(target: "tower_bearer", outcome = "redis-without-append-only-file");
@@ -112,8 +113,8 @@ pub(crate) fn redis_without_append_only_file() {
 #[cfg(all(feature = "redis", not(feature = "tracing")))]
 pub(crate) fn redis_without_append_only_file() {}
 
-/// axum reports another nest than the one that a layer with path rules declares: for the operator. Both texts are
-/// configuration, and none is part of a request.
+/// Logs a warning for the operator: axum reports another nest than the one that a layer with path rules
+/// declares. Both texts are configuration; neither is part of a request.
 #[cfg(all(feature = "axum", feature = "tracing"))]
 pub(crate) fn nest_differs(nested_path: &str, declared: Option<&str>) {
     tracing::warn!(

@@ -127,7 +127,7 @@ fn a_public_path_allocates_nothing() {
     assert_eq!(ours(plain, "public, no headers"), 0);
 }
 
-// M09
+// M09: rules see the path of the inner service
 #[test]
 fn path_below_a_declared_prefix_allocates_nothing_more() {
     let nested = |prefix: &str| {

@@ -307,7 +307,7 @@ fn what_is_cleared_is_asked_about_again_from_then_on() {
     }
 }
 
-/// The same, with the token as the principal.
+/// A validator whose principal is the token.
 struct Named(Arc<Table>);
 
 impl Validator for Named {
@@ -326,7 +326,7 @@ impl Validator for Named {
 
 #[test]
 fn results_removed_by_principal_stay_removed() {
-    // M18: no validation that began before `retain` returned brings one back.
+    // F05: removal of cached results. No validation that began before `retain` returned restores a result.
     for pace in [Pace::AtOnce, Pace::Slowly, Pace::Waiting] {
         for settings in [
             CacheSettings::new(),
@@ -349,7 +349,7 @@ fn results_removed_by_principal_stay_removed() {
                     1 => {
                         cache.remove(&name(turn % WRITERS, turn % ROUNDS));
                     }
-                    // Several at the same time, which remove nothing that is still good.
+                    // Several concurrent calls, which remove no valid result.
                     _ => {
                         cache.retain(|_| true);
                     }

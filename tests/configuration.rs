@@ -146,7 +146,7 @@ fn each_fault_is_named_with_what_was_expected() {
         ),
         (
             sources([Source::bearer().trust_origin("https://a.example")]),
-            "credential source `Bearer`: expected no trusted origin, which only a cookie and Basic have",
+            "credential source `Bearer`: expected no trusted origin: only cookies and Basic credentials have trusted origins",
         ),
         (
             sources([Source::api_key(HeaderName::from_static("origin"))]),
@@ -199,7 +199,7 @@ fn a_trusted_origin_is_one_that_a_browser_sends() {
         ("https://app.example.com", true),
         ("http://localhost:5173", true),
         ("https://[::1]:8443", true),
-        // M11
+        // M11: default ports
         ("https://app.example.com:443", true),
         ("http://app.example.com:80", true),
         ("https://app.example.com:", false),
@@ -233,7 +233,7 @@ fn what_only_looks_hidden_is_accepted() {
         rules()
             .at("/a", public().on([Method::HEAD]))
             .at("/a", role("x").on([Method::GET])),
-        // Each takes effect for requests that the other does not mean.
+        // Each takes effect for requests that the other does not match.
         rules().under("/a", role("x")).at("/a", role("x")),
         rules()
             .under("/a", role("x").on([Method::GET]))
@@ -274,7 +274,7 @@ fn what_only_looks_hidden_is_accepted() {
     }
 }
 
-// A21
+// A21: rules without effect
 #[test]
 fn restricting_rule_that_repeats_an_earlier_one_is_rejected_by_build() {
     type Builder = PoliciesBuilder<User>;
@@ -324,7 +324,7 @@ fn restricting_rule_that_repeats_an_earlier_one_is_rejected_by_build() {
     }
 }
 
-// M09
+// M09: rules see the path of the inner service
 #[test]
 fn prefix_of_a_nest_is_checked_like_a_pattern() {
     let layer = || {

@@ -368,7 +368,7 @@ fn a_preset_refuses_what_its_provider_marks_as_another_kind() {
 /// audience, so that nothing but their kind tells them apart.
 #[test]
 fn preset_accepts_access_tokens_and_rejects_id_tokens_of_its_provider() {
-    // M14, M12, M13, D07
+    // M14, M12, M13, D07: kinds of tokens
     struct Case {
         name: &'static str,
         layout: fn() -> ClaimsLayout,
@@ -378,13 +378,13 @@ fn preset_accepts_access_tokens_and_rejects_id_tokens_of_its_provider() {
         scopes: &'static [&'static str],
         client: Option<&'static str>,
     }
-    // What all of them have.
+    // The claims that all of them have.
     let common = json!({"iss": ISSUER, "aud": AUDIENCE, "sub": "248289761001", "iat": NOW - 60, "exp": NOW + 3_540});
     let cases = [
         Case {
             name: "authentik",
             layout: ClaimsLayout::authentik,
-            // Made of the ID token, `nonce` included.
+            // Derived from the ID token, `nonce` included.
             access: json!({
                 "auth_time": NOW - 90, "acr": "goauthentik.io/providers/oauth2/default", "amr": ["pwd", "mfa"],
                 "nonce": "n-0S6_WzA2Mj", "sid": "9f86d081884c7d65", "email": "ak@example.com", "email_verified": true,
@@ -532,7 +532,7 @@ fn preset_accepts_access_tokens_and_rejects_id_tokens_of_its_provider() {
                 "user_metadata": {"role": "admin", "roles": ["admin"]}, "role": "authenticated", "aal": "aal1",
                 "amr": [{"method": "password", "timestamp": NOW - 90}], "session_id": "2e1f", "is_anonymous": false,
             }),
-            // Of its OAuth server, whose audience is otherwise the client.
+            // A token of its OAuth server, whose audience is otherwise the client.
             id: json!({
                 "nonce": "n", "auth_time": NOW - 90, "email": "jane@example.com", "email_verified": true,
                 "phone_number_verified": false, "name": "Jane", "client_id": "9a8b",
@@ -566,7 +566,7 @@ fn preset_accepts_access_tokens_and_rejects_id_tokens_of_its_provider() {
                 "urn:zitadel:iam:org:project:roles": {"other": {"165": "acme.example.com"}},
                 "urn:zitadel:iam:org:project:247:roles": {"clerk": {"165": "acme.example.com"}, "gone": {}, "none": null},
             }),
-            // Of the implicit flow, without `at_hash`.
+            // An ID token of the implicit flow, without `at_hash`.
             id: json!({
                 "auth_time": NOW - 90, "nonce": "n", "azp": "shop@acme",
                 "urn:zitadel:iam:org:project:247:roles": {"clerk": {"165": "acme.example.com"}},
@@ -589,7 +589,7 @@ fn preset_accepts_access_tokens_and_rejects_id_tokens_of_its_provider() {
             matches!(found, Some(TokenError::TokenType { .. })),
             "{name}: {found:?}"
         );
-        // Nor by one of the claims that give an ID token away, or without them.
+        // ID tokens are also rejected without their typical claims, or with one of them.
         for changes in [
             json!({"nonce": null, "at_hash": null, "c_hash": null, "s_hash": null}),
             json!({"nonce": "n", "at_hash": null, "c_hash": null, "s_hash": null}),
@@ -601,7 +601,7 @@ fn preset_accepts_access_tokens_and_rejects_id_tokens_of_its_provider() {
                 "{name}: {found:?}"
             );
         }
-        // What all of them do with `null`.
+        // The treatment of `null`, which all presets share.
         let mut access = with(common.clone(), case.access);
         for name in ["nonce", "x", "groups", "acr", "email"] {
             access[name] = Value::Null;
@@ -616,7 +616,7 @@ fn preset_accepts_access_tokens_and_rejects_id_tokens_of_its_provider() {
 
 #[test]
 fn names_of_members_are_roles_only_where_their_values_are_objects() {
-    // M14, D01
+    // M14, D01: kinds of tokens
     let layout =
         || ClaimsLayout::new().with_roles_at([ClaimPath::from(["app", "roles"]).member_names()]);
     let roles = |roles: Value| {
@@ -653,7 +653,7 @@ fn names_of_members_are_roles_only_where_their_values_are_objects() {
     ] {
         assert_eq!(roles(value.clone()), expected, "{value}");
     }
-    // Without being asked for, an object is not a list of roles.
+    // Without `member_names`, an object is not a list of roles.
     let plain = |builder: JwtValidatorBuilder| {
         usual(builder).claims_layout(ClaimsLayout::new().with_roles_at([["app", "roles"]]))
     };
@@ -675,7 +675,7 @@ fn names_of_members_are_roles_only_where_their_values_are_objects() {
 
 #[test]
 fn rule_that_needs_an_unreadable_claim_denies() {
-    // M12: what cannot be read is absence, and absence never satisfies a rule (D08).
+    // M12: unused claims. An unreadable claim is absent, and absence never satisfies a rule (D08).
     use tower_bearer::policy::{Policies, acr, max_age};
     let policies: Policies<AccessToken> = Policies::builder()
         .under("/acr", acr(["1"]))
@@ -738,7 +738,7 @@ fn what_a_layout_finds_in_another_shape_is_refused() {
         (json!({"roles": ["a", 1]}), claim("app.roles")),
         (json!({"roles": {"a": true}}), claim("app.roles")),
         (json!({"roles": [{"name": "a"}]}), claim("app.roles")),
-        // M13
+        // M13: `null` is absence
         (json!({"roles": null}), Ok(String::new())),
         (json!(null), Ok(String::new())),
         (json!({"roles": ["a"], "tenant": null}), Ok("a".to_owned())),
@@ -1290,7 +1290,7 @@ fn keys_are_read_from_every_format() {
 
 #[test]
 fn private_key_is_read_by_the_constructor_for_private_keys_alone() {
-    // M15
+    // M15: checks of keys, and harmless spelling
     let block = |label: &str| {
         let body = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg";
         format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n")
@@ -1366,7 +1366,7 @@ fn pem_loads_with_harmless_white_space_and_text_around_it() {
 
 #[test]
 fn more_than_four_keys_without_kid_all_verify() {
-    // M15
+    // M15: checks of keys, and harmless spelling
     let new_signer = || {
         let pair = aws_lc_rs::signature::Ed25519KeyPair::generate().unwrap();
         let x = aws_lc_rs::signature::KeyPair::public_key(&pair);
@@ -1412,7 +1412,7 @@ fn more_than_four_keys_without_kid_all_verify() {
 
 #[test]
 fn keys_are_tried_in_turn_for_a_token_without_kid_by_opt_in_alone() {
-    // M15
+    // M15: checks of keys, and harmless spelling
     let signers = [
         Signer::with_key("RS256", "rsa").kid("a"),
         Signer::with_key("RS256", "rsa-other").kid("b"),
@@ -1436,7 +1436,7 @@ fn keys_are_tried_in_turn_for_a_token_without_kid_by_opt_in_alone() {
                 let outcome = run(&validator, &without_kid("RS256", file)).map(|_| ());
                 assert!(ambiguous(&outcome), "{max:?} {outcome:?}");
             }
-            // One key fits: that is no choice.
+            // Only one key fits, so the token is not ambiguous.
             assert!(
                 run(&validator, &without_kid("EdDSA", "ed25519")).is_ok(),
                 "{max:?}"
@@ -1447,7 +1447,7 @@ fn keys_are_tried_in_turn_for_a_token_without_kid_by_opt_in_alone() {
             let outcome = |token: &str| run(&validator, token).map(|_| ());
             assert_eq!(outcome(&without_kid("RS256", "rsa")), Ok(()), "{max}");
             assert_eq!(outcome(&without_kid("RS256", "rsa-other")), Ok(()), "{max}");
-            // C02: of other algorithms none is tried.
+            // C02: keys of other algorithms are not tried.
             let header = json!({"alg": "RS256"});
             let crossed = Signer::new("EdDSA").token_with(&header, &claims());
             assert_eq!(outcome(&crossed), Err(TokenError::Signature));
@@ -1455,7 +1455,7 @@ fn keys_are_tried_in_turn_for_a_token_without_kid_by_opt_in_alone() {
                 outcome(&without_kid("PS256", "rsa")),
                 Err(TokenError::Algorithm)
             );
-            // C10: a `kid` still names one key, and an unknown one none.
+            // C10: a `kid` still names one key, and an unknown `kid` names none.
             let named = |kid| Signer::with_key("RS256", "rsa").kid(kid).token(&claims());
             assert_eq!(outcome(&named("a")), Ok(()));
             assert_eq!(outcome(&named("b")), Err(TokenError::Signature));
@@ -1481,7 +1481,7 @@ fn keys_are_tried_in_turn_for_a_token_without_kid_by_opt_in_alone() {
 
 #[test]
 fn rsa_key_without_alg_and_token_with_another_rsa_algorithm_names_the_option() {
-    // M15
+    // M15: checks of keys, and harmless spelling
     let mut jwk = Signer::new("RS256").kid("a").jwk();
     jwk.as_object_mut().unwrap().remove("alg");
     let set = json!({"keys": [jwk]}).to_string();
@@ -1520,7 +1520,7 @@ fn rsa_key_without_alg_and_token_with_another_rsa_algorithm_names_the_option() {
         );
         assert!(outcome(key().with_algorithm(alg.parse().unwrap()).unwrap()).is_ok());
     }
-    // Where no option helps, none is named.
+    // If no option helps, the error names none.
     let explicit = PublicKey::from_pem(public_pem("rsa")).unwrap();
     let explicit = explicit.with_algorithm(Algorithm::RS256).unwrap();
     let validator = usual(JwtValidator::builder(explicit)).build().unwrap();

@@ -650,7 +650,7 @@ fn other_algorithms(t: &mut Table, k: &Signers) {
         let token = k.rs.token_with(&json!({"alg": alg}), &claims());
         t.refuses(format!("signed with RS256, alg {alg:?}"), token, TokenError::Algorithm);
     }
-    // M15: the algorithm of the key is a default, and the error names the option that sets it.
+    // M15: checks of keys. The algorithm of the key is a default, and the error names the option that sets it.
     t.section("C02 M15", RS256);
     for alg in ["RS384", "RS512", "PS256", "PS384", "PS512"] {
         let token = k.rs.token_with(&json!({"alg": alg}), &claims());
@@ -1346,7 +1346,7 @@ fn switches(t: &mut Table, k: &Signers) {
         let token = k.rs.token_of(&k.rs.header().to_string(), &format!("{{\"{name}\":{text}}}"));
         t.refuses(format!("{name} {text}"), token, claim(name));
     }
-    // M13: absent, and none of them is required here.
+    // M13: `null` is absence, and none of them is required here.
     for name in ["exp", "iss", "aud", "sub"] {
         let token = k.rs.token_of(&k.rs.header().to_string(), &format!("{{\"{name}\":null}}"));
         t.accepts(format!("{name} null, not required"), token);
@@ -1951,7 +1951,7 @@ fn limits(t: &mut Table, k: &Signers) {
         let padding = length - r#"{"alg":"RS256","x":""}"#.len();
         header_with_x(&format!("\"{}\"", "x".repeat(padding)))
     };
-    // M17: a header may take all that the token may.
+    // G04: lengths first. A header may be as long as the token.
     for setting in [RS256, ISSUERS, BY_SHAPE] {
         t.section("G04 M17", setting);
         t.accepts("a header of 4,096 characters", padded(3_072));
@@ -1972,7 +1972,7 @@ fn limits(t: &mut Table, k: &Signers) {
     }
 }
 
-// M12: a claim that nothing uses, in a shape that cannot be read.
+// M12: unused claims, with unreadable values.
 #[rustfmt::skip]
 fn unused_claims(t: &mut Table, k: &Signers) {
     let header = k.rs.header().to_string();
@@ -2021,7 +2021,7 @@ fn unused_claims(t: &mut Table, k: &Signers) {
     t.accepts_as("amr as it should be", k.rs.token_of(&header, &spliced("amr", "[\"pwd\",\"otp\"]")), |token| {
         token.amr().eq(["pwd", "otp"]) && token.claim("amr").is_none()
     });
-    // What is not used is read as strictly as any other JSON.
+    // Unused claims are parsed as strictly as any other JSON.
     for (name, text) in [("amr", r#"[{"a":1,"a":2}]"#), ("acr", r#"{"a":1,"\u0061":2}"#), ("jti", r#"[{"a":{"b":1,"b":1}}]"#)] {
         t.refuses(format!("D06: {name} {text}"), k.rs.token_of(&header, &spliced(name, text)), claim(name));
     }
@@ -2039,7 +2039,7 @@ fn unused_claims(t: &mut Table, k: &Signers) {
         }
     }
 
-    // Where a setting demands one, the token is rejected.
+    // If a setting requires such a claim, the token is rejected.
     let requires: [(&str, Setting); 6] = [
         ("jti", |backend| judge(with_pem(backend, "rsa").require("jti"))),
         ("client_id", |backend| judge(with_pem(backend, "rsa").require("client_id"))),
@@ -2055,7 +2055,7 @@ fn unused_claims(t: &mut Table, k: &Signers) {
         }
         t.refuses(format!("{name} null, required"), k.rs.token_of(&header, &spliced(name, "null")), missing(name));
     }
-    // Where a revocation could name it, it is an error.
+    // If a revocation could name the claim, it is an error.
     t.section("M12 D01", |backend| judge(with_pem(backend, "rsa").revocations(RevocationList::new())));
     t.accepts("all that a revocation may name", k.rs.token(&with(claims(), json!({"sid": "s", "token_version": 3}))));
     for name in ["jti", "client_id", "sid", "token_version"] {
@@ -2152,7 +2152,7 @@ fn nulls(t: &mut Table, k: &Signers) {
     t.refuses("profile, typ null", k.rs.token_of(r#"{"alg":"RS256","typ":null}"#, &claims), NOT_AT_JWT);
 }
 
-// M17: the only types, and the only algorithms.
+// D07, C02: `only_token_types` and `algorithms`.
 #[rustfmt::skip]
 fn only_some(t: &mut Table, k: &Signers) {
     let typed = |typ: &str, changes: Value| k.rs.token_of(&format!(r#"{{"alg":"RS256"{typ}}}"#), &with(claims(), changes).to_string());
@@ -2185,7 +2185,7 @@ fn only_some(t: &mut Table, k: &Signers) {
     t.refuses("HS256, which is in the list, with a public key", token, TokenError::Algorithm);
 }
 
-// M17: the age of a token, by `iat`.
+// The maximum age of a token, by `iat`.
 #[rustfmt::skip]
 fn age(t: &mut Table, k: &Signers) {
     t.section("M17 D05", |backend| judge(with_pem(backend, "rsa").max_token_age(Duration::from_secs(300)).leeway(Duration::from_secs(10))));
@@ -2205,7 +2205,7 @@ fn age(t: &mut Table, k: &Signers) {
     t.refuses("expired and too old", k.rs.token(&with(claims(), json!({"iat": 5, "exp": 6}))), TokenError::Expired);
 }
 
-// M14: a value tells kinds apart, and presence does where there is no value.
+// M14: kinds of tokens, by the value of a claim or by its presence.
 #[rustfmt::skip]
 fn markers(t: &mut Table, k: &Signers) {
     let general = |changes: Value| k.rs.token_with(&json!({"alg": "RS256", "typ": "JWT"}), &with(claims(), changes));
@@ -2675,7 +2675,7 @@ fn elliptic_keys(t: &mut KeyTable) {
     let p384 = Signer::new("ES384").jwk();
     t.jwk("P-384 called P-256", &with(p384, json!({"crv": "P-256", "alg": "ES256"})), size);
 
-    // M15: points of which one coordinate begins with a zero, with the zero and without it.
+    // M15: harmless spelling. Points with a coordinate that begins with a zero, with the zero and without it.
     t.rules = "C06 M15";
     for (alg, crv, x, y) in short_points() {
         let jwk = |x: &[u8], y: &[u8]| json!({"kty": "EC", "crv": crv, "x": base64url(x), "y": base64url(y)});
@@ -2685,7 +2685,7 @@ fn elliptic_keys(t: &mut KeyTable) {
         t.jwk(&format!("{alg} with stripped zeros"), &jwk(&stripped(&x), &stripped(&y)), Ok(()));
         let key = match crv { "P-256" => "a P-256 key", "P-384" => "a P-384 key", _ => "a P-521 key" };
         let rejected = || Err(KeyError::Rejected { key });
-        // A zero at the end is no zero at the beginning.
+        // A zero at the end is not a leading zero.
         let moved = [&stripped(&x)[..], &vec![0; x.len() - stripped(&x).len()]].concat();
         if moved != x {
             t.jwk(&format!("{alg} with a zero moved to the end"), &jwk(&moved, &y), rejected());
@@ -2694,7 +2694,7 @@ fn elliptic_keys(t: &mut KeyTable) {
     }
 }
 
-/// A point of each curve, of which a coordinate begins with a zero: found among new keys.
+/// Returns a point of each curve with a coordinate that begins with a zero, found among new keys.
 fn short_points() -> Vec<(&'static str, &'static str, Vec<u8>, Vec<u8>)> {
     use aws_lc_rs::signature::{self, EcdsaKeyPair, KeyPair as _};
     [
@@ -2767,7 +2767,7 @@ fn edwards_keys(t: &mut KeyTable) {
     t.rules = "C06 M15";
     let small = |first: u8| [&[first][..], &[0; 31]].concat();
     let beyond = |more: u8| near_the_prime(0xed + more);
-    // Beyond the prime by so much, so the same number as the one in `small`.
+    // Beyond the prime by this much, so equal to the number in `small`.
     for y in 2..=18 {
         let is_point = ed25519_dalek::VerifyingKey::from_bytes(small(y)[..].try_into().unwrap()).is_ok();
         t.jwk(&format!("y = {y}"), &okp("Ed25519", &small(y)), if is_point { Ok(()) } else { rejected() });
@@ -2843,7 +2843,7 @@ fn purposes(t: &mut KeyTable) {
     ] {
         t.jwk(name, &changed(changes), expected);
     }
-    // What counts as absent. `with` takes `null` for "remove", so the members are put here.
+    // Values that count as absent. `with` treats `null` as "remove", so the members are inserted here.
     t.rules = "C06 M13";
     let absent = [
         "use", "alg", "key_ops", "kid", "d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv", "x5c", "x5u", "x5t", "crv", "x",

@@ -385,7 +385,7 @@ fn no_signed_claims_make_the_validator_panic() {
     );
 }
 
-/// The verdict, as far as two tokens can be compared by it.
+/// Returns the part of the verdict that is comparable between two tokens.
 fn verdict(
     judge: &Judge,
     token: &str,
@@ -395,7 +395,7 @@ fn verdict(
     Ok((accepted.expires_at(), others))
 }
 
-// M13: a claim or a member of the header that is `null` is the same as none, with the exceptions of `cnf` and `crit`.
+// M13: `null` is absence, in claims (except `cnf`) and in headers (except `crit`).
 #[test]
 fn null_member_is_the_same_as_no_member() {
     let (signer, judge) = quick();

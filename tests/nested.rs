@@ -1,4 +1,5 @@
-//! Path rules inside nested routers: the rules see the path that the inner router serves (M09).
+//! Path rules inside nested routers: the rules see the path that the inner router serves (M09: rules see the
+//! path of the inner service).
 //!
 //! The tests compile with and without the feature `axum` of the crate and expect the same answers. Only
 //! the value of a parameter in a prefix is known with the feature alone, and its absence fails closed.
@@ -81,14 +82,14 @@ fn send(app: &App, target: &str, token: Option<&str>) -> Response<Body> {
     response.expect("nothing to wait for").unwrap()
 }
 
-/// The statuses for a client without a credential, a member and an admin.
+/// Returns the statuses for a client without a credential, a member and an admin.
 fn statuses(app: &App, target: &str) -> [u16; 3] {
     CALLERS.map(|token| send(app, target, token).status().as_u16())
 }
 
 // ===== The inner router =====
 
-/// How well a place is guarded.
+/// The protection of a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Area {
     Open,
@@ -146,7 +147,7 @@ fn rules(prefix: &str) -> Policies<User> {
         .unwrap()
 }
 
-// ===== The family =====
+// ===== Arrangements in front of the layer =====
 
 /// A change of the path between the nest and the layer.
 type Change = (&'static str, fn(&str) -> String);
@@ -315,7 +316,7 @@ fn is_plain(path: &str) -> bool {
     !path.contains(['%', ';', '\\']) && !path.contains("//") && !path.contains("/../")
 }
 
-// M09, A17, A19
+// M09, A17, A19: rules see the path of the inner service
 #[test]
 fn rules_see_the_path_that_the_inner_router_serves() {
     let mut compared = 0;
@@ -456,7 +457,7 @@ fn below(prefix: &str, policies: &Policies<User>) -> App {
     boxed(layer(policies).nested_at(prefix).unwrap().layer(ok))
 }
 
-// M09
+// M09: rules see the path of the inner service
 #[test]
 fn root_of_the_nested_router_is_the_prefix_itself() {
     let open = |path| Policies::builder().at(path, public()).build().unwrap();
@@ -486,7 +487,7 @@ fn root_of_the_nested_router_is_the_prefix_itself() {
     assert_eq!(statuses(&below("/api", &named), "/x"), [401, 403, 403]);
 }
 
-// M09
+// M09: rules see the path of the inner service
 #[test]
 fn prefix_parameter_restricts_for_any_value_and_opens_for_none() {
     let policies = Policies::builder()
@@ -513,7 +514,7 @@ fn prefix_parameter_restricts_for_any_value_and_opens_for_none() {
     ] {
         assert_eq!(statuses(&app, target), answers, "{target}");
     }
-    // What is only possible names nothing, so it is denied with the rest.
+    // A rule that only possibly matches names no path, so the path is denied with the rest.
     let policies = Policies::builder()
         .deny_unmatched()
         .under("/t/acme/me", role("admin"))
@@ -526,7 +527,7 @@ fn prefix_parameter_restricts_for_any_value_and_opens_for_none() {
     assert_eq!(statuses(&app, "/only"), [401, 403, 403]);
 }
 
-// M09
+// M09: rules see the path of the inner service
 #[test]
 fn second_prefix_replaces_the_first_and_a_policy_without_paths_ignores_both() {
     let policies = Policies::builder()
@@ -552,7 +553,7 @@ fn second_prefix_replaces_the_first_and_a_policy_without_paths_ignores_both() {
     }
 }
 
-// M09, A02, A09, A10, A24
+// M09, A02, A09, A10, A24: rules see the path of the inner service
 #[test]
 fn every_form_of_request_target_is_read_below_the_prefix() {
     let policies = Policies::builder()
@@ -589,7 +590,7 @@ fn every_form_of_request_target_is_read_below_the_prefix() {
     assert_eq!(statuses(&app, "/../../public"), [401, 200, 200]);
 }
 
-// M09, A15, A16
+// M09, A15, A16: rules see the path of the inner service
 #[test]
 fn methods_and_preflights_are_decided_below_the_prefix() {
     let policies = Policies::builder()
@@ -637,7 +638,7 @@ fn methods_and_preflights_are_decided_below_the_prefix() {
 
 // ===== The value of a parameter in the prefix =====
 
-/// The status that a known value leads to. Without the feature `axum` no value is known.
+/// Returns the status for a known value. Without the feature `axum` no value is known.
 fn if_known(status: u16) -> u16 {
     if cfg!(feature = "axum") { status } else { 503 }
 }
@@ -652,7 +653,7 @@ fn member_status(app: &App, target: &str) -> u16 {
     send(app, target, MEMBER).status().as_u16()
 }
 
-// M09
+// M09: rules see the path of the inner service
 #[test]
 fn value_of_a_prefix_parameter_comes_from_the_original_path_or_fails_closed() {
     let nest = "/t/{id}";
@@ -660,7 +661,7 @@ fn value_of_a_prefix_parameter_comes_from_the_original_path_or_fails_closed() {
     let of_others = tenant_app("/t/{tenant}", tenant("tenant").not(), nest);
     let by_closure = tenant_app(
         "/t/{tenant}",
-        // Without a value it would pass, if its decision counted.
+        // Without a value this policy would allow the request, if its decision counted.
         policy_fn(|cx: &PolicyContext<'_, User>| {
             cx.segment("tenant").as_deref() != Some("blocked")
         }),
@@ -741,7 +742,7 @@ fn value_of_a_prefix_parameter_comes_from_the_original_path_or_fails_closed() {
     }
 }
 
-// M09, A19
+// M09, A19: rules see the path of the inner service
 #[test]
 fn stale_or_foreign_original_path_gives_no_value() {
     let policies = Policies::builder()
@@ -871,7 +872,7 @@ fn path_that_a_list_allows_below_the_prefix_does_not_hide_a_value() {
     assert_eq!(member_status(&app, "/t/acme%2fx/a"), 503);
 }
 
-// M09: a decision without the value counts in no place of a combination.
+// M09: a decision without the value counts nowhere in a combination.
 #[test]
 fn closure_beside_a_policy_does_not_hide_its_unknown_value() {
     struct NotBlocked;
@@ -908,7 +909,7 @@ mod warning {
 
     use super::*;
 
-    /// A log that is kept.
+    /// A log in memory.
     #[derive(Clone, Default)]
     struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -923,7 +924,7 @@ mod warning {
         }
     }
 
-    /// The warnings that some work logs.
+    /// Returns the warnings that `work` logs.
     fn warnings(work: impl FnOnce()) -> Vec<String> {
         let log = Log::default();
         let writer = log.clone();
@@ -955,7 +956,7 @@ mod warning {
         })
     }
 
-    // M09
+    // M09: rules see the path of the inner service
     #[test]
     fn nest_that_differs_from_the_declared_prefix_is_logged_once() {
         let nest = |at: &str, prefix| Router::new().nest_service(at, inner().layer(auth(prefix)));
@@ -983,7 +984,7 @@ mod warning {
         }
     }
 
-    // M09
+    // M09: rules see the path of the inner service
     #[test]
     fn nest_that_agrees_with_the_declared_prefix_is_not_logged() {
         let nest = |at: &str, prefix| Router::new().nest_service(at, inner().layer(auth(prefix)));
@@ -1008,7 +1009,7 @@ mod warning {
         }
     }
 
-    // M09
+    // M09: rules see the path of the inner service
     #[test]
     fn each_layer_is_compared_for_its_first_requests() {
         // A layer in two nests, of which the second is a mistake.

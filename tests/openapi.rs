@@ -725,7 +725,7 @@ fn a_base_path_stands_in_front_of_every_path() {
     }
 }
 
-// M09
+// M09: rules see the path of the inner service
 #[test]
 fn layer_with_a_declared_prefix_is_described_by_full_paths() {
     let policies = || {

@@ -309,7 +309,7 @@ fn apps(files: &Files, allowed: Option<PathAmbiguity>) -> Vec<(&'static str, App
         ("files", boxed(auth().layer(files.serve()))),
         ("gRPC", boxed(auth().layer(grpc))),
     ];
-    // A layer inside of `nest` receives what is left of the path, and is told the prefix.
+    // A layer inside of `nest` receives the rest of the path, and declares the prefix.
     let at = |prefix| auth().nested_at(prefix).unwrap();
     let users = Router::new().route("/{id}", place(Area::Admin));
     let private = all(Area::Admin).layer(at("/api/{tenant}/private"));
@@ -1085,7 +1085,7 @@ fn options_is_open_for_a_real_preflight_alone_and_only_if_enabled() {
     }
 }
 
-// A17, M09
+// A17, M09: rules see the path of the inner service
 #[tokio::test]
 async fn inside_of_a_declared_nest_rules_are_written_with_the_full_path() {
     let policies = Policies::builder()
@@ -1155,7 +1155,7 @@ async fn a_path_rewritten_outside_is_seen_and_one_rewritten_inside_is_not() {
     assert_eq!(Area::of(&response), Some(Area::Admin));
 }
 
-// A19, M09: axum sets `OriginalUri` once for a request, so after a rewrite it tells an old path.
+// A19, M09: axum sets `OriginalUri` once for a request, so after a rewrite it contains an old path.
 #[tokio::test]
 async fn a_path_rewritten_between_two_routers_is_seen() {
     let policies = rules(None);
@@ -1300,7 +1300,7 @@ fn path_below_a_declared_prefix_is_decided_like_the_full_path() {
         };
         let nested = below(&policies, prefix);
         let outside = plain(&policies);
-        // What a client can send for the prefix.
+        // The spellings of the prefix that a client can send.
         let values = ["a", "b", "x", "p", "%C3%A9", ""];
         let sent: Vec<String> = match prefix.contains('{') {
             false => vec![prefix.to_owned()],
@@ -1549,7 +1549,7 @@ async fn a_file_server_that_decodes_paths_serves_nothing_that_is_guarded() {
     assert_eq!(redirected, [401, 403, 307]);
 }
 
-// A17, A23, M09
+// A17, A23, M09: rules see the path of the inner service
 #[tokio::test]
 async fn a_file_server_inside_of_nest_is_guarded_by_the_full_path() {
     let files = Files::new("nest");

@@ -749,7 +749,7 @@ async fn a_responder_may_bring_its_own_challenge() {
     assert_eq!(answer.challenges(), [own]);
 }
 
-// B10, M10: browsers attach Basic by themselves as they do a cookie.
+// B10, M10: browsers attach Basic credentials by themselves, like cookies.
 #[tokio::test]
 async fn basic_from_another_site_is_rejected_like_a_cookie() {
     const APP: &str = "https://app.example.com";

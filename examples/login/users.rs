@@ -127,7 +127,8 @@ impl Users {
     }
 }
 
-/// Opens a file, or creates it for its owner alone: passwords can be guessed from their hashes. Links are not followed.
+/// Opens the file, or creates it with access for its owner only, because passwords can be guessed from their
+/// hashes. Links are not followed.
 fn open_private(path: &str) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true);

@@ -38,7 +38,7 @@ pub(crate) struct Store<V> {
     epoch: AtomicU64,
     /// How often values were removed one by one or by a predicate.
     removals: AtomicU64,
-    /// How many calls of `retain` are running. While one is, nothing is kept.
+    /// How many calls of `retain` are running. Nothing is cached during a call.
     retaining: AtomicUsize,
     /// The latest time that was seen, in seconds.
     newest: AtomicU64,
@@ -68,7 +68,7 @@ impl Asked {
         self.at
     }
 
-    /// The same for a value that lives no longer than this.
+    /// Returns the same request with at most this time to live.
     pub(crate) fn within(self, time_to_live: Duration) -> Self {
         Self {
             time_to_live: self.time_to_live.min(time_to_live),
@@ -207,14 +207,14 @@ impl<V> Store<V> {
                 .all(|until| until.is_some_and(|until| now < until))
     }
 
-    /// Whether a value was removed since then, or may be at this moment.
+    /// Returns whether a value was removed since then, or may be at this moment.
     pub(crate) fn has_removed_since(&self, asked: &Asked) -> bool {
-        // In this order: a `retain` that has ended in between is seen by its count.
+        // In this order, since a `retain` that ends in between has changed the count.
         self.retaining.load(Ordering::SeqCst) != 0
             || self.removals.load(Ordering::SeqCst) != asked.removals
     }
 
-    /// How long a value for this token is kept at most. `None`: not at all.
+    /// Returns for how long a value for this token is cached at most. `None` if it is not cached.
     #[cfg(feature = "jwt")]
     pub(crate) fn lifetime(&self, token: &[u8]) -> Option<Duration> {
         let settings = &self.settings;
@@ -225,7 +225,7 @@ impl<V> Store<V> {
         keeps_some.then_some(settings.time_to_live)
     }
 
-    /// When the time to live is over. A time that cannot be counted has no end that can be kept.
+    /// Returns when the time to live is over. `None` if that time cannot be represented.
     fn until(asked: &Asked) -> Option<SystemTime> {
         asked.at.checked_add(asked.time_to_live)
     }
@@ -294,9 +294,10 @@ impl<V> Store<V> {
         });
     }
 
-    /// Removes the values for which `keep` returns `false`, and prevents values that were asked for before it returns
-    /// from being kept, since `keep` has not seen them. `others` is called before it returns, when no such value can be
-    /// kept any more. Looks at every entry, and calls `keep` without a lock. If `keep` panics, all values are removed.
+    /// Removes the values for which `keep` returns `false`. Values whose lookup began before this method
+    /// returns are not cached, since `keep` has not seen them. `others` is called before this method returns,
+    /// when no such value can be cached any more. Visits every entry, and calls `keep` without a lock. If
+    /// `keep` panics, all values are removed.
     pub(crate) fn retain(&self, mut keep: impl FnMut(&V) -> bool, others: impl FnOnce()) -> usize {
         let guard = RetainGuard::begin(self);
         let all = RefCell::new(Vec::new());
@@ -306,7 +307,7 @@ impl<V> Store<V> {
         });
         let mut removed = all.into_inner();
         removed.retain(|kept| !keep(&kept.value));
-        // By address: an entry that has replaced one of these is another one.
+        // Compared by address, so an entry that has replaced another is not removed.
         let addresses: HashSet<_> = removed.iter().map(Arc::as_ptr).collect();
         if !addresses.is_empty() {
             self.entries
@@ -373,7 +374,7 @@ impl<'s, V> RetainGuard<'s, V> {
     }
 
     fn end(mut self, others: impl FnOnce()) {
-        // First the count, so that whoever registers a validation later sees it.
+        // First the count, so that validations registered later see it.
         self.store.removals.fetch_add(1, Ordering::SeqCst);
         others();
         self.has_ended = true;

@@ -47,7 +47,7 @@ struct Inner<T> {
 pub(crate) struct CacheLimit(Option<Duration>);
 
 impl CacheLimit {
-    /// No limit: the settings of the cache alone.
+    /// No limit. The settings of the cache apply alone.
     pub(crate) const NONE: Self = Self(Some(Duration::MAX));
     /// Nothing is cached.
     #[cfg(feature = "jwt")]
@@ -94,19 +94,20 @@ impl<T> VerdictCache<T> {
         removed
     }
 
-    /// Removes the cached results of the principals for which `keep` returns `false`, and returns how many it has
-    /// removed: after a change of a user's roles, for example, when the tokens of the user are not known.
+    /// Removes the cached results of the principals for which `keep` returns `false`, and returns their
+    /// number. Use it, for example, after a change of a user's roles, when the tokens of the user are not
+    /// known.
     ///
-    /// A validation that began before this method returned is not cached afterwards, for any principal: it may have read
-    /// the state before the change, and `keep` cannot judge its result yet. Requests that already wait for such a
-    /// validation receive its result, as with [`remove`](Self::remove); requests that come after this method has
-    /// returned do not join it. So make the change first, then call this method.
+    /// A validation that began before this method returned is not cached afterwards, for any principal: it
+    /// may have read the state before the change, and `keep` cannot judge its result yet. Requests that
+    /// already wait for such a validation receive its result, as with [`remove`](Self::remove); requests that
+    /// arrive after this method has returned do not join it. Make the change first, then call this method.
     ///
-    /// It looks at every entry, so call it for a change and not for each request. It holds no lock while it calls
-    /// `keep`; cache hits meanwhile return results that are about to be removed. If `keep` panics, all results are
-    /// removed.
+    /// This method visits every entry, so call it for a change and not for each request. It holds no lock
+    /// while it calls `keep`. Until it returns, cache hits may return results that are about to be removed.
+    /// If `keep` panics, all results are removed.
     ///
-    /// Like `remove`, it revokes nothing by itself: a token whose validator accepts it is cached again.
+    /// Like `remove`, this method revokes nothing: a token that the validator still accepts is cached again.
     ///
     /// # Example
     ///
@@ -140,7 +141,7 @@ impl<T> VerdictCache<T> {
         self.inner.store.remove_ended(now);
     }
 
-    /// The limit that its settings are for a cache around it, for this token.
+    /// Returns the limit that the settings of this cache impose on an outer cache, for this token.
     #[cfg(feature = "jwt")]
     pub(crate) fn limit(&self, token: &[u8]) -> CacheLimit {
         CacheLimit(self.inner.store.lifetime(token))
@@ -182,7 +183,7 @@ impl<T: Send + Sync + 'static> VerdictCache<T> {
         self.validate_within(credential, now, || (ask(), CacheLimit::NONE))
     }
 
-    /// The same where the validator sets a limit for caching.
+    /// Validates a credential as `validate` does, for a validator that limits caching.
     pub(crate) fn validate_within(
         &self,
         credential: &Credential<'_>,

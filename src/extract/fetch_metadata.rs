@@ -20,15 +20,15 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// 5. Without `Sec-Fetch-Site`: no `Origin` passes (not a browser), an `Origin` with the host and
 ///    port of the request passes, everything else is refused.
 ///
-/// A port that is absent or empty is the default port of the scheme: 443 for `https` and `wss`, 80 for
-/// `http` and `ws`. The host and port of the request are those of its URI (the `:authority` of HTTP/2) or
-/// of `Host`. Neither tells the scheme behind a proxy, so the default port there is that of the
-/// `Origin`, and only an `Origin` of one of these four schemes can equal the request.
+/// A port that is absent or empty is the default port of the scheme: 443 for `https` and `wss`, 80 for `http`
+/// and `ws`. The host and port of the request are those of its URI (the `:authority` of HTTP/2) or of `Host`.
+/// Behind a proxy, neither contains the scheme. The default port is therefore that of the `Origin`, and only
+/// an `Origin` with one of these four schemes can match the request.
 ///
 /// The layer calls this function for its [`Source::cookie`](crate::Source::cookie) and
-/// [`Source::basic`](crate::Source::basic). It is public for handlers on public paths that set a cookie
-/// or act by one, such as a login or a refresh, and for policies of services whose TLS server takes
-/// client certificates. `trusted` are whole origins, such as `https://app.example.com`.
+/// [`Source::basic`](crate::Source::basic). Call it in handlers on public paths that set or use a cookie,
+/// such as a login or a refresh, and in policies of services whose TLS server accepts client certificates.
+/// `trusted` are whole origins, such as `https://app.example.com`.
 ///
 /// # Example
 ///
@@ -61,7 +61,7 @@ pub fn permits_cookie(method: &Method, uri: &Uri, headers: &HeaderMap, trusted: 
     let Some(origin) = origin else {
         return site.is_none();
     };
-    // `null` is the origin of a sandboxed frame or a data URL, and equal to no origin.
+    // `null` is the origin of a sandboxed frame or a data URL. It equals no origin.
     let Some(origin) = Origin::parse(origin) else {
         return false;
     };
@@ -111,7 +111,7 @@ impl<'a> Origin<'a> {
             && self.port == other.port
     }
 
-    /// Whether a request for `authority` has this origin, if its scheme is the same.
+    /// Returns whether a request for `authority` has this origin, if its scheme is the same.
     fn is_at(&self, authority: &[u8]) -> bool {
         let Some(default_port) = default_port(self.scheme) else {
             return false;
@@ -133,9 +133,9 @@ fn default_port(scheme: &[u8]) -> Option<u16> {
     .find_map(|(known, port)| scheme.eq_ignore_ascii_case(known).then_some(port))
 }
 
-/// The host and the port of an authority
-/// ([RFC 3986 section 3.2](https://www.rfc-editor.org/rfc/rfc3986#section-3.2)). An empty port is none.
-/// Returns `None` for what neither `Host` nor `Origin` may hold, user information among it.
+/// Returns the host and the port of an authority ([RFC 3986 section
+/// 3.2](https://www.rfc-editor.org/rfc/rfc3986#section-3.2)). An empty port counts as absent. Returns `None`
+/// for text that is invalid in both `Host` and `Origin`, such as user information.
 fn split_authority(authority: &[u8]) -> Option<(&[u8], Option<u16>)> {
     let host_end = if authority.first() == Some(&b'[') {
         authority.iter().position(|byte| *byte == b']')? + 1

@@ -39,7 +39,7 @@ use crate::request::RequestView;
 #[must_use]
 pub struct Source {
     kind: Kind,
-    /// Origins from which a credential may act that browsers attach by themselves.
+    /// The other origins whose requests may use a credential that browsers attach by themselves.
     trusted: Vec<String>,
 }
 
@@ -53,7 +53,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// Whether browsers attach such a credential by themselves, to requests of other sites too.
+    /// Returns whether browsers attach such a credential by themselves, to requests of other sites too.
     fn is_attached_by_browsers(&self) -> bool {
         match self {
             Kind::Basic | Kind::Cookie { .. } => true,
@@ -80,9 +80,9 @@ impl Source {
     /// ([RFC 7617](https://www.rfc-editor.org/rfc/rfc7617#section-2)). With the feature `basic`,
     /// `Credential::basic` reads user and password.
     ///
-    /// A browser that has once asked its user for a password attaches it to later requests by itself, also
-    /// to those that another site has caused. So Basic has the same defence against cross-site requests
-    /// as a [cookie](Self::cookie), with the same [trusted origins](Self::trust_origin).
+    /// Once a user has entered a password, the browser attaches it to later requests by itself, also to those
+    /// that another site has caused. Basic therefore has the same defence against cross-site requests as a
+    /// [cookie](Self::cookie), with the same [trusted origins](Self::trust_origin).
     pub fn basic() -> Self {
         Self::of(Kind::Basic)
     }
@@ -95,12 +95,12 @@ impl Source {
 
     /// A cookie by its exact name.
     ///
-    /// A browser sends cookies along with requests that another site has caused. So a request that
-    /// may change something (any method but GET, HEAD and OPTIONS, and every WebSocket handshake)
-    /// passes with a cookie only if the browser says that it comes from the same origin
-    /// (`Sec-Fetch-Site`, or an `Origin` equal to the host) or from a [trusted
-    /// one](Self::trust_origin); otherwise it is rejected with 403. A client that sends neither
-    /// header is no browser and passes. [`permits_cookie`](crate::permits_cookie) is the whole rule.
+    /// A browser sends cookies along with requests that another site has caused. So a request that may change
+    /// something (any method but GET, HEAD and OPTIONS, and every WebSocket handshake) passes with a cookie
+    /// only if the browser says that it comes from the same origin (`Sec-Fetch-Site`, or an `Origin` equal to
+    /// the host) or from a [trusted one](Self::trust_origin); otherwise it is rejected with 403. A client
+    /// that sends neither header is not a browser, and its request passes.
+    /// [`permits_cookie`](crate::permits_cookie) documents the complete rule.
     ///
     /// A browser sends its cookie whether it is wanted or not: an expired one is 401 behind
     /// [`optional`](crate::policy::optional) too (let a [`Responder`](crate::Responder) clear it), and
@@ -124,12 +124,12 @@ impl Source {
         })
     }
 
-    /// Adds an origin from which a cookie or a Basic credential may act, for example
+    /// Adds an origin whose requests may use a cookie or a Basic credential, for example
     /// `https://app.example.com`. Scheme, host and port are compared, with the default port filled in.
     ///
-    /// Default: none but the origin of the service itself. On another source than
-    /// [`cookie`](Self::cookie) and [`basic`](Self::basic) it is an error of `with_sources`, because
-    /// browsers attach no other credential by themselves.
+    /// Default: the origin of the service alone. On a source other than [`cookie`](Self::cookie) and
+    /// [`basic`](Self::basic), `with_sources` returns an error, because browsers attach no other credential
+    /// by themselves.
     pub fn trust_origin(mut self, origin: impl Into<String>) -> Self {
         self.trusted.push(origin.into());
         self
@@ -174,9 +174,9 @@ impl Source {
                     }),
                 }
             }
-            _ if !self.trusted.is_empty() => {
-                fault("expected no trusted origin, which only a cookie and Basic have")
-            }
+            _ if !self.trusted.is_empty() => fault(
+                "expected no trusted origin: only cookies and Basic credentials have trusted origins",
+            ),
             _ => Ok(()),
         }
     }
@@ -200,9 +200,8 @@ const TAKEN: [HeaderName; 14] = [
     header::USER_AGENT,
 ];
 
-/// An origin as a browser sends it: scheme, host and port
-/// ([RFC 6454 section 6.2](https://www.rfc-editor.org/rfc/rfc6454#section-6.2)). The default port may be
-/// written.
+/// Returns whether `text` is an origin as a browser sends it: scheme, host and port ([RFC 6454 section
+/// 6.2](https://www.rfc-editor.org/rfc/rfc6454#section-6.2)). The default port may be written.
 fn is_origin(text: &str) -> bool {
     let Ok(uri) = text.parse::<http::Uri>() else {
         return false;
@@ -295,7 +294,7 @@ impl Sources {
         self.extract_others(request, max_length, found)
     }
 
-    /// The source that offers a credential of the `Authorization` header.
+    /// Returns the source that offers a credential of the `Authorization` header.
     fn source_in_authorization(&self, credential: &Credential<'_>) -> Option<&Source> {
         let kind = match credential.scheme() {
             Scheme::Basic => Kind::Basic,
@@ -304,7 +303,8 @@ impl Sources {
         self.list.iter().find(|source| source.kind == kind)
     }
 
-    /// Rejects a credential that a browser attached to a request of another site (B10, M10).
+    /// Rejects a credential that a browser attached to a request of another site (B10, M10: credentials that
+    /// browsers attach).
     fn check_site(
         &self,
         request: &RequestView<'_>,

@@ -18,15 +18,17 @@ use crate::store::{SessionId, SessionRecord, SessionsOf};
 
 /// The longest token that a validator takes unless told otherwise.
 const MAX_TOKEN: usize = 8_192;
-/// Upper bound, in seconds, by which `iat` may lie in the future after a revocation that covers the current second: one made
-/// within this second, or by a machine whose clock is ahead. Validators reject what is dated further ahead, by default.
+/// Upper bound, in seconds, by which `iat` may lie in the future after a revocation that covers the current
+/// second: one made within this second, or by a machine whose clock is ahead. By default, validators reject
+/// tokens dated further ahead.
 pub(super) const MAX_AHEAD: u64 = 60;
-/// The longest lifetime of an access token that a builder accepts. Entries that concern tokens without a record last this
-/// long, since a release with other settings may have issued them (M02).
+/// The longest lifetime of an access token that a builder accepts. Entries that concern tokens without a
+/// record last this long, since a release with other settings may have issued the tokens (M02: records of
+/// what was issued).
 pub(super) const MAX_ACCESS_TTL: Duration = Duration::from_secs(86_400);
 
-/// Access tokens without a session that were dated ahead, by subject and by client. They leave no record, so this process
-/// remembers their `iat` until it has passed.
+/// Access tokens without a session that were dated ahead, by subject and by client. They leave no record, so
+/// this process keeps their `iat` in memory until it has passed.
 #[derive(Default)]
 pub(super) struct DatedAhead {
     latest: Mutex<HashMap<(bool, Box<str>), u64>>,
@@ -60,7 +62,8 @@ impl DatedAhead {
     }
 }
 
-/// An `iat` further ahead was noted before the clock was set back.
+/// Returns whether `iat` is in the future by at most [`MAX_AHEAD`]. A later `iat` was noted before the clock
+/// moved backwards.
 fn is_ahead(iat: u64, now: u64) -> bool {
     iat.checked_sub(now)
         .is_some_and(|ahead| (1..=MAX_AHEAD).contains(&ahead))
@@ -99,8 +102,8 @@ fn one_or_several<S: serde::Serializer>(
 }
 
 impl Inner {
-    /// Returns when every session that was valid at `moment` has been refreshed or has expired, and every access token that
-    /// was issued until then has expired.
+    /// Returns when every session that was valid at `moment` has been refreshed or has expired, and every
+    /// access token that was issued until then has expired.
     pub(super) fn until_refreshed(&self, moment: SystemTime) -> SystemTime {
         let longest = self.lifetimes.idle.max(MAX_ACCESS_TTL) + MARGIN;
         moment.checked_add(longest).unwrap_or(moment)

@@ -82,9 +82,10 @@ impl TokenIssuerBuilder {
         self
     }
 
-    /// Sets how many sessions a user may have. A login beyond that ends the least recently used session. The limit also holds for
-    /// concurrent logins in several processes. Expired sessions do not count, but as many at most are kept. Default: 100, more than anybody has devices, so that no user fills the store for all
-    /// others. `usize::MAX` for no limit. Where it was lowered, each login ends at most 256 sessions.
+    /// Sets how many sessions a user may have. A login beyond that ends the least recently used session. The
+    /// limit also holds for concurrent logins in several processes. Expired sessions do not count; at most as
+    /// many again are kept. Default: 100, so that no user fills the store for all others. `usize::MAX`
+    /// disables the limit. After the limit was lowered, each login ends at most 256 sessions.
     pub fn max_sessions_per_user(mut self, max_sessions: usize) -> Self {
         self.max_sessions = max_sessions;
         self
@@ -135,7 +136,7 @@ impl TokenIssuerBuilder {
         if access < second || access > MAX_ACCESS_TTL {
             return wrong(
                 "access_ttl",
-                "is not between a second and a day; what lives longer is better refreshed",
+                "is not between a second and a day; use refresh tokens for longer sessions",
             );
         }
         if idle < second {

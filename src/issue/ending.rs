@@ -1,9 +1,10 @@
-//! Ending sessions, and revoking what was issued.
+//! Session termination, and revocation of issued tokens.
 //!
-//! A session ends in three steps. The process may die after each of them (M03: endings resume). First its record is marked as
-//! ended, by compare-and-set: no refresh token of it is accepted any more, also if the next steps fail. Then the hub revokes its
-//! access tokens, until the latest of them has expired. The record holds that time (M02: records of what was issued). Then the
-//! record is removed. A request that finds a marked record completes the last two steps.
+//! A session ends in three steps. The process may die after each of them (M03: endings resume). First its
+//! record is marked as ended, by compare-and-set: no refresh token of it is accepted any more, also if the
+//! next steps fail. Then the hub revokes its access tokens, until the latest of them has expired. The record
+//! holds that time (M02: records of what was issued). Then the record is removed. A request that finds a
+//! marked record completes the last two steps.
 
 use std::future::Future;
 use std::time::SystemTime;
@@ -30,7 +31,7 @@ pub(super) struct EndedSession {
     /// When the last of its access tokens has expired, for machines whose clocks differ.
     until: u64,
     is_marked: bool,
-    /// This request has marked it.
+    /// Whether this request has marked the session.
     is_new: bool,
 }
 
@@ -52,7 +53,8 @@ impl EndedSession {
         }
     }
 
-    /// If the data cannot be read, the revocation lasts until the record expires. No token outlives it.
+    /// Creates the entry for a record whose data cannot be read. The revocation lasts until the record
+    /// expires, since no token outlives the record.
     fn unreadable(record: &SessionRecord) -> Self {
         Self {
             id: record.id(),
@@ -68,12 +70,13 @@ impl EndedSession {
 #[derive(Default)]
 struct Failures {
     worst: Option<IssueError>,
-    /// The hub cannot be reached, so it is not tried again for each session.
+    /// The hub is unavailable, so it is not called again for each session.
     hub_is_away: bool,
 }
 
 impl Failures {
-    /// After a full hub every session has ended. Any other error means that one may not have.
+    /// Notes an error. If the hub is full, every session has ended all the same; after any other error, a
+    /// session may not have ended.
     fn note(&mut self, error: IssueError) {
         if self.worst.as_ref().is_none_or(IssueError::is_full) {
             self.worst = Some(error);
@@ -87,15 +90,16 @@ impl Failures {
 }
 
 impl TokenIssuer {
-    /// Ends a session: its refresh token is rejected, and its access tokens are revoked. Returns whether there was such a
-    /// session.
+    /// Ends a session: its refresh token is rejected, and its access tokens are revoked. Returns whether
+    /// there was such a session.
     ///
     /// Does not check the user; see [`end_session_of`](Self::end_session_of). In the handler of a logout, with a
     /// `token: Authenticated<AccessToken>`, the id is `token.session().and_then(|id| id.parse().ok())`.
     ///
     /// # Errors
     ///
-    /// [`IssueError::Store`]: try again. The session may have ended only in part, and its access tokens may still be valid.
+    /// [`IssueError::Store`] if the session may have ended only in part. Its access tokens may still be
+    /// valid; try again.
     pub async fn end_session(&self, id: SessionId) -> Result<bool, IssueError> {
         match self.find(id).await? {
             Some(record) => self.end(record, EndReason::Revoked).await,
@@ -123,25 +127,25 @@ impl TokenIssuer {
     ///
     /// # Clock skew
     ///
-    /// All access tokens of the sessions are revoked, also if the clocks of the machines differ and if other lifetimes were
-    /// configured when they were issued. Access tokens without a session leave no record. Of those, the ones are revoked whose
-    /// `iat` is not later than now by the clock of this machine. A token without a session survives if a machine whose clock
-    /// is *d* seconds ahead issued it less than *d* seconds before this call, and if another process dated it ahead, by up
-    /// to 60 seconds, after a call like this one.
+    /// All access tokens of the sessions are revoked, also if the clocks of the machines differ and if other
+    /// lifetimes were configured when they were issued. Access tokens without a session leave no record. They
+    /// are revoked if their `iat` is not later than now by the clock of this machine. Such a token remains
+    /// valid in two cases: a machine whose clock is *d* seconds ahead issued it less than *d* seconds before
+    /// this call, or another process dated it up to 60 seconds ahead after an earlier call.
     ///
-    /// Tokens that were issued within the same second are revoked too, since `iat` has no fraction. Later logins are given
-    /// tokens that are dated after the revocation, up to 60 seconds ahead. If the clock of this machine is ahead of another one by
-    /// more than that, logins of this user fail there with [`IssueError::Revocations`] until the excess over 60
-    /// seconds has passed. A third machine that is behind both rejects a token dated ahead until the difference is within the
-    /// leeway of its validator.
+    /// Tokens that were issued within the same second are revoked too, since `iat` has no fraction. Later
+    /// logins are given tokens that are dated after the revocation, up to 60 seconds ahead. If the clock of
+    /// this machine is ahead of another one by more than that, logins of this user fail there with
+    /// [`IssueError::Revocations`] until the excess over 60 seconds has passed. A third machine that is
+    /// behind both rejects a token dated ahead until the difference is within the leeway of its validator.
     ///
-    /// The entry stays in the hub and its store for as long as a refresh token is valid, at least a day: limit how often a
-    /// client may call this.
+    /// The entry stays in the hub and its store for as long as a refresh token is valid, at least a day:
+    /// limit how often a client may call this.
     ///
     /// # Errors
     ///
-    /// [`IssueError::Store`]: some sessions may not have ended, try again. After [`StoreError::Full`] every session has ended,
-    /// and access tokens may still be valid until they expire.
+    /// [`IssueError::Store`] if some sessions may not have ended; try again. After [`StoreError::Full`] every
+    /// session has ended, and access tokens may still be valid until they expire.
     pub async fn end_sessions(&self, of: SessionsOf<'_>) -> Result<usize, IssueError> {
         let issuer = self.clone();
         let (is_subject, name) = match of {
@@ -165,8 +169,8 @@ impl TokenIssuer {
         // The second pass ends the sessions of logins that ran during the first one.
         for pass in 0..2 {
             let now = self.inner.clock.now();
-            // All access tokens first, since there may be very many sessions. If that fails, every session is ended all
-            // the same, with an entry of its own where the hub has room.
+            // All access tokens are revoked first, since there may be very many sessions. If that fails,
+            // every session is ended nevertheless, with its own entry where the hub has capacity.
             if entry.is_none_or(|(second, _)| seconds(now) > second) {
                 match self.revoke_issued(of, now).await {
                     Ok(revoked) => entry = Some(revoked),
@@ -240,9 +244,10 @@ impl TokenIssuer {
         }
     }
 
-    /// Revokes all access tokens of a user whose [version](super::Grant::token_version) is below this one, and ends the sessions
-    /// in which they were issued. For applications that increment a number at the user when the password or the rights
-    /// change. The work continues if the future is dropped, within a runtime of tokio.
+    /// Revokes all access tokens of a user whose [version](super::Grant::token_version) is below this one,
+    /// and ends the sessions in which they were issued. Use it in applications that increment a number of the
+    /// user when the password or the rights change. The work continues if the future is dropped, within a
+    /// runtime of tokio.
     ///
     /// # Errors
     ///
@@ -289,7 +294,7 @@ impl TokenIssuer {
     ) -> Result<(), IssueError> {
         let issuer = self.clone();
         let token_id = token_id.to_owned();
-        // Validators on machines whose clock is behind accept it longer than the store keeps the entry otherwise.
+        // Validators on machines whose clock is behind accept the token longer than the store would keep the entry.
         let until = expires_at.checked_add(MARGIN).unwrap_or(expires_at);
         to_completion(async move {
             let inner = &*issuer.inner;
@@ -304,8 +309,8 @@ impl TokenIssuer {
         .await
     }
 
-    /// Counts a revoked access token in the record of its session. Returns `true` if the whole session was revoked instead: the
-    /// limit is reached, the session has ended, or there is no record.
+    /// Counts a revoked access token in the record of its session. Returns `true` if the whole session was
+    /// revoked instead: the limit is reached, the session has ended, or there is no record.
     async fn count_revoked_token(
         &self,
         id: SessionId,
@@ -316,7 +321,7 @@ impl TokenIssuer {
         let token = short_digest(token_id);
         for _ in 0..ATTEMPTS {
             let Some(record) = self.find(id).await? else {
-                // The same end for nearly all tokens of the session, since stores keep different ends as different entries.
+                // Nearly all tokens of the session get the same expiry, since stores keep an entry for each expiry.
                 let day = MAX_ACCESS_TTL.as_secs();
                 let until = time(seconds(until).div_ceil(day).saturating_mul(day));
                 let id = id.to_string();
@@ -345,7 +350,7 @@ impl TokenIssuer {
         Err(StoreError::Contended.into())
     }
 
-    /// Revokes what was issued until now. Returns the last second of `iat` that is concerned, and until when.
+    /// Revokes the tokens issued until now. Returns the latest revoked `iat`, and the expiry of the revocation.
     async fn revoke_issued(
         &self,
         of: SessionsOf<'_>,
@@ -360,8 +365,8 @@ impl TokenIssuer {
             SessionsOf::Subject(subject) => all.with_subject(subject),
             SessionsOf::Client(client) => all.with_client(client),
         };
-        // If everything until now is revoked already, there may be tokens that were dated ahead. A hub that cannot answer
-        // is no reason to revoke nothing.
+        // If all tokens issued until now are revoked already, there may be tokens that were dated ahead. An
+        // unavailable hub must not prevent the revocation.
         let moment = inner.earliest_iat(all, now).ok().flatten().unwrap_or(now);
         // Covers tokens without a session that were dated ahead because of a revocation of another kind.
         let ahead = inner.dated_ahead.latest(of, seconds(now));
@@ -414,8 +419,8 @@ impl TokenIssuer {
         }
     }
 
-    /// Marks a session as ended. The result knows all that was issued for it. `None` if there is no record any more:
-    /// another request has ended it.
+    /// Marks a session as ended. The result covers all tokens of the session. `None` if there is no record
+    /// any more, because another request has ended the session.
     async fn mark_ended(
         &self,
         record: SessionRecord,
@@ -452,7 +457,7 @@ impl Inner {
     /// Removes the record of a session whose access tokens are revoked.
     async fn remove_ended(&self, session: &EndedSession) -> Result<(), IssueError> {
         match self.sessions.remove(session.id).await {
-            // The mark has ended it for good. The store removes the record when its access tokens have expired.
+            // The mark is final. The store removes the record when the access tokens of the session have expired.
             Err(_) if session.is_marked => Ok(()),
             Err(error) => Err(error.into()),
             Ok(_) => Ok(()),
@@ -460,14 +465,15 @@ impl Inner {
     }
 }
 
-/// The ids of access tokens are random, so 64 bits tell those of one session apart.
+/// Returns a digest of 64 bits. Token ids are random, so it identifies a token within its session.
 fn short_digest(token_id: &str) -> u64 {
     let all = digest(&SHA256, token_id.as_bytes());
     let first = all.as_ref().first_chunk().copied();
     first.map_or(0, u64::from_be_bytes)
 }
 
-/// Spawns the work so that it completes if the caller drops the future. Without a runtime of tokio it runs in place.
+/// Spawns the work, so that it completes if the caller drops the future. Without a runtime of tokio, the work
+/// runs in place.
 pub(super) async fn to_completion<T: Send + 'static>(
     work: impl Future<Output = Result<T, IssueError>> + Send + 'static,
 ) -> Result<T, IssueError> {

@@ -66,8 +66,8 @@ pub enum IssueError {
         /// What the hub says.
         problem: String,
     },
-    /// 503 with `Retry-After`: a token that was to be revoked names a signing key that this process does not hold, so it was
-    /// neither verified nor revoked. Another process may hold the key.
+    /// 503 with `Retry-After`: a token that was to be revoked names a signing key that this process does not
+    /// hold, so it was neither verified nor revoked. Another process may hold the key.
     #[error(
         "the token names a signing key that this process does not hold, so it cannot be verified or revoked"
     )]

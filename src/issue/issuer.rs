@@ -227,19 +227,19 @@ impl TokenIssuer {
         Err(StoreError::Contended.into())
     }
 
-    /// Revokes a token ([RFC 7009](https://www.rfc-editor.org/rfc/rfc7009)): a refresh token with its session, an access token
-    /// alone. A text that is not a token of this issuer is not an error.
+    /// Revokes a token ([RFC 7009](https://www.rfc-editor.org/rfc/rfc7009)): a refresh token with its
+    /// session, an access token alone. A text that is not a token of this issuer is not an error.
     ///
-    /// Of an access token only the signature, the issuer and the type are checked, so a token that has just expired, or
-    /// that is dated ahead, is revoked for every validator that may still accept it. A client can revoke 16 access tokens of
-    /// a session individually; the next one ends the session.
+    /// Of an access token only the signature, the issuer and the type are checked, so a token that has just
+    /// expired, or that is dated ahead, is revoked for every validator that may still accept it. A client can
+    /// revoke 16 access tokens of a session individually; the next one ends the session.
     ///
     /// # Errors
     ///
-    /// [`IssueError::InvalidGrant`] if it was issued to another client, [`IssueError::InvalidRequest`] if it is an access token
-    /// that cannot be revoked individually, because it has no `jti` or no `exp`, [`IssueError::UnknownKey`] if it names this issuer
-    /// and a signing key that this process does not hold, [`IssueError::Store`] if the revocation may not be in effect
-    /// everywhere: try again.
+    /// [`IssueError::InvalidGrant`] if it was issued to another client, [`IssueError::InvalidRequest`] if it
+    /// is an access token that cannot be revoked individually, because it has no `jti` or no `exp`,
+    /// [`IssueError::UnknownKey`] if it names this issuer and a signing key that this process does not hold,
+    /// [`IssueError::Store`] if the revocation may not be in effect everywhere: try again.
     pub async fn revoke(&self, token: &str, client: &str) -> Result<(), IssueError> {
         let inner = &*self.inner;
         let wrong_client = || Err(IssueError::invalid_grant(InvalidGrant::Client));

@@ -8,11 +8,12 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::store::StoreError;
 
-/// Lets the logins of each user in this process proceed one at a time.
+/// A queue that lets the logins of each user in this process proceed one at a time.
 ///
-/// The limit of sessions holds without it. But without it, each of a thousand concurrent logins would read the sessions of all
-/// others. Logins of different users do not wait for one another. When a login fails, those that waited behind it fail
-/// as well, so that a store that does not answer costs each of them one timeout and not one after another.
+/// The limit of sessions holds without the queue, but each of a thousand concurrent logins would then read
+/// the sessions of all others. Logins of different users do not wait for one another. When a login fails, the
+/// logins that waited for it fail as well. So if the store does not answer, they all fail after one timeout
+/// instead of one timeout each.
 #[derive(Default)]
 pub(super) struct Logins {
     queues: StdMutex<HashMap<Box<str>, Arc<Queue>>>,
@@ -41,7 +42,7 @@ impl Logins {
     pub(super) async fn turn(&self, subject: &str) -> Result<Turn<'_>, StoreError> {
         let queue = Arc::clone(self.lock().entry(subject.into()).or_default());
         let failures = queue.failures.load(Ordering::Acquire);
-        // Before it waits, so that a future dropped meanwhile removes the entry as well.
+        // Created before waiting, so that dropping the future removes the entry as well.
         let mut turn = Turn {
             logins: self,
             subject: subject.into(),
@@ -65,7 +66,7 @@ impl Logins {
 }
 
 impl Turn<'_> {
-    /// Lets all logins fail that are waiting now.
+    /// Makes all waiting logins fail.
     pub(super) fn fail(&self) {
         self.queue.failures.fetch_add(1, Ordering::AcqRel);
     }
@@ -75,9 +76,10 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.guard = None;
         let mut queues = self.logins.lock();
-        // Given up while the map is locked, so that of several turns that end at once the last one finds itself the last.
+        // Released while the map is locked, so that of several turns that end at once the last one removes the entry.
         self.queue = Arc::default();
-        // The map alone: no other login waits. A new login cannot clone the queue while the map is locked.
+        // One reference, that of the map: no other login waits. A new login cannot clone the queue while the map is
+        // locked.
         let queue = queues.get(&self.subject);
         if queue.is_some_and(|queue| Arc::strong_count(queue) == 1) {
             queues.remove(&self.subject);
@@ -122,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn failed_login_fails_those_that_wait_and_no_later_one() {
+    fn failed_login_fails_waiting_logins_and_no_later_login() {
         let logins = Logins::default();
         let first = ready(poll(pin!(logins.turn("alice")))).unwrap();
         {

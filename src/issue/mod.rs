@@ -33,8 +33,8 @@
 //! | [`refresh`](TokenIssuer::refresh) | is exchanged for another one | the new one counts beside the old one |
 //! | a refresh token is used again | the session ends | are refused |
 //! | [`revoke`](TokenIssuer::revoke) with a refresh token, [`end_session`](TokenIssuer::end_session) | the session ends | are refused |
-//! | [`revoke`](TokenIssuer::revoke) with an access token | stays; ends with the 17th of them | that one is refused |
-//! | [`revoke_versions_below`](TokenIssuer::revoke_versions_below) | sessions of lower versions end | are refused |
+//! | [`revoke`](TokenIssuer::revoke) with an access token | stays valid; the 17th such call ends the session | that token is rejected |
+//! | [`revoke_versions_below`](TokenIssuer::revoke_versions_below) | sessions of lower versions end | are rejected |
 //! | [`end_sessions`](TokenIssuer::end_sessions) of a user or client | all end | all are refused |
 //! | nobody refreshes for [`refresh_ttl`](TokenIssuerBuilder::refresh_ttl) (7 days), or [`session_ttl`](TokenIssuerBuilder::session_ttl) (30 days) is over | expires | expire by themselves, after 15 minutes at most |
 //!

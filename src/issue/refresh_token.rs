@@ -61,8 +61,8 @@ impl RefreshToken {
         URL_SAFE_NO_PAD.encode(self.0)
     }
 
-    /// Returns the id of the session that it belongs to. The issuer is part of the digest, so a token of one issuer names no
-    /// session of another one in the same store (M01).
+    /// Returns the id of the session of this token. The issuer is part of the digest, so a token of one
+    /// issuer never names a session of another issuer in the same store (M01: one issuer per session).
     pub(crate) fn session(&self, issuer: &str) -> SessionId {
         let mut context = digest::Context::new(&digest::SHA256);
         context.update(b"tower-bearer session\0");
@@ -174,7 +174,7 @@ mod tests {
         let salt = Salt::generate().unwrap();
         let second = first.successor(&salt);
         assert_eq!(first.session("i"), second.session("i"));
-        // M01: at another issuer it names another session.
+        // M01: one issuer per session. At another issuer the token names another session.
         assert_ne!(first.session("i"), first.session("j"));
         assert_eq!(first.successor(&salt), second);
         assert_ne!(first.successor(&Salt::generate().unwrap()), second);

@@ -26,9 +26,9 @@ const MAX_FORM: usize = 16_384;
 type Allowed = Pin<Box<dyn Future<Output = Result<bool, IssueError>> + Send>>;
 type Authenticate = dyn Fn(ClientCredentials) -> Allowed + Send + Sync;
 
-/// A Tower service by which a client gives back a token ([RFC 7009](https://www.rfc-editor.org/rfc/rfc7009)): a form with
-/// `token`, by POST. With a refresh token its session ends. An access token is revoked individually, 16 of each session: the
-/// next one ends the session. Made by
+/// A Tower service by which a client gives back a token ([RFC 7009](https://www.rfc-editor.org/rfc/rfc7009)):
+/// a form with `token`, by POST. A refresh token is revoked with its session. Up to 16 access tokens of a
+/// session are revoked individually; the next one ends the session. Created by
 /// [`TokenIssuer::revocation_endpoint`].
 ///
 /// A token that is unknown, or no longer good, is answered with 200 as well. Only the client to which a token was issued

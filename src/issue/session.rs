@@ -36,8 +36,9 @@ pub(crate) struct State {
     /// The one that was spent last, as long as its holder may ask again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) previous: Option<Spent>,
-    /// The greatest `iat` and `exp` of all access tokens that were issued for the session. Ending the session revokes up to
-    /// these values, independent of the local clock and configuration (M02: records of what was issued).
+    /// The greatest `iat` and `exp` of all access tokens that were issued for the session. Ending the session
+    /// revokes up to these values, independent of the local clock and configuration (M02: records of what was
+    /// issued).
     pub(crate) latest_iat: u64,
     pub(crate) latest_exp: u64,
     /// Orders the sessions of a user by use: microseconds by the clock, but always greater than those of all sessions
@@ -89,8 +90,8 @@ pub(crate) struct Lifetimes {
 pub(crate) enum Step {
     /// It was the current one: this state takes the place of the one before, and this token that of the presented one.
     Rotate(Box<State>, RefreshToken),
-    /// It was spent within the grace period: the same token once more. The state replaces the one before if the new access
-    /// token is dated later than all that the record knows.
+    /// It was spent within the grace period, so the same refresh token is returned again. The state replaces
+    /// the stored one if the new access token is dated later than all earlier ones.
     Again(Option<Box<State>>, RefreshToken),
 }
 
@@ -145,7 +146,7 @@ impl State {
         Dates { iat, exp }
     }
 
-    /// Enters the dates of a token that is about to be issued (M02).
+    /// Records the dates of a token that is about to be issued (M02: records of what was issued).
     fn record_dates(&mut self, dates: Dates) {
         self.latest_iat = self.latest_iat.max(dates.iat);
         self.latest_exp = self.latest_exp.max(dates.exp);
@@ -269,7 +270,7 @@ impl State {
         SessionRecord::new(id, version, issuer, subject, client, ends_at, data)
     }
 
-    /// Returns when the record may be removed. It outlives every token, so the session can be ended until then.
+    /// Returns when the record may be removed. The record outlives every token, so the session can be ended until then.
     fn record_ends_at(&self) -> u64 {
         let last = match self.ended.is_some() {
             true => self.latest_exp,
@@ -461,7 +462,7 @@ mod tests {
             match present(&state, &first, &LIFETIMES, second_of) {
                 Ok(Step::Again(raised, token)) => {
                     assert_eq!(token, second, "{second_of}");
-                    // M02: a later access token is recorded.
+                    // M02: records of what was issued. A later access token is recorded.
                     assert_eq!(raised.is_some(), second_of == 29, "{second_of}");
                 }
                 other => panic!("{second_of}: {other:?}"),
@@ -528,7 +529,7 @@ mod tests {
 
     #[test]
     fn record_keeps_the_greatest_dates_of_all_access_tokens() {
-        // M02: also with another clock or lifetime later.
+        // M02: records of what was issued, also after a change of clock or lifetime.
         let (mut state, mut token) = start(&LIFETIMES);
         assert_eq!((state.latest_iat, state.latest_exp), (1_000, 1_900));
         for (second, access, iat, exp) in [
@@ -567,7 +568,7 @@ mod tests {
 
     #[test]
     fn ended_session_accepts_no_token() {
-        // M03
+        // M03: endings resume
         let (state, first) = start(&LIFETIMES);
         let (state, second) = rotate(&state, &first, &LIFETIMES, 1);
         let ended = state.to_ended(EndReason::Reused);

@@ -13,17 +13,17 @@ pub(super) struct NewSession {
     pub(super) state: State,
 }
 
-/// The sessions of a user, each with its order of use.
+/// The sessions of a user, each with its place in the order of use.
 #[derive(Default)]
 struct Listed {
-    /// Those that count towards the limit.
+    /// The sessions that count towards the limit.
     valid: Vec<(u64, SessionRecord)>,
-    /// Those that have expired or ended, as long as their access tokens may be valid.
+    /// The sessions that have expired or ended, and whose access tokens may still be valid.
     over: Vec<(u64, SessionRecord)>,
 }
 
 impl TokenIssuer {
-    /// Stores a session and keeps its user to the limit. The work continues if the future is dropped.
+    /// Stores a session and enforces the limit of its user. The work continues if the future is dropped.
     pub(super) async fn store(&self, new: NewSession) -> Result<(), IssueError> {
         let issuer = self.clone();
         to_completion(async move {
@@ -34,7 +34,7 @@ impl TokenIssuer {
             let turn = inner.logins.turn(&new.subject).await?;
             let stored = issuer.store_within_limit(new).await;
             match &stored {
-                // Those that wait would meet the same error one after another, but for a store that is full.
+                // The logins that wait would meet the same error one after another, except that of a full store.
                 Err(error @ IssueError::Store(_)) if !error.is_full() => turn.fail(),
                 _ => {}
             }
@@ -43,12 +43,13 @@ impl TokenIssuer {
         .await
     }
 
-    /// Makes room, stores the session, and then enforces the limit: a limit that is checked before the insert alone does not hold
-    /// for concurrent logins. Of those, the last one to list the sessions sees all (M06: limits hold under concurrency).
+    /// Evicts sessions, stores the new one, and enforces the limit again. A limit that is checked before the
+    /// insert alone does not hold for concurrent logins. The last login to list the sessions sees all of them
+    /// (M06: limits hold under concurrency).
     async fn store_within_limit(&self, mut new: NewSession) -> Result<(), IssueError> {
         let max = self.inner.max_sessions;
         let mut listed = self.listed(&new.subject).await?;
-        // Greater than every existing one, also if those were used on a machine whose clock is ahead.
+        // Greater than the number of every existing session, also if a machine whose clock is ahead used them.
         let latest = listed.valid.iter().map(|(order, _)| *order).max();
         let next = latest.map_or(0, |latest| latest.saturating_add(1));
         let now = micros(self.inner.clock.now());
@@ -81,7 +82,7 @@ impl TokenIssuer {
             Ok(()) => {}
             Err(StoreError::Exists) => return Err(StoreError::Exists.into()),
             Err(error) => {
-                // It may have been stored all the same.
+                // The session may have been stored nevertheless.
                 self.withdraw(&record).await;
                 return Err(error.into());
             }
@@ -101,13 +102,13 @@ impl TokenIssuer {
         }
     }
 
-    /// Removes a session of which no token was returned. If the removal fails, the session counts towards the limit.
+    /// Removes a session whose tokens were not returned. If the removal fails, the session counts towards the limit.
     async fn withdraw(&self, record: &SessionRecord) {
         let _ = self.inner.sessions.remove(record.id()).await;
     }
 
-    /// Ends the least recently used sessions until `keep` are left, but at most a page of them. Returns whether no more than
-    /// `keep` are left: where the limit was lowered, later logins continue.
+    /// Ends the least recently used sessions until `keep` are left, but at most a page of them. Returns
+    /// whether at most `keep` are left. If the limit was lowered, later logins evict the rest.
     async fn evict(
         &self,
         sessions: &mut Vec<(u64, SessionRecord)>,

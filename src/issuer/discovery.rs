@@ -25,8 +25,7 @@ const OAUTH: &str = "/.well-known/oauth-authorization-server";
 /// 1.0](https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderMetadata) or
 /// [RFC 8414 section 2](https://www.rfc-editor.org/rfc/rfc8414#section-2).
 ///
-/// The issuer is the configured one. Whether requests may be sent to an address has been checked for
-/// `jwks_uri` alone.
+/// The issuer is the configured one. Only `jwks_uri` has been checked as an address to which requests may be sent.
 ///
 /// # Example
 ///
@@ -96,7 +95,7 @@ impl fmt::Debug for IssuerMetadata {
     }
 }
 
-/// The name of an issuer, as it was configured, and where its metadata is (M16).
+/// The configured name of an issuer, and the location of its metadata (M16: metadata address and issuer name).
 #[derive(Clone, Debug)]
 pub(crate) struct IssuerUrl {
     name: String,
@@ -114,9 +113,9 @@ enum Place {
 }
 
 impl IssuerUrl {
-    /// An issuer is a URL without query and fragment
-    /// ([RFC 8414 section 2](https://www.rfc-editor.org/rfc/rfc8414#section-2)). One whose metadata is at a
-    /// configured address may be any text: it is compared and not called.
+    /// Creates the name of an issuer and the location of its metadata. An issuer is a URL without query and
+    /// fragment ([RFC 8414 section 2](https://www.rfc-editor.org/rfc/rfc8414#section-2)). An issuer whose
+    /// metadata has a configured address may be any text, since it is compared and never requested.
     pub(crate) fn new(
         name: String,
         metadata_url: Option<&str>,
@@ -129,11 +128,7 @@ impl IssuerUrl {
         };
         let place = match metadata_url {
             Some(_) if name.is_empty() => {
-                return Err(problem(
-                    "issuer",
-                    &name,
-                    "expected a text that is not empty",
-                ));
+                return Err(problem("issuer", &name, "expected a non-empty text"));
             }
             Some(text) => addresses
                 .check(text)
@@ -160,8 +155,8 @@ impl IssuerUrl {
         &self.name
     }
 
-    /// Where its metadata may be. OpenID Connect appends the well-known path, RFC 8414 section 3.1 puts
-    /// it in front.
+    /// Returns the possible addresses of the metadata. OpenID Connect appends the well-known path; RFC 8414
+    /// section 3.1 inserts it before the path of the issuer.
     fn places(&self) -> Result<Vec<CheckedUrl>, IssuerError> {
         let issuer = match &self.place {
             Place::At(url) => return Ok(vec![url.clone()]),
@@ -183,10 +178,10 @@ impl IssuerUrl {
             })
     }
 
-    /// Whether a document names this issuer. AD FS names the issuer of its access tokens in the member
-    /// `access_token_issuer`
+    /// Returns whether a document names this issuer. AD FS names the issuer of its access tokens in the
+    /// member `access_token_issuer`
     /// ([MS-OIDCE](https://learn.microsoft.com/en-us/openspecs/windows_protocols/ms-oidce/586de7dd-3385-47c7-93a2-935d9e90441c)),
-    /// which counts where the configuration names the address of the document.
+    /// which is accepted if the address of the document is configured.
     fn is_named_in(&self, document: &Map<String, Value>, issuer: &str) -> bool {
         let of_access_tokens = match self.place {
             Place::At(_) => document.get("access_token_issuer"),
@@ -202,7 +197,7 @@ impl IssuerUrl {
         address: &str,
     ) -> Result<CheckedUrl, &'static str> {
         let url = self.addresses.check(address)?;
-        // An issuer elsewhere must not point at this machine, whether with TLS or without.
+        // Metadata from another machine must not name an address on this machine, with or without TLS.
         if url.names_this_machine() && !from.names_this_machine() {
             return Err(
                 "expected an address of another machine, since the metadata is not on this machine; if it is meant, configure it with `RemoteKeys::builder` or `Introspection::builder`",

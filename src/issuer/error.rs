@@ -71,8 +71,8 @@ pub enum IssuerError {
         url: String,
         /// The status of the answer.
         status: u16,
-        /// The address in its `Location`, without user and query, shortened if it is long. Of an answer to an
-        /// introspection request, the origin alone.
+        /// The address in its `Location`, without user and query, shortened if it is long. For an
+        /// introspection request, only the origin.
         location: Option<String>,
         /// The setting that takes an address.
         setting: &'static str,
@@ -157,7 +157,7 @@ pub enum IssuerError {
 }
 
 impl IssuerError {
-    /// The error for a response with an unexpected status. `setting` is the one that takes an address,
+    /// Creates the error for a response with an unexpected status. `setting` is the setting for the address,
     /// and `shown` removes secrets from a `Location`.
     pub(crate) fn status(
         url: &CheckedUrl,

@@ -60,9 +60,9 @@ use crate::validator::BoxFuture;
 pub trait Fetch: Send + Sync + 'static {
     /// Sends one request and returns the whole answer, whatever its status.
     ///
-    /// It must not follow redirects: only the address in the request has been checked. It must not read
-    /// more than `max_body` bytes of a body. A fetcher that wraps another one passes the request on with
-    /// its extensions, or [`HttpFetcher`](super::HttpFetcher) refuses the host that
+    /// It must not follow redirects: only the address in the request has been checked. It must not read more
+    /// than `max_body` bytes of a body. A fetcher that wraps another fetcher has to keep the extensions of
+    /// the request. Without them, [`HttpFetcher`](super::HttpFetcher) rejects the host that
     /// [`insecure_http_host`](super::RemoteKeysBuilder::insecure_http_host) names.
     ///
     /// # Errors
@@ -237,7 +237,7 @@ impl Exchange {
         let identity = HeaderValue::from_static("identity");
         request.headers_mut().insert(ACCEPT_ENCODING, identity);
         if !self.addresses.is_default() {
-            // So that the fetcher refuses no address that was allowed.
+            // The fetcher reads the allowed host from this extension.
             request.extensions_mut().insert(self.addresses.clone());
         }
         let answer = self.fetcher.fetch(request, self.max_body);
@@ -254,8 +254,8 @@ impl Exchange {
     }
 }
 
-/// Returns an error if a body is compressed or begins with a byte order mark (M16). The JSON parser could
-/// not name the cause.
+/// Returns an error if a body is compressed or begins with a byte order mark (G02: compression is rejected).
+/// The JSON parser could not name the cause.
 fn unreadable(answer: &Response<Bytes>) -> Option<FetchError> {
     const MARKS: [&[u8]; 3] = [b"\xef\xbb\xbf", b"\xfe\xff", b"\xff\xfe"];
     let body = answer.body();
@@ -263,7 +263,7 @@ fn unreadable(answer: &Response<Bytes>) -> Option<FetchError> {
     let coding = coding.map(|coding| coding.to_str().unwrap_or_default().trim());
     let problem = match coding {
         Some(coding) if !coding.is_empty() && !coding.eq_ignore_ascii_case("identity") => {
-            // Names that are known, and nothing else of a header.
+            // Only known names; no other text of a header.
             let is_known = |name: &str| {
                 let known = ["gzip", "x-gzip", "deflate", "br", "zstd", "compress"];
                 known.iter().any(|known| known.eq_ignore_ascii_case(name.trim()))

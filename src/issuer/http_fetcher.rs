@@ -27,8 +27,8 @@ const MAX_DETAIL: usize = 200;
 
 /// Sends requests over HTTP/1.1, with TLS by rustls.
 ///
-/// * `https` only; `http` only to 127.0.0.0/8, `[::1]` and `localhost`, which is never looked up, and to the
-///   one host that `insecure_http_host` of [`RemoteKeysBuilder`](super::RemoteKeysBuilder::insecure_http_host) or
+/// * `https` only; `http` only to 127.0.0.0/8, `[::1]` and `localhost` (without a DNS lookup), and to the one
+///   host that `insecure_http_host` of [`RemoteKeysBuilder`](super::RemoteKeysBuilder::insecure_http_host) or
 ///   `IntrospectionBuilder` names.
 /// * Redirects are not followed, cookies are not kept, and nothing is decompressed.
 /// * A body is read up to the limit and no further, whether or not its length was announced.
@@ -51,8 +51,8 @@ const MAX_DETAIL: usize = 200;
 /// # let _ = fetcher;
 /// ```
 ///
-/// The keys of a Kubernetes cluster, whose API server wants the token of a service account and has a
-/// certificate of its own authority:
+/// The keys of a Kubernetes cluster. Its API server requires the token of a service account, and its
+/// certificate is issued by the authority of the cluster:
 ///
 /// ```no_run
 /// use tower_bearer::issuer::{HttpFetcher, RemoteKeys};
@@ -140,16 +140,16 @@ impl HttpFetcher {
         self
     }
 
-    /// Adds certificates of authorities, in PEM: one `CERTIFICATE` block or several. They are accepted
-    /// in addition to those of the platform, for `https` to any host. A cluster or a company network often
-    /// has an authority of its own.
+    /// Adds certificates of authorities in PEM, as one or more `CERTIFICATE` blocks. They are accepted in
+    /// addition to those of the platform, for `https` to any host. Clusters and company networks often have
+    /// their own authority.
     ///
-    /// Default: those of the platform alone. Called more than once, all are accepted.
+    /// Default: the certificates of the platform. Certificates of repeated calls accumulate.
     ///
     /// # Errors
     ///
-    /// [`IssuerError::Setting`] if the text has no block, or one that is not an X.509 certificate or that the TLS
-    /// library rejects as an authority.
+    /// [`IssuerError::Setting`] if the text has no block, or a block that is not an X.509 certificate, or a
+    /// certificate that the TLS library rejects as an authority.
     pub fn with_root_certificates_pem(
         mut self,
         pem: impl AsRef<[u8]>,
@@ -172,7 +172,7 @@ impl HttpFetcher {
                 .push(certificate.map_err(|_| wrong(not_certificates))?);
         }
         self.clients = Arc::default();
-        // Otherwise one that the TLS library rejects would fail every later request, whatever its host.
+        // Checked here, since a certificate that the TLS library rejects would fail every later request, to any host.
         let cannot_be_used = |error| {
             let cause = root_cause(&error);
             wrong(&format!(
@@ -187,19 +187,18 @@ impl HttpFetcher {
     /// `https://kubernetes.default.svc`. No other origin receives it, in particular no `jwks_uri`
     /// elsewhere that the metadata of the issuer names.
     ///
-    /// The closure is called for each request, within the time that the request may take, so a token that is
-    /// replaced from time to time is always the current one. White space around the token is removed. If
-    /// the closure fails, so does the request. The token is in no event, error or `Debug`. A request
-    /// that has an `Authorization` header already keeps it.
+    /// The closure is called for each request, within the time that the request may take, so it can return a
+    /// token that is replaced from time to time. White space around the token is removed. If the closure
+    /// fails, the request fails. The token appears in no event, error or `Debug` output. A request that
+    /// already has an `Authorization` header keeps it.
     ///
-    /// Default: no token. Called for several origins, each has its own; called again for one, the last
-    /// source counts.
+    /// Default: no token. Each origin has its own source. A second call for the same origin replaces the source.
     ///
     /// # Errors
     ///
-    /// [`IssuerError::Url`] if the origin is not `https`, or `http` on this machine, or has a path, a query, a
-    /// user or a fragment. `http` to other hosts is not accepted, whatever `insecure_http_host` names: the
-    /// token would cross a network in the clear.
+    /// [`IssuerError::Url`] if the origin is neither `https` nor `http` on this machine, or if it has a path,
+    /// a query, a user or a fragment. `insecure_http_host` does not apply, because the token would cross a
+    /// network in the clear.
     pub fn with_bearer_token<F, R>(
         mut self,
         origin: impl AsRef<str>,
@@ -282,7 +281,7 @@ impl HttpFetcher {
             .build()
     }
 
-    /// Adds the token for the origin of an address, if there is a source for it.
+    /// Adds the bearer token for the origin of an address, if the origin has a source.
     async fn with_token(
         &self,
         url: &CheckedUrl,
@@ -406,8 +405,8 @@ fn fetch_error(error: reqwest::Error) -> FetchError {
     fetch_error.with_source(error)
 }
 
-/// The setting that helps if a certificate, or every certificate, has no known authority. A container without
-/// certificates of its own has none.
+/// Returns a hint to the setting for additional authorities, if no known authority has issued the
+/// certificate. A container image may contain no certificates at all.
 fn authority_hint(cause: &str) -> &'static str {
     match ["UnknownIssuer", "No CA certificates"]
         .iter()

@@ -17,6 +17,10 @@
 //! `Introspection` (feature `introspection`) asks the authorization server about tokens that only it
 //! understands.
 //!
+//! For a provider at an internal address, [`RemoteKeysBuilder`] has `metadata_url` (feature `oidc`) and
+//! [`insecure_http_host`](RemoteKeysBuilder::insecure_http_host). For an issuer that requires authentication,
+//! such as a Kubernetes API server, use [`HttpFetcher::with_bearer_token`].
+//!
 //! # When keys are fetched
 //!
 //! * Before they are stale, in the background: the first request after 80 to 95 % of their fresh time

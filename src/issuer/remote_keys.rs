@@ -66,8 +66,8 @@ pub(crate) enum Missing {
 }
 
 impl RemoteKeys {
-    /// The keys of the JWK Set at this address: `https`, `http` on this machine, or `http` to the host
-    /// that [`insecure_http_host`](RemoteKeysBuilder::insecure_http_host) names.
+    /// Creates a builder for the keys of the JWK Set at this address: `https`, `http` on this machine, or
+    /// `http` to the host that [`insecure_http_host`](RemoteKeysBuilder::insecure_http_host) names.
     pub fn builder(jwks_uri: impl Into<String>) -> RemoteKeysBuilder {
         RemoteKeysBuilder::new(Asked::Keys(jwks_uri.into()))
     }
@@ -82,7 +82,7 @@ impl RemoteKeys {
     ///
     /// Write the issuer exactly as the provider does in its document and in its tokens. Be it
     /// `https://issuer.example` or `https://issuer.example/`: a slash at the end makes another issuer.
-    /// [`metadata_url`](RemoteKeysBuilder::metadata_url) sets another address of the document.
+    /// [`metadata_url`](RemoteKeysBuilder::metadata_url) sets another address for the document.
     ///
     /// # Example
     ///

@@ -100,16 +100,16 @@ impl RemoteKeysBuilder {
         self
     }
 
-    /// Sets the address of the metadata, for an issuer whose metadata is not at its well-known paths: where
-    /// services reach the provider by an internal address, and with providers such as Azure AD B2C and
-    /// AD FS. No other address is tried.
+    /// Sets the address of the metadata, for an issuer whose metadata is not at its well-known paths.
+    /// Examples are a provider that services reach by an internal address, Azure AD B2C and AD FS. No other
+    /// address is tried.
     ///
     /// The issuer itself does not change: the document has to name the one that was given to
-    /// [`discover`](RemoteKeys::discover) in `issuer`, character by character, and tokens have to name it in `iss`. It
-    /// may be any text, since no request is sent to it. AD FS names the issuer of its access tokens in the member
-    /// `access_token_issuer` of its document
+    /// [`discover`](RemoteKeys::discover) in `issuer`, character by character, and tokens have to name it in
+    /// `iss`. It may be any text, since no request is sent to it. AD FS names the issuer of its access tokens
+    /// in the member `access_token_issuer` of its document
     /// ([MS-OIDCE](https://learn.microsoft.com/en-us/openspecs/windows_protocols/ms-oidce/586de7dd-3385-47c7-93a2-935d9e90441c));
-    /// that counts as well.
+    /// that name is accepted as well.
     ///
     /// Default: the well-known paths of the issuer, as [`discover`](RemoteKeys::discover) lists them.
     ///
@@ -135,14 +135,14 @@ impl RemoteKeysBuilder {
         self
     }
 
-    /// Allows `http` to one host: for a provider inside a cluster that has no certificate. An attacker who can
-    /// change the traffic between this service and that host can replace the keys of the issuer, and sign
-    /// tokens.
+    /// Allows `http` to one host, such as a provider inside a cluster that has no certificate. An attacker
+    /// who can change the traffic between this service and that host can replace the keys of the issuer and
+    /// so sign tokens.
     ///
-    /// `host` is a name or an address without port, compared exactly: names below it are other hosts. It also
-    /// holds for the `jwks_uri` of the metadata. Redirects are not followed there either.
+    /// `host` is a name or an address without port, compared exactly; subdomains are other hosts. The setting
+    /// also applies to the `jwks_uri` of the metadata. Redirects from that host are not followed either.
     ///
-    /// Default: `http` to this machine alone.
+    /// Default: `http` to this machine only.
     ///
     /// # Example
     ///
@@ -160,7 +160,7 @@ impl RemoteKeysBuilder {
         self
     }
 
-    /// Replaces how the set is read: the algorithms of RSA keys without `alg`, the number of keys, how many
+    /// Sets how the key set is read: the algorithms of RSA keys without `alg`, the number of keys, how many
     /// are tried for a token without `kid`, the crypto back end.
     ///
     /// Default: [`JwksOptions::new`].
@@ -296,7 +296,7 @@ impl RemoteKeysBuilder {
     }
 }
 
-/// From the setting `insecure_http_host`.
+/// Returns the policy for addresses from the setting `insecure_http_host`.
 pub(super) fn address_policy(host: Option<&str>) -> Result<AddressPolicy, IssuerError> {
     let Some(host) = host else {
         return Ok(AddressPolicy::default());
@@ -307,7 +307,7 @@ pub(super) fn address_policy(host: Option<&str>) -> Result<AddressPolicy, Issuer
     })
 }
 
-/// Where nothing is discovered, an address of metadata would have no effect.
+/// Returns an error for a metadata address without discovery, where it would have no effect.
 #[cfg(feature = "oidc")]
 pub(super) fn check_metadata_url(
     metadata_url: Option<&String>,

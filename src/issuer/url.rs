@@ -10,8 +10,8 @@ use reqwest::Url;
 /// An address to which requests may be sent: `https`, `http` to this machine, or `http` to the host that
 /// [`AddressPolicy`] allows; no user, no fragment.
 ///
-/// It is parsed by the parser of the HTTP client, so that the address that was checked is the one that
-/// receives the request (E04).
+/// It is parsed by the parser of the HTTP client, so that the checked address is the one that receives the
+/// request (E04: allowed addresses).
 #[derive(Clone)]
 pub(crate) struct CheckedUrl {
     url: Url,
@@ -29,7 +29,7 @@ pub(crate) enum Transport {
     Insecure,
 }
 
-/// The host other than this machine to which `http` is allowed (M16). None by default.
+/// The host other than this machine to which `http` is allowed (E04: allowed addresses). None by default.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AddressPolicy {
     insecure_http_host: Option<Arc<str>>,
@@ -38,14 +38,14 @@ pub(crate) struct AddressPolicy {
 const SCHEME: &str = "expected an `https` URL; `http` is accepted only for 127.0.0.0/8, [::1] and localhost, because keys and \
      tokens must not cross a network in the clear, and for the one host that `insecure_http_host` names";
 const CHARACTERS: &str = "expected printable ASCII characters without spaces, `\\`, `\"`, `<` and `>`; write international names in their ASCII form";
-const HOST: &str = "expected one host name or address without scheme, port and path; an IPv6 address stands in brackets";
+const HOST: &str = "expected one host name or address without scheme, port and path; write an IPv6 address in brackets";
 
 impl CheckedUrl {
     fn new(url: Url, transport: Transport) -> Result<Self, &'static str> {
         let uri = url
             .as_str()
             .parse::<Uri>()
-            .map_err(|_| "expected a URL that can stand in a request")?;
+            .map_err(|_| "expected a URL that is valid in a request")?;
         Ok(Self {
             url,
             uri,
@@ -62,7 +62,7 @@ impl CheckedUrl {
         self.transport
     }
 
-    /// Whether its text names this machine. A name that the DNS resolves to it is not recognized.
+    /// Returns whether the text of the address names this machine. A name that the DNS resolves to it is not recognized.
     #[cfg(feature = "oidc")]
     pub(crate) fn names_this_machine(&self) -> bool {
         let host = self.url.host_str().unwrap_or_default();
@@ -120,22 +120,22 @@ impl AddressPolicy {
         if host.is_empty() || !host.bytes().all(is_host) || host.contains(':') && !bracketed {
             return Err(HOST);
         }
-        // In the form that the parser gives the host of an address.
+        // Normalized as the parser normalizes the host of an address.
         let url = Url::parse(&format!("http://{host}/")).map_err(|_| HOST)?;
         Ok(Self {
             insecure_http_host: Some(Arc::from(url.host_str().ok_or(HOST)?)),
         })
     }
 
-    /// Whether `http` is allowed to this machine alone.
+    /// Returns whether `http` is allowed to this machine alone.
     pub(crate) fn is_default(&self) -> bool {
         self.insecure_http_host.is_none()
     }
 
     /// Checks an address. The error says what was expected.
     pub(crate) fn check(&self, text: &str) -> Result<CheckedUrl, &'static str> {
-        // The parser drops tabs and line ends, trims spaces and takes `\` for `/`. What looks like one
-        // address to the reader must not be another one.
+        // The parser drops tabs and line ends, trims spaces and takes `\` for `/`. The text that an operator
+        // reads must be the address that is used.
         let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\\\"<>".contains(&byte);
         if !text.bytes().all(is_plain) {
             return Err(CHARACTERS);
@@ -168,7 +168,7 @@ pub(crate) fn checked_url(text: &str) -> Result<CheckedUrl, &'static str> {
     AddressPolicy::default().check(text)
 }
 
-/// An address from elsewhere, for an error: as [`shown`], and not too long.
+/// Returns an address that was received, as it is shown in an error: as [`shown`] does, and shortened.
 pub(crate) fn shown_foreign(text: &str) -> String {
     const MAX_SHOWN: usize = 256;
     shown(text)
@@ -178,7 +178,8 @@ pub(crate) fn shown_foreign(text: &str) -> String {
         .collect()
 }
 
-/// The origin of an address from elsewhere. Its path may repeat a token that was sent (J03).
+/// Returns the origin of an address that was received. Its path may repeat a token that was sent (J03: no
+/// secrets in output).
 #[cfg(feature = "introspection")]
 pub(crate) fn shown_origin(text: &str) -> String {
     match Url::parse(text) {
@@ -191,7 +192,7 @@ pub(crate) fn shown_origin(text: &str) -> String {
 pub(crate) fn shown(text: &str) -> String {
     let (kept, query) = match text.split_once(['?', '#']) {
         Some((kept, rest)) => {
-            // A password with `?` or `#` in it ends there for the parser (J03).
+            // The parser ends a password at `?` or `#` (J03: no secrets in output).
             if rest.contains('@') {
                 let start = kept.find("://").map_or(0, |scheme| scheme + 3);
                 return format!("{}...", &kept[..start]);
@@ -289,7 +290,7 @@ mod tests {
 
     #[test]
     fn insecure_http_host_allows_one_exact_host() {
-        // M16
+        // M16, E04: allowed addresses
         for (host, url, is_allowed) in [
             ("keycloak", "http://keycloak:8080/realms/shop", true),
             ("KeyCloak", "http://keycloak/", true),
@@ -347,7 +348,7 @@ mod tests {
     #[cfg(feature = "oidc")]
     #[test]
     fn names_of_this_machine_are_known_with_and_without_tls() {
-        // E07, M16
+        // E07: the metadata of the configured issuer
         for (url, expected) in [
             ("http://127.0.0.1:8080/", true),
             ("https://127.0.0.1/", true),

@@ -199,23 +199,24 @@ impl AccessToken {
         self.times.nbf.map(|date| date.time())
     }
 
-    /// `jti`: its own identifier, unique for its issuer. `None` also if its value is not a text, unless the validator
-    /// has [revocations](super::JwtValidatorBuilder::revocations), which reject such a token;
-    /// [`require("jti")`](super::JwtValidatorBuilder::require) rejects it in any case.
+    /// Returns `jti`, the identifier of the token, unique for its issuer. `None` also if its value is not a
+    /// text, unless the validator has [revocations](super::JwtValidatorBuilder::revocations), which reject
+    /// such a token; [`require("jti")`](super::JwtValidatorBuilder::require) rejects it in any case.
     #[must_use]
     pub fn token_id(&self) -> Option<&str> {
         self.text(self.token_id)
     }
 
-    /// The client to which it was issued: `client_id`, or the location that the [`ClaimsLayout`] sets. `None` also if
-    /// the value there is not a text.
+    /// Returns the client to which the token was issued: `client_id`, or the location that the
+    /// [`ClaimsLayout`] sets. `None` also if the value there is not a text.
     #[must_use]
     pub fn client_id(&self) -> Option<&str> {
         self.text(self.client)
     }
 
-    /// The session in which it was issued: `sid`. `None` also if its value is not a text, unless the validator has
-    /// [revocations](super::JwtValidatorBuilder::revocations), which reject such a token.
+    /// Returns the session in which the token was issued: `sid`. `None` also if its value is not a text,
+    /// unless the validator has [revocations](super::JwtValidatorBuilder::revocations), which reject such a
+    /// token.
     #[must_use]
     pub fn session(&self) -> Option<&str> {
         self.claim("sid").and_then(Value::as_str)
@@ -232,12 +233,12 @@ impl AccessToken {
         self.list(|more| more.roles)
     }
 
-    /// The groups. None if the claim is neither a text nor a list of texts.
+    /// Returns the groups. Empty if the claim is neither a text nor a list of texts.
     pub fn groups(&self) -> impl Iterator<Item = &str> {
         self.list(|more| more.groups)
     }
 
-    /// The entitlements. None if the claim is neither a text nor a list of texts.
+    /// Returns the entitlements. Empty if the claim is neither a text nor a list of texts.
     pub fn entitlements(&self) -> impl Iterator<Item = &str> {
         self.list(|more| more.entitlements)
     }
@@ -248,20 +249,21 @@ impl AccessToken {
         self.text(self.more.as_ref()?.tenant)
     }
 
-    /// `acr`: how the user was authenticated. `None` also if its value is not a text.
+    /// Returns `acr`, the class of authentication of the user. `None` also if its value is not a text.
     #[must_use]
     pub fn acr(&self) -> Option<&str> {
         self.text(self.more.as_ref()?.acr)
     }
 
-    /// `amr`: the methods by which the user was authenticated
-    /// ([RFC 8176](https://www.rfc-editor.org/rfc/rfc8176)). None if the claim has another shape, such as the list of
-    /// objects that some providers write: read it with [`read_claim`](Self::read_claim) then.
+    /// Returns `amr`, the methods by which the user was authenticated ([RFC
+    /// 8176](https://www.rfc-editor.org/rfc/rfc8176)). Empty if the claim has another shape, such as the list
+    /// of objects that some providers write. Use [`read_claim`](Self::read_claim) for such a claim.
     pub fn amr(&self) -> impl Iterator<Item = &str> {
         self.list(|more| more.amr)
     }
 
-    /// `auth_time`: when the user was last authenticated. `None` also if its value is not a date in seconds.
+    /// Returns `auth_time`, the time of the last authentication of the user. `None` also if its value is not
+    /// a date in seconds.
     #[must_use]
     pub fn auth_time(&self) -> Option<SystemTime> {
         self.more.as_ref()?.auth_time.map(|date| date.time())
@@ -274,9 +276,9 @@ impl AccessToken {
     }
 
     /// A claim by its name: any but `iss`, `sub`, `aud`, `exp`, `nbf`, `iat`, `jti`, `client_id`, `scope`,
-    /// `scp`, `acr`, `amr`, `auth_time` and `cnf`, which have methods of their own. Of these, `jti`, `client_id`, `acr`,
-    /// `amr` and `auth_time` are found here if their value has another shape than the method returns. `None` also for
-    /// `null`.
+    /// `scp`, `acr`, `amr`, `auth_time` and `cnf`, which have methods of their own. Of these, `jti`,
+    /// `client_id`, `acr`, `amr` and `auth_time` are returned here if their value does not have the type that
+    /// the method returns. `None` also for `null`.
     #[must_use]
     pub fn claim(&self, name: &str) -> Option<&Value> {
         self.more.as_ref()?.rest.get(name)

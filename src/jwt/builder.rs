@@ -182,11 +182,12 @@ impl<C> JwtValidatorBuilder<C> {
         self
     }
 
-    /// Rejects tokens that were issued longer ago than this, whatever their `exp` is: `iat` must be there, and its age may
-    /// be at most this much and the [leeway](Self::leeway). A cached token expires at that time too. Default: no limit.
+    /// Sets the maximum age of a token, independent of its `exp`. `iat` is then required, and may be at most
+    /// `max_age` plus the [leeway](Self::leeway) ago. A cached token expires at that time too. Default: no
+    /// limit.
     ///
-    /// Use it where an issuer writes lifetimes that are too long for this service. How long ago the user has logged in is
-    /// [`max_age`](crate::policy::max_age), which reads `auth_time`.
+    /// Use it if an issuer sets lifetimes that are too long for this service. To limit the age of the login,
+    /// use the policy [`max_age`](crate::policy::max_age), which reads `auth_time`.
     ///
     /// # Example
     ///
@@ -240,9 +241,9 @@ impl<C> JwtValidatorBuilder<C> {
     /// Accepts only these values of `typ`, compared as for [`token_type`](Self::token_type). A token without `typ` is
     /// rejected. Default: `at+jwt`, `JWT` and none, and those that [`token_type`](Self::token_type) adds.
     ///
-    /// With `["at+jwt"]`, access tokens are told from all other tokens by their type alone
-    /// ([RFC 8725 section 3.11](https://www.rfc-editor.org/rfc/rfc8725#section-3.11)), without the claims that
-    /// [`rfc9068`](Self::rfc9068) requires. If `JWT` is among them, it does not tell the kind of a token, and the
+    /// With `["at+jwt"]`, only the type distinguishes access tokens from all other tokens ([RFC 8725 section
+    /// 3.11](https://www.rfc-editor.org/rfc/rfc8725#section-3.11)), without the claims that
+    /// [`rfc9068`](Self::rfc9068) requires. `JWT` does not name a kind of token: if it is in the list, the
     /// claims decide as they do by default.
     pub fn only_token_types<T: Into<String>>(mut self, types: impl IntoIterator<Item = T>) -> Self {
         let types = types.into_iter().map(|typ| typ.into().into_boxed_str());
@@ -250,9 +251,9 @@ impl<C> JwtValidatorBuilder<C> {
         self
     }
 
-    /// Accepts only these algorithms, of those that the keys are for
-    /// ([RFC 8725 section 3.1](https://www.rfc-editor.org/rfc/rfc8725#section-3.1)). It allows none that no key is for.
-    /// Default: all for which there is a key.
+    /// Accepts only these algorithms, among those of the keys ([RFC 8725 section
+    /// 3.1](https://www.rfc-editor.org/rfc/rfc8725#section-3.1)). This setting allows no algorithm without a
+    /// key. Default: the algorithms of all keys.
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
         self.checks.algorithms = Some(algorithms.into_iter().collect());
         self
@@ -307,8 +308,9 @@ impl<C> JwtValidatorBuilder<C> {
         self
     }
 
-    /// The longest token that is read, in bytes; its header may take all of it. Default: 8192, from 64 to 16,384. The layer has a limit of
-    /// its own, which comes first, so raise both: [`with_max_credential_length`](crate::BearerAuthLayer::with_max_credential_length).
+    /// Sets the maximum length of a token, in bytes. The header may use all of it. Default: 8192, from 64 to
+    /// 16,384. The layer has a limit of its own, which comes first, so raise both:
+    /// [`with_max_credential_length`](crate::BearerAuthLayer::with_max_credential_length).
     pub fn max_length(mut self, max_length: usize) -> Self {
         self.max_length = max_length;
         self
@@ -350,18 +352,20 @@ impl<C> JwtValidatorBuilder<C> {
         self
     }
 
-    /// Sets how many tokens are cached, and for how long: see [`cache`](crate::cache). Changes of keys and revocations and
-    /// the application's own checks apply to cached tokens too. [`JwtIssuers`](super::JwtIssuers) has one cache for the
-    /// tokens of all its issuers, in which those of this validator live no longer than is set here. Default:
-    /// [`CacheSettings::new`], which sets no limit there.
+    /// Sets how many tokens are cached, and for how long: see [`cache`](crate::cache). Changes of keys and
+    /// revocations and the application's own checks apply to cached tokens too.
+    /// [`JwtIssuers`](super::JwtIssuers) has one cache for the tokens of all its issuers, in which the tokens
+    /// of this validator live no longer than is set here. Default: [`CacheSettings::new`], which sets no
+    /// limit there.
     pub fn cache(mut self, settings: CacheSettings) -> Self {
         self.cache = Some(settings);
         self.cache_is_chosen = true;
         self
     }
 
-    /// Checks every token anew, its signature included, also within [`JwtIssuers`](super::JwtIssuers). Only an explicit
-    /// [`cached`](crate::Validator::cached) around it caches.
+    /// Disables the cache: every token is checked anew, its signature included, also within
+    /// [`JwtIssuers`](super::JwtIssuers). Only an explicit [`cached`](crate::Validator::cached) around the
+    /// validator caches its results.
     pub fn without_cache(mut self) -> Self {
         self.cache = None;
         self
@@ -512,7 +516,7 @@ impl<C> JwtValidatorBuilder<C> {
     }
 }
 
-/// What is wrong with the only types, if something is.
+/// Returns the problem of the setting `only_token_types`, if there is one.
 fn types_problem(checks: &Checks) -> Option<&'static str> {
     let only = checks.only_types.as_deref()?;
     if only.is_empty() {
@@ -548,7 +552,7 @@ fn is_another_kind(typ: &str) -> bool {
 }
 
 impl Keys {
-    /// Whether there may be a key for one of these.
+    /// Returns whether there may be a key for one of these.
     fn may_be_for(&self, algorithms: &[Algorithm]) -> bool {
         let has_one = |keys: &KeySet| {
             keys.keys()
@@ -556,10 +560,10 @@ impl Keys {
         };
         match self {
             Keys::Local(keys) => has_one(keys),
-            // At the beginning of time no key has retired.
+            // At the epoch, no key has retired.
             #[cfg(feature = "issue")]
             Keys::Own(keys) => has_one(&keys.key_set(SystemTime::UNIX_EPOCH)),
-            // Which keys the issuer will publish is not known, but none of them is a secret.
+            // The keys that the issuer will publish are not known, but none of them is a secret.
             #[cfg(feature = "jwks")]
             Keys::Remote(_) => algorithms.iter().any(|algorithm| !algorithm.is_symmetric()),
         }

@@ -114,7 +114,8 @@ impl Checks {
         }
     }
 
-    /// The algorithm that a header names, if it is allowed. The key decides about it as well (C02).
+    /// Returns the algorithm that a header names, if it is allowed. The key has to agree (C02: algorithms
+    /// come from keys).
     pub(crate) fn algorithm(&self, header: &Header) -> Result<Algorithm, TokenError> {
         let algorithm = header.algorithm.ok_or(TokenError::Algorithm)?;
         match &self.algorithms {
@@ -133,7 +134,7 @@ impl Checks {
         }
     }
 
-    /// Everything else, and until when the token is good: `exp` or the maximum age, and the leeway.
+    /// Checks all other claims. Returns the expiry of the token: `exp` or the maximum age, plus the leeway.
     pub(crate) fn claims(
         &self,
         claims: &RawClaims<'_>,
@@ -215,7 +216,7 @@ impl Checks {
         if says(&["id", "refresh", "offline", "logout", "serialized-id"]) {
             return found("a claim says that it is an ID, refresh or logout token");
         }
-        // M14: a value decides, the presence of a claim only outweighs `nonce`.
+        // M14: kinds of tokens. A value decides; the presence of a claim only outweighs `nonce`.
         if marker == MarkerMatch::ByValue || says(&["bearer", "access"]) {
             return Ok(());
         }
@@ -284,12 +285,12 @@ impl Checks {
         }
         if let Some(max_age) = self.max_token_age {
             let iat = times.iat.ok_or(TokenError::missing("iat"))?;
-            // No token reaches an age that no date can be counted for.
+            // A limit beyond all representable dates never applies.
             if let Some(too_old_at) = iat.time().checked_add(max_age).map(later) {
                 if now >= too_old_at {
                     return Err(TokenError::TooOld);
                 }
-                // F04: a cached result ends then too.
+                // F04: expiry of cached results
                 expires_at = Some(expires_at.map_or(too_old_at, |end| end.min(too_old_at)));
             }
         }

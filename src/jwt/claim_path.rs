@@ -31,8 +31,8 @@ pub struct ClaimPath {
 }
 
 impl ClaimPath {
-    /// Takes the names of the members of an object, where a provider writes roles or groups as an object whose
-    /// values say more about each of them. Default: the value is a text or a list.
+    /// Reads the names of the members of an object. Some providers write roles or groups as an object whose
+    /// values describe each of them. Default: the value is a text or a list.
     ///
     /// The value of each member is an object that is not empty. A member whose value is `null` or an empty object
     /// grants nothing. Any other value makes a token invalid, as another shape always does: `{"admin": false}` does
@@ -92,7 +92,7 @@ impl ClaimPath {
         }
     }
 
-    /// Whether no text, number or boolean to compare with can ever be there.
+    /// Returns whether the claim can never be a text, number or boolean.
     pub(crate) fn is_without_value(&self) -> bool {
         let never = ["exp", "nbf", "iat", "cnf", "amr", "auth_time"];
         self.member_names
@@ -102,7 +102,7 @@ impl ClaimPath {
             }
     }
 
-    /// Whether it is the location of one text.
+    /// Returns whether this path is the location of one text.
     pub(crate) fn is_of_one_text(&self) -> bool {
         !self.member_names
     }
@@ -145,7 +145,7 @@ impl ClaimPath {
             })
     }
 
-    /// The value that a mark compares, of a claim in any field. A list of texts is no value to compare.
+    /// Returns whether the claim, in any field, has the expected value. A list of texts equals no value.
     pub(crate) fn equals(&self, claims: &RawClaims<'_>, expected: &Value) -> bool {
         let one = |texts: &Option<Texts<'_>>| match texts {
             Some(Texts::One(text)) => *expected == **text,
@@ -191,7 +191,7 @@ impl ClaimPath {
     }
 }
 
-/// The names of the members of an object whose values are objects.
+/// Returns the names of the members of an object whose values are objects.
 fn member_names(value: &Value) -> Option<Vec<Text<'_>>> {
     let mut names = Vec::new();
     for (name, value) in value.as_object()? {

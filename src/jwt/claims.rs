@@ -36,7 +36,7 @@ pub(crate) struct RawClaims<'p> {
     pub(crate) acr: Option<Text<'p>>,
     pub(crate) amr: Option<Texts<'p>>,
     pub(crate) auth_time: Option<NumericDate>,
-    /// Any value, `null` included: bound is bound (H02).
+    /// Any value, `null` included: bound is bound (H02: unreadable `cnf`).
     pub(crate) cnf: Option<Value>,
     /// All others. No value is `null`.
     pub(crate) rest: Map<String, Value>,
@@ -69,7 +69,7 @@ impl<'p> RawClaims<'p> {
         }
     }
 
-    /// The value of a claim that is in none of the fields, below the names of `path`. `None` also for `null`.
+    /// Returns the value of a claim that is in none of the fields, below the names of `path`. `None` also for `null`.
     pub(crate) fn value_at(&self, path: &[Box<str>]) -> Option<&Value> {
         let (first, below) = path.split_first()?;
         below
@@ -80,7 +80,8 @@ impl<'p> RawClaims<'p> {
 
     /// By what the token may be taken back.
     pub(crate) fn identity(&self, layout: &ClaimsLayout) -> Result<TokenIdentity<'_>, TokenError> {
-        // A claim that cannot be compared with the revocations must not count as absent (D01).
+        // A claim that cannot be compared with the revocations must not count as absent (D01: a wrong type is
+        // not absence).
         let session = match self.rest.get("sid") {
             None => None,
             Some(Value::String(session)) => Some(session.as_str()),
@@ -107,7 +108,7 @@ impl<'p> RawClaims<'p> {
             .with_issued_at(self.times.iat.map(NumericDate::time)))
     }
 
-    /// Whether a registered claim that decides nothing by itself is there, and has another type than its own.
+    /// Returns whether a registered claim that decides nothing by itself is present with a wrong type.
     pub(crate) fn is_unreadable(&self, name: &str) -> bool {
         matches!(name, "jti" | "client_id" | "acr" | "amr" | "auth_time")
             && self.rest.contains_key(name)
@@ -119,8 +120,8 @@ impl<'p> RawClaims<'p> {
         json::heap_of_map(&self.rest)
     }
 
-    /// Whether there is a claim of this name, in whatever field. An empty text or list is none (D08), nor is a
-    /// registered claim of another type than its own.
+    /// Returns whether there is a claim of this name, in any field. An empty text or list counts as absent
+    /// (D08: absence satisfies nothing), and so does a registered claim with a wrong type.
     pub(crate) fn has(&self, name: &str) -> bool {
         let text = |text: &Option<Text<'_>>| text.as_ref().is_some_and(|text| !text.is_empty());
         let scopes = |scopes: &Option<Texts<'_>>| match scopes {
@@ -172,7 +173,8 @@ impl<'de> Visitor<'de> for ClaimsVisitor<'_, 'de> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let claims = self.claims;
-        // A bit for each registered claim: one that was `null` may not be named again either (D06).
+        // A bit for each registered claim, since a claim that was `null` may not be repeated either (D06:
+        // repeated members).
         let mut seen = 0_u16;
         let mut has_null = false;
         while let Some(Text(name)) = map.next_key::<Text<'de>>()? {

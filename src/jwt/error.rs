@@ -28,12 +28,12 @@ pub enum TokenError {
         /// What is wrong.
         problem: &'static str,
     },
-    /// `alg` is not supported or not allowed, or no key is for it.
+    /// `alg` is not supported or not allowed, or there is no key for it.
     #[error("`alg` is not supported, or the key is for another algorithm")]
     Algorithm,
-    /// The token has another RSA algorithm than its key, and that of the key is a default, because the key
-    /// names none. See [`JwksOptions::with_rsa_algorithms`](super::JwksOptions::with_rsa_algorithms), which
-    /// fetched keys take by `RemoteKeysBuilder::jwks_options`, and
+    /// The RSA algorithm of the token differs from that of its key, which is a default, because the key names
+    /// no algorithm. See [`JwksOptions::with_rsa_algorithms`](super::JwksOptions::with_rsa_algorithms) (for
+    /// fetched keys, given to `RemoteKeysBuilder::jwks_options`) and
     /// [`PublicKey::with_algorithm`](super::PublicKey::with_algorithm).
     #[error(
         "`alg` is another RSA algorithm than that of the key; the key names none, and has a default: `JwksOptions::with_rsa_algorithms` (keys from a JWK Set) or `PublicKey::with_algorithm` sets it"
@@ -96,7 +96,7 @@ pub enum TokenError {
     /// It was issued for longer than the validator accepts.
     #[error("issued for longer than the maximum lifetime")]
     Lifetime,
-    /// Its `iat` is longer ago than the validator accepts.
+    /// `iat` is longer ago than the validator accepts.
     #[error("issued longer ago than the maximum age")]
     TooOld,
     /// Bound to a sender by `cnf`, and presented as a plain bearer token.

@@ -65,9 +65,9 @@ impl Header {
     }
 }
 
-/// The members of a header that mean something here. Keys in a header (`jwk`, `jku`, `x5u`, `x5c`) do
-/// not: they are read over (C05). A member whose value is `null` is absent (M13: `null` is absence); only `crit` is
-/// rejected in any form.
+/// The members of a header that mean something here. Keys in a header (`jwk`, `jku`, `x5u`, `x5c`) do not:
+/// they are ignored (C05: keys in headers). A member whose value is `null` is absent (M13: `null` is
+/// absence); only `crit` is rejected in any form.
 #[derive(Default)]
 struct Members<'de> {
     alg: Option<Text<'de>>,
@@ -94,7 +94,8 @@ impl<'de> Visitor<'de> for HeaderVisitor<'_, 'de> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let members = self.0;
         let mut count = 0;
-        // A bit for each known member: one that was `null` may not be named again either (D06).
+        // A bit for each known member, since a member that was `null` may not be repeated either (D06:
+        // repeated members).
         let mut seen = 0_u8;
         while let Some(Text(name)) = map.next_key::<Text<'de>>()? {
             count += 1;
@@ -178,7 +179,7 @@ impl<'de> Members<'de> {
     }
 }
 
-/// A media type without the `application/` that may be left out if no other slash follows
+/// Returns a media type without the prefix `application/`, which may be left out if no other slash follows
 /// ([RFC 7515 section 4.1.9](https://www.rfc-editor.org/rfc/rfc7515#section-4.1.9)).
 pub(crate) fn media_type(name: &str) -> &str {
     match name.split_once('/') {
@@ -197,7 +198,7 @@ mod tests {
 
     #[test]
     fn media_type_gets_prefix_only_without_slash() {
-        // M17: RFC 7515 section 4.1.9
+        // M17: media types (RFC 7515 section 4.1.9)
         for (one, other, same) in [
             ("at+jwt", "application/at+jwt", true),
             ("AT+JWT", "Application/at+JWT", true),

@@ -87,10 +87,11 @@ impl<C> JwtIssuers<C> {
     /// Sets how many tokens of all issuers together are cached, and for how long: see [`cache`](crate::cache). Call it
     /// before cloning: earlier clones are separate lists. Default: [`CacheSettings::new`].
     ///
-    /// The caches of the validators themselves are not used here, but their settings are limits. Tokens of a validator that
-    /// was built [`without_cache`](super::JwtValidatorBuilder::without_cache) are not cached. Those of one with a
-    /// [`cache`](super::JwtValidatorBuilder::cache) are cached within its [time to live](CacheSettings::with_time_to_live)
-    /// and its [token length](CacheSettings::with_max_token_length), if these are below the settings here.
+    /// The caches of the validators themselves are not used here, but their settings are limits. Tokens of a
+    /// validator that was built [`without_cache`](super::JwtValidatorBuilder::without_cache) are not cached.
+    /// Tokens of a validator with a [`cache`](super::JwtValidatorBuilder::cache) are cached within its [time
+    /// to live](CacheSettings::with_time_to_live) and its [token
+    /// length](CacheSettings::with_max_token_length), if these are below the settings here.
     ///
     /// # Example
     ///
@@ -216,7 +217,7 @@ impl<C: Send + Sync + 'static> Validator for JwtIssuers<C> {
 }
 
 impl<C: Send + Sync + 'static> JwtIssuers<C> {
-    /// The verdict, and the limit that the chosen validator sets for caching it.
+    /// Returns the verdict, and the limit that the chosen validator sets for caching it.
     fn decide(&self, text: &[u8], request: &RequestView<'_>) -> (Verdict<C>, CacheLimit) {
         let table = self.shared.table.load();
         let mut room = PayloadRoom::new();

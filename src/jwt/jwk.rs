@@ -72,10 +72,10 @@ impl Jwk {
             .map_err(|_| KeyError::format(member, EXPECTED))
     }
 
-    /// A coordinate in the full size of its field, as [RFC 7518 section
-    /// 6.2.1.2](https://www.rfc-editor.org/rfc/rfc7518#section-6.2.1.2) demands. Some issuers strip
-    /// leading zeros; the number is the same, and the back end decides whether the point is on its
-    /// curve (M15).
+    /// Returns a coordinate in the full size of its field, as [RFC 7518 section
+    /// 6.2.1.2](https://www.rfc-editor.org/rfc/rfc7518#section-6.2.1.2) demands. Some issuers strip leading
+    /// zeros. The number is the same, and the back end checks that the point is on its curve (M15: harmless
+    /// spelling).
     fn coordinate(&self, member: &'static str, curve: Curve) -> Result<Vec<u8>, KeyError> {
         let bytes = self.bytes(member)?;
         let missing = curve.field_length().checked_sub(bytes.len());
@@ -122,7 +122,7 @@ impl Jwk {
                 ));
             }
         }
-        // M13: `use` has named the purpose already.
+        // M13: `null` is absence. `use` has named the purpose already.
         if names.contains("verify") || names.is_empty() && purpose.is_some() {
             Ok(())
         } else {
@@ -193,9 +193,9 @@ impl Jwk {
     }
 }
 
-/// Whether a member means the same as its absence (M13). RFC 7517 has no rule for `null`; issuers that
-/// serialize every field write it, and an empty `kid`, `oth` or `x5c`, for a member that a key does not
-/// have.
+/// Returns whether a member means the same as its absence (M13: `null` is absence). RFC 7517 has no rule for
+/// `null`; issuers that serialize every field write `null`, or an empty `kid`, `oth` or `x5c`, for a member
+/// that the key does not have.
 fn is_absent(name: &str, value: &Value) -> bool {
     match value {
         Value::Null => true,

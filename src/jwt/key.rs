@@ -36,7 +36,7 @@ pub(crate) const MAX_KID: usize = 256;
 pub struct PublicKey {
     kid: Option<Box<str>>,
     algorithm: Algorithm,
-    /// The key names no algorithm, and others of its kind exist.
+    /// Whether the key names no algorithm although its type has several.
     has_default_algorithm: bool,
     material: PublicMaterial,
 }
@@ -52,9 +52,9 @@ impl PublicKey {
     ///
     /// # Errors
     ///
-    /// [`KeyError`] if the text is anything else, or if the key is too weak or not accepted by the
-    /// crypto back end. A private key is an error as well: a service that only verifies should not
-    /// have it. [`from_private_pem`](Self::from_private_pem) takes one.
+    /// [`KeyError`] if the text is anything else, or if the key is too weak or not accepted by the crypto
+    /// back end. A private key is an error as well, because a service that only verifies should not have it.
+    /// [`from_private_pem`](Self::from_private_pem) reads private keys.
     pub fn from_pem(pem: impl AsRef<[u8]>) -> Result<Self, KeyError> {
         let backend = CryptoBackend::preferred()?;
         Self::checked(PublicMaterial::from_pem(pem.as_ref())?, backend)
@@ -64,16 +64,15 @@ impl PublicKey {
     ///
     /// # Errors
     ///
-    /// As for [`from_pem`](Self::from_pem). [`from_private_der`](Self::from_private_der) takes a private
-    /// key.
+    /// As for [`from_pem`](Self::from_pem). [`from_private_der`](Self::from_private_der) reads private keys.
     pub fn from_der(der: impl AsRef<[u8]>) -> Result<Self, KeyError> {
         let backend = CryptoBackend::preferred()?;
         Self::checked(PublicMaterial::from_der(der.as_ref())?, backend)
     }
 
-    /// Reads the public half of a private key in PEM: `PRIVATE KEY` (PKCS#8) or `RSA PRIVATE KEY`
-    /// (PKCS#1), not encrypted. Use it where the private key is at hand anyway, for example in a test.
-    /// A process that issues tokens verifies them with its `issue::SigningKeys` instead.
+    /// Reads the public half of a private key in PEM: `PRIVATE KEY` (PKCS#8) or `RSA PRIVATE KEY` (PKCS#1),
+    /// not encrypted. Use it if the private key is available anyway, for example in a test. A process that
+    /// issues tokens verifies them with its `issue::SigningKeys` instead.
     ///
     /// The algorithm of an RSA key is as for [`from_pem`](Self::from_pem).
     ///
@@ -130,7 +129,7 @@ impl PublicKey {
         })
     }
 
-    /// The same key, whose algorithm is a default.
+    /// Returns the same key, with its algorithm marked as a default.
     pub(crate) fn with_default_algorithm(mut self) -> Self {
         self.has_default_algorithm = true;
         self

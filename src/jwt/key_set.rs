@@ -44,7 +44,7 @@ pub struct KeySet {
     generation: u64,
     keys: Box<[Prepared]>,
     skipped: Box<[SkippedKey]>,
-    /// How many keys are tried for a token without `kid`.
+    /// The number of keys that are tried for a token without `kid`.
     max_trials: usize,
 }
 
@@ -85,7 +85,7 @@ impl SkippedKey {
     }
 }
 
-/// How a JWK Set is read, and how a [`KeySet`] chooses keys.
+/// Options for reading a JWK Set, and for choosing keys from a [`KeySet`].
 ///
 /// # Example
 ///
@@ -112,8 +112,8 @@ impl Default for JwksOptions {
 }
 
 impl JwksOptions {
-    /// RS256 for RSA keys without `alg`, at most 100 keys, 16 of them without `kid` for each algorithm, one
-    /// key for a token without `kid`, and the preferred back end.
+    /// Creates the default options: RS256 for RSA keys without `alg`, at most 100 keys, 16 of them without
+    /// `kid` for each algorithm, one key for a token without `kid`, and the preferred back end.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -141,8 +141,8 @@ impl JwksOptions {
         self
     }
 
-    /// Sets how many keys of one algorithm may have no `kid`. A token without `kid`, or with one that no
-    /// key has, is checked with each of them in turn, so the number bounds the cost of a forged token.
+    /// Sets how many keys of one algorithm may have no `kid`. A token without `kid`, or with a `kid` that no
+    /// key has, is checked with each of them in turn, so this limit bounds the cost of a forged token.
     /// Further keys are [skipped](KeySet::skipped).
     ///
     /// Default: 16. With 0, keys without `kid` are not used.
@@ -152,9 +152,9 @@ impl JwksOptions {
         self
     }
 
-    /// Sets how many keys may be tried in turn for a token without `kid`: all keys for its algorithm, if
-    /// there are no more than that. If there are more, only those that have no `kid` themselves are tried,
-    /// and without any the token is rejected.
+    /// Sets how many keys may be tried in turn for a token without `kid`: all keys for its algorithm, up to
+    /// this number. If there are more, only the keys without `kid` are tried, and if there are none the token
+    /// is rejected.
     ///
     /// Use it for an issuer that names its keys and leaves `kid` out of its tokens
     /// ([RFC 7515 section 4.1.4](https://www.rfc-editor.org/rfc/rfc7515#section-4.1.4) makes it optional) while
@@ -195,9 +195,9 @@ impl JwksOptions {
 /// Which keys a token may be signed with.
 pub(crate) enum Candidates<'a> {
     One(&'a Prepared),
-    /// Those of this algorithm without a name.
+    /// The keys of this algorithm without a name.
     Unnamed(&'a [Prepared], Algorithm),
-    /// All of this algorithm.
+    /// All keys of this algorithm.
     Each(&'a [Prepared], Algorithm),
 }
 
@@ -224,7 +224,7 @@ pub(crate) enum NoKey {
     Unknown,
     /// The key it names, or every key if it names none, is for another algorithm.
     Algorithm,
-    /// The same, but the algorithm of an RSA key is a default, and the token has another one of RSA.
+    /// No key has the algorithm of the token; the key has a default RSA algorithm, and the token has another one.
     DefaultAlgorithm,
     /// It names none, and several fit.
     Ambiguous,
@@ -260,9 +260,10 @@ impl KeySet {
         Self::new_with(keys, &JwksOptions::new())
     }
 
-    /// The same with options. [`with_rsa_algorithms`](JwksOptions::with_rsa_algorithms) and
-    /// [`with_max_keys`](JwksOptions::with_max_keys) have no effect here: each key has its algorithm
-    /// already, and the caller has counted the keys.
+    /// Creates a set as [`new`](Self::new) does, with options.
+    /// [`with_rsa_algorithms`](JwksOptions::with_rsa_algorithms) and
+    /// [`with_max_keys`](JwksOptions::with_max_keys) have no effect here: each key already has its algorithm,
+    /// and the caller chooses the number of keys.
     ///
     /// # Errors
     ///
@@ -293,7 +294,7 @@ impl KeySet {
         })
     }
 
-    /// The same with a back end of choice.
+    /// Creates a set as [`new`](Self::new) does, with this back end.
     ///
     /// # Errors
     ///
@@ -450,7 +451,7 @@ impl KeySet {
         }
     }
 
-    /// Why the keys that a token may mean are for other algorithms than its own.
+    /// Returns the error for a token whose algorithm differs from that of every matching key.
     fn wrong_algorithm(&self, algorithm: Algorithm, kid: Option<&str>) -> NoKey {
         let is_meant =
             |key: &&Prepared| kid.is_none() || key.kid.is_none() || key.kid.as_deref() == kid;

@@ -17,9 +17,10 @@ use super::json::Text;
 ///
 /// Several locations of one thing add up. Nothing adds up that was not asked for.
 ///
-/// A layout also tells access tokens from the ID tokens of the same provider, which its keys have signed too. The
-/// presets know the claim that does so, and [`with_access_token_values`](Self::with_access_token_values) or
-/// [`with_access_token_claims`](Self::with_access_token_claims) set it for other providers.
+/// A layout also distinguishes access tokens from ID tokens of the same provider, which are signed with the
+/// same keys. The presets contain the claim for this, and
+/// [`with_access_token_values`](Self::with_access_token_values) or
+/// [`with_access_token_claims`](Self::with_access_token_claims) set the claim for other providers.
 ///
 /// | preset | access tokens have | scopes | roles | groups | tenant | client |
 /// |---|---|---|---|---|---|---|
@@ -56,13 +57,13 @@ pub struct ClaimsLayout {
     tenant: Option<ClaimPath>,
     client: Box<[ClaimPath]>,
     pub(crate) audience_is_client: bool,
-    /// Access tokens meet all of these. Empty: nothing is known.
+    /// Access tokens meet all of these. Empty if nothing is known.
     markers: Box<[Marker]>,
     /// All JWTs of the provider are ID tokens.
     pub(crate) only_id_tokens: bool,
 }
 
-/// What access tokens of a provider have, and its ID tokens do not.
+/// A property of the access tokens of a provider that its ID tokens do not have.
 #[derive(Clone, Debug)]
 enum Marker {
     /// A claim with one of these values.
@@ -88,7 +89,7 @@ impl Marker {
         }
     }
 
-    /// Whether no token can ever meet it.
+    /// Returns whether no token can ever meet this marker.
     fn is_unsatisfiable(&self) -> bool {
         match self {
             Self::Values(claim, values) => {
@@ -104,16 +105,16 @@ impl Marker {
     }
 }
 
-/// What the claims say about the kind of a token.
+/// The kind of a token according to its claims.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MarkerMatch {
-    /// The layout does not know how to tell.
+    /// The layout does not distinguish kinds.
     Unknown,
     /// An access token of this provider has other claims.
     Missing,
     /// The claims of an access token are there.
     ByPresence,
-    /// A claim has the value that it has in access tokens only.
+    /// A claim has a value that only access tokens have.
     ByValue,
 }
 
@@ -238,14 +239,15 @@ impl ClaimsLayout {
         }
     }
 
-    /// authentik: the client from `azp`; roles, groups and entitlements as in RFC 9068, which its scope mappings write.
-    /// authentik makes an access token of the ID token, `nonce` included, and adds `azp` and `uid`
-    /// ([source](https://github.com/goauthentik/authentik/blob/main/authentik/providers/oauth2/id_token.py)): tokens
-    /// must have both. `aud` is the client in both kinds, so do not add these two claims to ID tokens by a scope
-    /// mapping.
+    /// Creates the layout of authentik: the client from `azp`; roles, groups and entitlements as in RFC 9068,
+    /// which its scope mappings write. authentik derives the access token from the ID token, `nonce`
+    /// included, and adds `azp` and `uid`
+    /// ([source](https://github.com/goauthentik/authentik/blob/main/authentik/providers/oauth2/id_token.py)):
+    /// tokens must have both. `aud` is the client in both kinds, so do not add these two claims to ID tokens
+    /// by a scope mapping.
     ///
-    /// Its introspection endpoint writes neither: there, use
-    /// `.with_access_token_claims(["client_id"])`, since it does not answer for ID tokens.
+    /// The introspection endpoint of authentik writes neither claim. With introspection, use
+    /// `.with_access_token_claims(["client_id"])`: the endpoint does not answer for ID tokens.
     #[must_use]
     pub fn authentik() -> Self {
         Self {
@@ -255,9 +257,10 @@ impl ClaimsLayout {
         }
     }
 
-    /// ForgeRock Access Management, today PingAM and PingOne Advanced Identity Cloud, with client-side access tokens:
-    /// scopes from the list `scope`. Tokens must have `"tokenName": "access_token"`, which is `id_token` in its ID
-    /// tokens ([example](https://docs.pingidentity.com/pingam/8/oidc1-guide/rest-api-oidc-idtoken-validation.html));
+    /// Creates the layout of ForgeRock Access Management, today PingAM and PingOne Advanced Identity Cloud,
+    /// with client-side access tokens: scopes from the list `scope`. Tokens must have `"tokenName":
+    /// "access_token"`, which is `id_token` in its ID tokens
+    /// ([example](https://docs.pingidentity.com/pingam/8/oidc1-guide/rest-api-oidc-idtoken-validation.html));
     /// `nonce` may be in both. The issuer is written with its port (`https://am.example.com:443/am/oauth2`).
     #[must_use]
     pub fn forgerock() -> Self {
@@ -267,11 +270,11 @@ impl ClaimsLayout {
         }
     }
 
-    /// Supabase Auth: the Postgres role of the user as the only role (`role`: `authenticated`, for example), the client
-    /// from `client_id`, which tokens of its OAuth server have. Tokens must have `aal` with the value `aal1`, `aal2` or
-    /// `aal3`, which its ID tokens do not
-    /// ([documentation](https://supabase.com/docs/guides/auth/jwt-fields)); so the keys `anon` and `service_role`,
-    /// which are JWTs too, are rejected. The audience is usually `authenticated`.
+    /// Creates the layout of Supabase Auth: the Postgres role of the user as the only role (`role`:
+    /// `authenticated`, for example), the client from `client_id`, which tokens of its OAuth server have.
+    /// Tokens must have `aal` with the value `aal1`, `aal2` or `aal3`, which ID tokens of Supabase do not
+    /// have ([documentation](https://supabase.com/docs/guides/auth/jwt-fields)). The keys `anon` and
+    /// `service_role`, which are JWTs too, are rejected. The audience is usually `authenticated`.
     ///
     /// Do not take roles from `user_metadata`: users can edit it.
     #[must_use]
@@ -283,23 +286,25 @@ impl ClaimsLayout {
         }
     }
 
-    /// ZITADEL with JWTs as access tokens: the roles of the project of the client, which are the names in
-    /// `urn:zitadel:iam:org:project:roles`. They are there if the project asserts them or the scope asks for them
-    /// ([documentation](https://zitadel.com/docs/guides/integrate/retrieve-user-roles)). Tokens must have `jti`, which its
-    /// ID tokens do not ([documentation](https://zitadel.com/docs/apis/openidoauth/claims)); both kinds can be for
-    /// the same audience.
+    /// Creates the layout of ZITADEL with JWTs as access tokens: the roles of the project of the client, from
+    /// the member names of `urn:zitadel:iam:org:project:roles`. They are present if the project asserts them
+    /// or the scope requests them
+    /// ([documentation](https://zitadel.com/docs/guides/integrate/retrieve-user-roles)). Tokens must have
+    /// `jti`, which ID tokens of ZITADEL do not have
+    /// ([documentation](https://zitadel.com/docs/apis/openidoauth/claims)); both kinds can be for the same
+    /// audience.
     ///
-    /// The object lists for each role the organizations in which it is granted, and the layout takes a role that is
-    /// granted in any of them. Where users of several organizations have roles in one project, compare the organization
-    /// in a policy or a [`check`](super::JwtValidatorBuilder::check), with
+    /// The object lists for each role the organizations in which it is granted, and the layout takes a role
+    /// that is granted in any of them. If users of several organizations have roles in one project, compare
+    /// the organization in a policy or a [`check`](super::JwtValidatorBuilder::check), with
     /// [`AccessToken::claim`](super::AccessToken::claim).
     #[must_use]
     pub fn zitadel() -> Self {
         Self::of_zitadel("urn:zitadel:iam:org:project:roles")
     }
 
-    /// ZITADEL with the roles of one project, by its id (`urn:zitadel:iam:org:project:<project>:roles`), otherwise as
-    /// [`zitadel`](Self::zitadel).
+    /// Creates the layout of ZITADEL with the roles of one project, by its id
+    /// (`urn:zitadel:iam:org:project:<project>:roles`), otherwise as [`zitadel`](Self::zitadel).
     #[must_use]
     pub fn zitadel_project(project: &str) -> Self {
         Self::of_zitadel(&format!("urn:zitadel:iam:org:project:{project}:roles"))
@@ -350,14 +355,15 @@ impl ClaimsLayout {
         self
     }
 
-    /// Sets the claims that access tokens of the provider have and its ID tokens do not: a token must have one of them,
-    /// with any value but `null`, the empty text and the empty list. Such a token is not taken for an ID token because
-    /// of a `nonce`, which some providers write into both kinds; it still is because of `at_hash`, `c_hash` or `s_hash`.
+    /// Sets the claims that access tokens of the provider have and its ID tokens do not: a token must have
+    /// one of them, with any value but `null`, the empty text and the empty list. A `nonce` does not make
+    /// such a token an ID token, since some providers write it into both kinds. `at_hash`, `c_hash` or
+    /// `s_hash` still do.
     ///
-    /// Where a claim is in both kinds with different values, use
-    /// [`with_access_token_values`](Self::with_access_token_values). Replaces what a preset or an earlier call set.
-    /// Default: a token that has a `nonce` and no `typ` of an access token is rejected as an ID token
-    /// ([RFC 8725 section 3.11](https://www.rfc-editor.org/rfc/rfc8725#section-3.11)).
+    /// If a claim is in both kinds with different values, use
+    /// [`with_access_token_values`](Self::with_access_token_values). Replaces what a preset or an earlier
+    /// call set. Default: a token that has a `nonce` and no `typ` of an access token is rejected as an ID
+    /// token ([RFC 8725 section 3.11](https://www.rfc-editor.org/rfc/rfc8725#section-3.11)).
     #[must_use]
     pub fn with_access_token_claims<S: AsRef<str>>(
         mut self,
@@ -368,9 +374,9 @@ impl ClaimsLayout {
         self
     }
 
-    /// Sets the claim whose value tells access tokens of the provider from its ID tokens, and its values in access
-    /// tokens. A token must have one of these values exactly. It is then accepted even if it has claims of an ID token,
-    /// such as `nonce`.
+    /// Sets the claim whose value distinguishes access tokens of the provider from its ID tokens, and the
+    /// values of the claim in access tokens. A token must have one of these values exactly. It is then
+    /// accepted even if it has claims of an ID token, such as `nonce`.
     ///
     /// Replaces what a preset or an earlier call set. Default: as for
     /// [`with_access_token_claims`](Self::with_access_token_claims).
@@ -423,7 +429,7 @@ impl ClaimsLayout {
         None
     }
 
-    /// Whether these are the claims of an access token of the provider.
+    /// Returns whether these are the claims of an access token of the provider.
     pub(crate) fn marker_match(&self, claims: &RawClaims<'_>) -> MarkerMatch {
         if self.markers.is_empty() {
             return MarkerMatch::Unknown;

@@ -84,7 +84,7 @@ impl PublicMaterial {
         })
     }
 
-    /// A point of edwards25519 in its canonical encoding, and none of small order (C07, M15).
+    /// Checks a point of edwards25519: its encoding is canonical, and its order is not small (C07, M15: checks of keys).
     pub(crate) fn ed25519(bytes: &[u8]) -> Result<Self, KeyError> {
         let bytes: [u8; 32] = bytes
             .try_into()
@@ -341,7 +341,7 @@ fn family(algorithm: &AlgorithmIdentifierRef<'_>) -> Result<Family, KeyError> {
     }
 }
 
-/// Whether `der` is an X.509 certificate.
+/// Returns whether `der` is an X.509 certificate.
 #[cfg(feature = "jwks")]
 pub(crate) fn is_certificate(der: &[u8]) -> bool {
     x509_cert::Certificate::from_der(der).is_ok()
@@ -351,7 +351,7 @@ fn is_private(expected: &'static str) -> KeyError {
     KeyError::format("a private key", expected)
 }
 
-/// The error for a private key that is encrypted.
+/// Creates the error for a private key that is encrypted.
 pub(crate) fn encrypted() -> KeyError {
     KeyError::format(
         "an encrypted private key",

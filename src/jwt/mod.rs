@@ -39,6 +39,12 @@
 //! instead of an access token, a key of a provider that signs with PS256 and does not say so
 //! ([`JwksOptions::with_rsa_algorithms`]).
 //!
+//! # Restricting tokens, and the claims of a provider
+//!
+//! [`only_token_types`](JwtValidatorBuilder::only_token_types),
+//! [`algorithms`](JwtValidatorBuilder::algorithms) and [`max_token_age`](JwtValidatorBuilder::max_token_age)
+//! restrict the accepted tokens further. [`ClaimsLayout`] has presets for the claims of common providers.
+//!
 //! # Limits
 //!
 //! 8192 bytes for a token, 24 members for its header, 256 bytes for `kid`, 16 levels of nesting and 256 members for each
@@ -46,11 +52,12 @@
 //!
 //! # Claims that cannot be read
 //!
-//! A claim or a member of the header whose value is `null` is absent; only `cnf` and `crit` are an error in any form. The
-//! claims that decide must have their type: `iss`, `sub`, `aud`, `exp`, `nbf`, `iat`, `cnf`, scopes, roles and the tenant.
-//! All others may have any shape, and count as absent where they cannot be read, so that a policy that needs one denies.
-//! [`require`](JwtValidatorBuilder::require) and [`revocations`](JwtValidatorBuilder::revocations) reject a token whose
-//! claim they need and cannot read. An object that names a member twice is rejected everywhere.
+//! A claim or a member of the header whose value is `null` is absent; only `cnf` and `crit` are an error in
+//! any form. The claims that decide must have their type: `iss`, `sub`, `aud`, `exp`, `nbf`, `iat`, `cnf`,
+//! scopes, roles and the tenant. All others may have any shape, and count as absent where they cannot be
+//! read, so that a policy that needs one denies. [`require`](JwtValidatorBuilder::require) and
+//! [`revocations`](JwtValidatorBuilder::revocations) reject a token if a claim that they need cannot be read.
+//! An object with a repeated member is always rejected.
 //!
 //! # Crypto
 //!

@@ -1,7 +1,7 @@
 //! PEM ([RFC 7468](https://www.rfc-editor.org/rfc/rfc7468)).
 //!
-//! The base64 text is decoded strictly. What surrounds it is read as the lax grammar of section 3 reads
-//! it: white space of any kind, lines of any length, and text before and after a block (M15).
+//! The base64 text is decoded strictly. Around it, the lax grammar of section 3 applies: white space of any
+//! kind, lines of any length, and text before and after a block (M15: harmless spelling).
 
 use zeroize::Zeroizing;
 
@@ -9,7 +9,7 @@ use super::key_error::KeyError;
 
 const BEGIN: &[u8] = b"-----BEGIN ";
 const DASHES: &[u8] = b"-----";
-/// How long a line of base64 is.
+/// The length of a line of base64.
 const WIDTH: usize = 64;
 
 /// One block, decoded.
@@ -48,14 +48,14 @@ pub(crate) fn all(text: &[u8]) -> Result<Vec<Block<'_>>, KeyError> {
     Ok(blocks)
 }
 
-/// Whether a text holds an encrypted private key, in PKCS#8 or in the older formats
-/// ([RFC 1421 section 4.6.1.1](https://www.rfc-editor.org/rfc/rfc1421#section-4.6.1.1)).
+/// Returns whether a text holds an encrypted private key, in PKCS#8 or in the older formats ([RFC 1421
+/// section 4.6.1.1](https://www.rfc-editor.org/rfc/rfc1421#section-4.6.1.1)).
 pub(crate) fn is_encrypted(text: &[u8]) -> bool {
     find(text, b"-----BEGIN ENCRYPTED PRIVATE KEY-----").is_some()
         || find(text, b"Proc-Type: 4,ENCRYPTED").is_some()
 }
 
-/// The label and the body of the first block, and the text after it.
+/// Returns the label and the body of the first block, and the text after the block.
 fn split(text: &[u8]) -> Option<(&str, &[u8], &[u8])> {
     let (_, text) = split_at(text, BEGIN)?;
     let (label, text) = split_at(text, DASHES)?;
@@ -67,7 +67,7 @@ fn split(text: &[u8]) -> Option<(&str, &[u8], &[u8])> {
 /// Decodes a body after its lines have been brought into the form of the strict grammar.
 fn decode<'t>(label: &'t str, body: &[u8]) -> Result<Block<'t>, KeyError> {
     let boundaries = 2 * (label.len() + BEGIN.len() + DASHES.len() + 1);
-    // Allocated once, so that growing leaves no copy of a private key behind (J03).
+    // Allocated once, since a reallocation would leave a copy of a private key in memory.
     let mut text = Zeroizing::new(Vec::with_capacity(
         body.len() + body.len() / WIDTH + 1 + boundaries,
     ));

@@ -20,8 +20,8 @@ pub(crate) struct Parts<'t> {
 }
 
 impl<'t> Parts<'t> {
-    /// Exactly three parts, none of them empty (C13, G01). The caller has checked the length of the whole token, which
-    /// bounds each part (G04).
+    /// Splits a token into exactly three parts, none of them empty (C13, G01: three parts). The caller has
+    /// checked the length of the whole token, which bounds each part (G04: lengths first).
     pub(crate) fn of(token: &'t [u8]) -> Result<Self, TokenError> {
         let (header, rest) = split_at_dot(token).ok_or(TokenError::NotAJwt)?;
         let (payload, signature) = split_at_dot(rest).ok_or(TokenError::NotAJwt)?;

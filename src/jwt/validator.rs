@@ -171,9 +171,9 @@ impl JwtValidator {
     /// or [RFC 8414](https://www.rfc-editor.org/rfc/rfc8414). `issuer` is written exactly as the
     /// provider writes it in `iss`.
     ///
-    /// To start while the issuer is down, to set time limits, the address of the metadata, or the algorithms
-    /// of RSA keys without `alg`, make the keys with [`RemoteKeys::discover`] and hand them to
-    /// [`builder`](Self::builder).
+    /// To start while the issuer is down, or to set time limits, the [address of the
+    /// metadata](crate::issuer::RemoteKeysBuilder::metadata_url) or the algorithms of RSA keys without `alg`,
+    /// create the keys with [`RemoteKeys::discover`] and pass them to [`builder`](Self::builder).
     ///
     /// # Errors
     ///
@@ -211,14 +211,16 @@ impl<C> JwtValidator<C> {
         }
     }
 
-    /// The cached results. `None` if it was built [without a cache](JwtValidatorBuilder::without_cache). Within
-    /// [`JwtIssuers`](super::JwtIssuers) the [cache of those](super::JwtIssuers::cache) is used instead.
+    /// Returns the cached results. `None` if the validator was built [without a
+    /// cache](JwtValidatorBuilder::without_cache). Within [`JwtIssuers`](super::JwtIssuers), [their
+    /// cache](super::JwtIssuers::cache) is used instead.
     #[must_use]
     pub fn cache(&self) -> Option<&VerdictCache<C>> {
         self.cache.as_ref()
     }
 
-    /// The limit for a cache around it, for this token (M18: caching is the choice of each validator).
+    /// Returns the limit for a cache around this validator, for this token (M18: caching is the choice of
+    /// each validator).
     pub(crate) fn cache_limit(&self, token: &[u8]) -> CacheLimit {
         match &self.cache {
             None => CacheLimit::NOTHING,
@@ -348,7 +350,7 @@ impl<C: Send + Sync + 'static> JwtValidator<C> {
     }
 }
 
-/// A token of which the signature, the issuer and the type were verified, and nothing else.
+/// A token whose signature, issuer and type were verified, and nothing else.
 #[cfg(feature = "issue")]
 pub(crate) struct AuthenticToken {
     pub(crate) token_id: Option<String>,
@@ -357,13 +359,14 @@ pub(crate) struct AuthenticToken {
     pub(crate) expires_at: Option<SystemTime>,
 }
 
-/// Whose token it is.
+/// The result of a check of authenticity.
 #[cfg(feature = "issue")]
 pub(crate) enum Authenticity {
     Authentic(AuthenticToken),
-    /// A claim by which it can be revoked has another type than its own.
+    /// A claim by which the token can be revoked has a wrong type.
     Unreadable,
-    /// Not verified: it names this issuer, and a key that this process does not hold. Another process may.
+    /// Not verified: the token names this issuer and a key that this process does not hold. Another process
+    /// may hold the key.
     UnknownKey {
         expires_at: Option<SystemTime>,
     },
@@ -373,9 +376,9 @@ pub(crate) enum Authenticity {
 
 #[cfg(feature = "issue")]
 impl<C: Send + Sync + 'static> JwtValidator<C> {
-    /// Verifies the signature, the issuer and the type of a token and nothing else: neither its times nor its audience, and no
-    /// claim that other validators may read in another way (M04). Retired keys are used as long as this process holds
-    /// them.
+    /// Verifies the signature, the issuer and the type of a token and nothing else: neither its times nor its
+    /// audience, and no claim that other validators may read in another way (M04: authenticity decides).
+    /// Retired keys are used as long as this process holds them.
     pub(crate) fn authenticate(&self, text: &[u8]) -> Authenticity {
         self.try_authenticate(text).unwrap_or(Authenticity::Foreign)
     }

@@ -32,7 +32,7 @@ impl OperationAccess {
 pub(super) trait Rules: Send + Sync {
     fn ask(&self, request: &RequestView<'_>) -> Result<OperationAccess, PathAmbiguity>;
 
-    /// The nesting that the layer declares.
+    /// Returns the nesting that the layer declares.
     fn nest(&self) -> &Nest;
 }
 

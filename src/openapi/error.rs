@@ -64,7 +64,7 @@ pub enum OpenApiError {
         /// The path of the operation.
         path: String,
     },
-    /// An operation outside of the prefix at which the layer is nested, so that no request for it ever
+    /// An operation outside of the prefix at which the layer is nested, so that no request for this operation
     /// reaches the layer.
     #[error(
         "path {path:?} is outside of {prefix:?}, the prefix that the layer is `nested_at`; if the paths of the document are below that prefix, set it with `with_base_path`"

@@ -221,8 +221,9 @@ impl Security {
     /// Sets the prefix of the paths of the document in the rules of the layer: `/api` for a document with
     /// `/orders` whose rules are written for `/api/orders`.
     ///
-    /// A layer that is [`nested_at`](BearerAuthLayer::nested_at) a prefix has rules with full paths. A document with full
-    /// paths needs no base path then; one with paths below the prefix needs the prefix as its base path.
+    /// A layer that is [`nested_at`](BearerAuthLayer::nested_at) a prefix has rules with full paths. For it,
+    /// a document with full paths needs no base path, and a document with paths below the prefix needs the
+    /// prefix as its base path.
     ///
     /// Default: nothing. The `servers` of a document are not read: what they say is where a client sends a
     /// request, and a proxy may have stripped a part of that.
@@ -354,7 +355,7 @@ impl Security {
         self.requirements_of(&access, method, path, Version::LATER)
     }
 
-    /// What one operation needs, with a path template such as `/orders/{id}`.
+    /// Returns the access that one operation needs, with a path template such as `/orders/{id}`.
     ///
     /// # Errors
     ///

@@ -97,11 +97,10 @@ impl<T: ?Sized> PoliciesBuilder<T> {
     ///
     /// # Errors
     ///
-    /// The first [`ConfigError`]: a pattern that is not understood, a policy that could never be
-    /// satisfied, a segment that the pattern does not name, a rule that can never take effect because one
-    /// above it decides every request that it means, or a restricting rule that repeats one above it.
-    /// Closures and policies of your own cannot be compared, so only the built-in ones are found to
-    /// repeat each other.
+    /// The first [`ConfigError`]: a pattern that is not understood, a policy that could never be satisfied, a
+    /// segment that the pattern does not name, a rule that can never take effect because one above it decides
+    /// every request that it means, or a restricting rule that repeats one above it. Closures and custom
+    /// policies cannot be compared, so only built-in policies are found to repeat each other.
     pub fn build(self) -> Result<Policies<T>, ConfigError> {
         if let Some(error) = self.error {
             return Err(error);
@@ -155,8 +154,8 @@ impl<T: ?Sized> fmt::Debug for PoliciesBuilder<T> {
     }
 }
 
-/// A restricting rule that repeats an earlier one can never take effect (A21): the earlier one has
-/// decided the same.
+/// Returns an error for a restricting rule that repeats an earlier one. It could never take effect (A21:
+/// rules without effect), since the earlier rule makes the same decision.
 fn check_duplicates<T: ?Sized>(rules: &[Rule<T>]) -> Result<(), ConfigError> {
     let mut known: HashMap<_, Vec<usize>> = HashMap::new();
     for (index, rule) in rules.iter().enumerate() {

@@ -22,11 +22,11 @@ pub struct PolicyContext<'a, T: ?Sized> {
     request: &'a RequestView<'a>,
     plan: &'a Plan<'a>,
     rule: Option<(&'a PathPattern, FormOfPath<'a>)>,
-    /// The position, counted from 1, of a segment whose value was asked for and is unknown.
+    /// The position, counted from 1, of a segment whose value was requested and is unknown.
     unknown: Cell<Option<NonZeroUsize>>,
 }
 
-/// The value of a segment that a policy asks for.
+/// The value of a segment that a policy requests.
 pub(super) enum SegmentValue<'a> {
     Known(Cow<'a, str>),
     /// The pattern has the segment, but its value cannot be determined.
@@ -81,10 +81,10 @@ impl<'a, T: ?Sized> PolicyContext<'a, T> {
 
     /// The value of the segment `{name}` in the pattern of the rule, decoded.
     ///
-    /// `None` if the pattern does not name it, or outside of a list of rules. Also `None` if the segment
-    /// is a parameter in the prefix of [`nested_at`](crate::BearerAuthLayer::nested_at) whose value is
-    /// unknown. The decision of a policy that asked for such a value does not count: the request is
-    /// rejected with 503.
+    /// `None` if the pattern does not name it, or outside of a list of rules. Also `None` if the segment is a
+    /// parameter in the prefix of [`nested_at`](crate::BearerAuthLayer::nested_at) whose value is unknown.
+    /// The decision of a policy that requested such a value is discarded, and the request is rejected with
+    /// 503.
     ///
     /// # Example
     ///
@@ -131,8 +131,8 @@ impl<'a, T: ?Sized> PolicyContext<'a, T> {
         value.map_or(SegmentValue::Unknown(position), SegmentValue::Known)
     }
 
-    /// Returns the decision of `decide`, or a denial if it asked for an unknown value. The note of an
-    /// earlier policy about an unknown value is kept, so that no policy beside it can hide it.
+    /// Returns the decision of `decide`, or a denial if `decide` requested an unknown value. An unknown value
+    /// that an earlier policy requested stays noted, so that no other policy can hide it.
     #[inline]
     pub(super) fn settled(&self, decide: impl FnOnce() -> Decision) -> Decision {
         let earlier = self.unknown.take();
@@ -143,8 +143,8 @@ impl<'a, T: ?Sized> PolicyContext<'a, T> {
         }
     }
 
-    /// The denial of a policy that needs an unknown value. Unavailable, because `not` cannot turn that
-    /// into a pass.
+    /// Returns the denial of a policy that needs an unknown value. The denial is unavailable, because `not`
+    /// cannot turn that into a pass.
     #[cold]
     pub(super) fn unknown_value(&self, position: NonZeroUsize) -> Denial {
         let index = position.get() - 1;

@@ -27,15 +27,14 @@ use crate::request::RequestView;
 /// [`deny_unmatched`](PoliciesBuilder::deny_unmatched). So adding a restricting rule anywhere never
 /// lets more through; only an opening rule does, and it covers what stands below it.
 ///
-/// A path is read twice: as the layer receives it, which is what routers match, and decoded, which is
-/// what file servers look for. A restricting rule applies if either form matches, an opening one only
-/// if both do. A path without a single meaning ([`PathAmbiguity`]) is refused with 400 before any
-/// rule. Query and fragment are never looked at, case matters, and no header changes what is matched.
-/// `OPTIONS *`, a request to the server as a whole
-/// ([RFC 9110 section 9.3.7](https://www.rfc-editor.org/rfc/rfc9110#section-9.3.7)), is matched like the
-/// path `/*`: rules for every path apply, such as those `under("/", ..)`, and rules whose first segment is
-/// a parameter. Without such a rule it is a request that no rule names. With any other method, `*` is
-/// rejected with 400.
+/// A path is read twice: as the layer receives it, which is what routers match, and decoded, which is what
+/// file servers look for. A restricting rule applies if either form matches, an opening one only if both do.
+/// A path without a single meaning ([`PathAmbiguity`]) is refused with 400 before any rule. Query and
+/// fragment are never looked at, case matters, and no header changes what is matched. `OPTIONS *`, a request
+/// to the server as a whole ([RFC 9110 section 9.3.7](https://www.rfc-editor.org/rfc/rfc9110#section-9.3.7)),
+/// is matched like the path `/*`: rules for every path apply, such as those `under("/", ..)`, and rules whose
+/// first segment is a parameter. Without such a rule, no rule names the request. With any other method, `*`
+/// is rejected with 400.
 ///
 /// What it costs to find the rules of a path does not depend on the rules that do not mean it: a tree of
 /// segments is walked, not the list.
@@ -117,9 +116,9 @@ impl<'a> Target<'a> {
         Self::new(request.method(), request.path(), request.nest())
     }
 
-    /// `OPTIONS *` is a request to the server as a whole
-    /// ([RFC 9110 section 9.3.7](https://www.rfc-editor.org/rfc/rfc9110#section-9.3.7)). It is matched
-    /// like the path `/*`: by rules for every path, and by those whose first segment is a parameter.
+    /// Creates the target of a request. `OPTIONS *` is a request to the server as a whole ([RFC 9110 section
+    /// 9.3.7](https://www.rfc-editor.org/rfc/rfc9110#section-9.3.7)). It is matched like the path `/*`: by
+    /// rules for every path, and by those whose first segment is a parameter.
     #[inline]
     fn new(method: &'a Method, path: &'a str, nest: &'a Nest) -> Self {
         let path = if path == "*" && *method == Method::OPTIONS {
@@ -204,7 +203,8 @@ impl<T: ?Sized> Policies<T> {
     /// principal and without a request.
     ///
     /// `path` is the raw path without query, as the rules name it: with
-    /// [`nested_at`](crate::BearerAuthLayer::nested_at) the prefix, followed by what the layer receives.
+    /// [`nested_at`](crate::BearerAuthLayer::nested_at) the prefix, followed by the path that the layer
+    /// receives.
     #[must_use]
     pub fn explain(&self, method: &Method, path: &str) -> Explanation {
         let target = Target::new(method, path, &NOT_NESTED);
@@ -252,7 +252,7 @@ impl<T: ?Sized> Policies<T> {
         })
     }
 
-    /// The rules of a path that reads the same in both forms, below a prefix.
+    /// Returns the rules of a path whose two forms are equal, below a prefix.
     fn find_below(&self, target: Target<'_>) -> Found<'_> {
         let lists = self.inner.tree.find_below(target.prefix(), target.path);
         if lists.possible.is_empty() {
@@ -281,7 +281,7 @@ impl<T: ?Sized> Policies<T> {
                 .get(*index as usize)
                 .is_some_and(|rule| rule.names(target.method))
         };
-        // To be named is to be opened, so what is only possible names nothing.
+        // A named path is an opened path, so rules that only possibly match are ignored.
         let find = |path| rest.named.find_below(target.prefix(), path).certain;
         let by_raw = find(target.path);
         let mut by_raw = by_raw.iter().filter(names);

@@ -1,9 +1,10 @@
 //! Authorization: may this principal make this request.
 //!
-//! A [`Policy`] answers for one principal and one request. The ready-made ones are functions:
-//! [`scope`], [`role`], [`tenant`], [`owner`], [`acr`], [`max_age`], [`policy_fn`] and so on. They are
-//! combined with [`Guard::and`], [`Guard::or`] and [`Guard::not`], and put in front of paths by
-//! [`Policies`].
+//! A [`Policy`] answers for one principal and one request. The ready-made ones are functions: [`scope`],
+//! [`role`], [`tenant`], [`owner`], [`acr`], [`max_age`], [`policy_fn`] and so on. They are combined with
+//! [`Guard::and`], [`Guard::or`] and [`Guard::not`], and put in front of paths by [`Policies`]. Behind a
+//! nested router, [`nested_at`](crate::BearerAuthLayer::nested_at) declares the prefix for rules with full
+//! paths.
 
 mod builder;
 mod canonical;
@@ -140,8 +141,8 @@ pub trait Policy<T: ?Sized>: Send + Sync {
         None
     }
 
-    /// Returns whether every policy with the same [description](Self::describe) makes the same decisions.
-    /// With it a list finds rules that repeat an earlier one. The default returns `false`.
+    /// Returns whether every policy with the same [description](Self::describe) makes the same decisions. A
+    /// list of rules uses this to find rules that repeat an earlier one. The default returns `false`.
     fn is_fully_described(&self) -> bool {
         false
     }

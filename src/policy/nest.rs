@@ -23,7 +23,7 @@ pub(crate) static NOT_NESTED: Nest = Nest {
 };
 
 impl Nest {
-    /// A nest without a declared prefix.
+    /// Creates a nest without a declared prefix.
     pub(crate) const fn undeclared() -> Self {
         Self {
             prefix: None,
@@ -31,7 +31,7 @@ impl Nest {
         }
     }
 
-    /// A nest with the declared prefix `prefix`.
+    /// Creates a nest with the declared prefix `prefix`.
     ///
     /// # Errors
     ///
@@ -49,12 +49,12 @@ impl Nest {
         }
     }
 
-    /// The declared prefix as text.
+    /// Returns the declared prefix as text.
     pub(crate) fn text(&self) -> Option<&str> {
         self.prefix.as_ref().map(PathPattern::text)
     }
 
-    /// The segments of the declared prefix; none if there is no prefix.
+    /// Returns the segments of the declared prefix; none if there is no prefix.
     #[inline]
     pub(crate) fn segments(&self) -> &[Segment] {
         match &self.prefix {
@@ -97,10 +97,10 @@ impl Nest {
 
     /// Reads a parameter from the path that axum kept before it stripped the prefix.
     ///
-    /// axum sets `OriginalUri` once for a request and does not replace it when the request is
-    /// rewritten or dispatched again (A19). So the value counts only if all literal segments of the
-    /// prefix agree, if the nests that axum counted are not more than those declared, and if axum
-    /// matched the same value for the parameter, which is what a handler gets.
+    /// axum sets `OriginalUri` once for a request and does not replace it when the request is rewritten or
+    /// dispatched again (A19: rewritten requests). So the value counts only if all literal segments of the
+    /// prefix agree, if the nests that axum counted are not more than those declared, and if axum matched the
+    /// same value for the parameter, which is the value that a handler receives.
     #[cfg(feature = "axum")]
     fn original_value<'a>(&self, index: usize, extensions: &'a Extensions) -> Option<Cow<'a, str>> {
         use axum::extract::{NestedPath, OriginalUri};
@@ -113,7 +113,7 @@ impl Nest {
         }
         let name = parameter_name(nested_segments(nested).nth(index)?)?;
         let original = extensions.get::<OriginalUri>()?.0.path();
-        // What is below the prefix may be ambiguous where a list allows it.
+        // The path below the prefix may be ambiguous if a list allows it.
         let prefix = match original.match_indices('/').nth(self.segments().len()) {
             Some((end, _)) => &original[..end],
             None => original,
@@ -125,14 +125,14 @@ impl Nest {
         is_matched_value(name, &value, extensions).then_some(value)
     }
 
-    /// Without the feature `axum` no original path is known.
+    /// Returns `None`: without the feature `axum` no original path is known.
     #[cfg(not(feature = "axum"))]
     #[expect(clippy::unused_self, reason = "the same signature as with the feature")]
     fn original_value<'a>(&self, _: usize, _: &'a Extensions) -> Option<Cow<'a, str>> {
         None
     }
 
-    /// The segment at `index` of a decoded path that agrees with the prefix.
+    /// Returns the segment at `index` of a decoded path that agrees with the prefix.
     #[cfg(feature = "axum")]
     fn value_in<'p>(&self, path: &'p str, index: usize) -> Option<&'p str> {
         let mut values = path.split('/').skip(1);
@@ -148,7 +148,7 @@ impl Nest {
         found
     }
 
-    /// Whether the declared prefix begins with the segments of `nested`, the text of axum's
+    /// Returns whether the declared prefix begins with the segments of `nested`, the text of axum's
     /// `NestedPath`.
     #[cfg(feature = "axum")]
     fn begins_with(&self, nested: &str) -> bool {
@@ -160,8 +160,8 @@ impl Nest {
         })
     }
 
-    /// Logs one warning if axum reports another nest than the one declared. Compares the first
-    /// requests only, so that a layer in use pays for one load.
+    /// Logs one warning if axum reports another nest than the declared one. Only the first requests are
+    /// compared, so later requests cost one load.
     #[inline]
     pub(super) fn check(&self, request: &RequestView<'_>) {
         if self.checks.is_due() {
@@ -192,7 +192,7 @@ impl Nest {
     )]
     fn compare(&self, _: &Extensions) {}
 
-    /// Whether the rules mean what they say in a router that axum has nested at `nested`. The prefix
+    /// Returns whether the declared prefix agrees with a router that axum has nested at `nested`. The prefix
     /// `/` is the explicit way to write rules relative to the router.
     #[cfg(all(feature = "axum", feature = "tracing"))]
     fn is_nested_at(&self, nested: &str) -> bool {
@@ -207,19 +207,19 @@ impl Nest {
     }
 }
 
-/// The segments of axum's `NestedPath`.
+/// Returns the segments of axum's `NestedPath`.
 #[cfg(feature = "axum")]
 fn nested_segments(nested: &str) -> impl Iterator<Item = &str> {
     nested.split('/').filter(|segment| !segment.is_empty())
 }
 
-/// The name in a segment `{name}` of one of axum's patterns.
+/// Returns the name in a segment `{name}` of one of axum's patterns.
 #[cfg(feature = "axum")]
 fn parameter_name(pattern: &str) -> Option<&str> {
     pattern.strip_prefix('{')?.strip_suffix('}')
 }
 
-/// Whether a segment of the prefix and one of axum's patterns mean the same. The name of a parameter
+/// Returns whether a segment of the prefix and one of axum's patterns mean the same. The name of a parameter
 /// does not matter.
 #[cfg(feature = "axum")]
 fn is_same_segment(segment: &Segment, pattern: &str) -> bool {
@@ -229,7 +229,7 @@ fn is_same_segment(segment: &Segment, pattern: &str) -> bool {
     }
 }
 
-/// Whether axum's routers matched `value`, and no other one, for the parameter `name`.
+/// Returns whether axum's routers matched `value`, and no other one, for the parameter `name`.
 #[cfg(feature = "axum")]
 fn is_matched_value(name: &str, value: &str, extensions: &Extensions) -> bool {
     use std::pin::pin;
@@ -237,8 +237,7 @@ fn is_matched_value(name: &str, value: &str, extensions: &Extensions) -> bool {
 
     use axum::extract::{FromRequestParts as _, RawPathParams};
 
-    // An extractor is the only access to the parameters that axum keeps. It takes owned extensions,
-    // and waits for nothing.
+    // An extractor is the only access to the parameters that axum keeps. It takes owned extensions, and never waits.
     let (mut parts, ()) = http::Request::new(()).into_parts();
     parts.extensions = extensions.clone();
     let params = pin!(RawPathParams::from_request_parts(&mut parts, &()));
@@ -252,13 +251,13 @@ fn is_matched_value(name: &str, value: &str, extensions: &Extensions) -> bool {
     values.peek().is_some() && values.all(|known| known == value)
 }
 
-/// Whether `text` is `literal`, decoded or escaped.
+/// Returns whether `text` is `literal`, decoded or escaped.
 #[cfg(any(feature = "axum", feature = "openapi"))]
 fn is_spelling(literal: &str, text: &str) -> bool {
     literal == text || percent_encoding::percent_decode_str(text).eq(literal.bytes())
 }
 
-/// How many requests are still to be compared with the declared prefix.
+/// The number of requests that are still to be compared with the declared prefix.
 #[derive(Debug)]
 struct Checks {
     #[cfg(all(feature = "axum", feature = "tracing"))]
@@ -267,7 +266,7 @@ struct Checks {
 
 #[cfg(all(feature = "axum", feature = "tracing"))]
 impl Checks {
-    /// Enough to see each nest of a layer that is used in several.
+    /// Enough requests to see each nest of a layer that is used in several nests.
     const LIMIT: u32 = 1_000;
 
     const fn new() -> Self {
@@ -289,7 +288,7 @@ impl Checks {
 
     fn count(&self) {
         use std::sync::atomic::Ordering::Relaxed;
-        // Of two requests at once one may go uncounted. A finished count stays at 0.
+        // Of two concurrent requests, one may not be counted. A finished count stays at 0.
         let left = self.left.load(Relaxed);
         let _ = self
             .left
@@ -322,7 +321,7 @@ impl Checks {
     }
 }
 
-/// A changed copy of a layer is another layer, with a warning of its own.
+/// A changed copy of a layer is another layer, with its own warning.
 impl Clone for Checks {
     fn clone(&self) -> Self {
         Self::new()

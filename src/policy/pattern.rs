@@ -44,12 +44,12 @@ pub(crate) enum FormOfPath<'p> {
 }
 
 impl<'p> FormOfPath<'p> {
-    /// The segment at `index`, decoded once.
+    /// Returns the segment at `index`, decoded once.
     pub(crate) fn segment(self, index: usize) -> Option<Cow<'p, str>> {
         match self {
             FormOfPath::Raw(path) => {
                 let raw = path.split('/').nth(index + 1)?;
-                // Not UTF-8 only where that was let through; it equals no name then.
+                // Invalid UTF-8 is possible only if the list allows it. It equals no name.
                 Some(percent_decode_str(raw).decode_utf8_lossy())
             }
             FormOfPath::Decoded(path) => path.split('/').nth(index + 1).map(Cow::Borrowed),
@@ -140,7 +140,7 @@ impl PathPattern {
         self.extent
     }
 
-    /// The position of the segment `{name}`.
+    /// Returns the position of the segment `{name}`.
     pub(crate) fn index(&self, name: &str) -> Option<usize> {
         self.segments
             .iter()

@@ -83,7 +83,7 @@ impl<T: Claims + ?Sized> Policy<T> for Role {
     }
 
     fn is_fully_described(&self) -> bool {
-        // A name with a space could read like two names.
+        // A name with a space could be read as two names.
         let mut names = self.sufficient.iter();
         names.all(|name| !name.contains(char::is_whitespace))
     }

@@ -149,7 +149,7 @@ impl<T: ?Sized> Rule<T> {
         self.pattern.covers(&later.pattern) && self.covers_methods(later, self.effect.is_opening())
     }
 
-    /// Whether `later`, a restricting rule with the same pattern and policy, changes nothing. A rule
+    /// Returns whether `later`, a restricting rule with the same pattern and policy, changes nothing. A rule
     /// restricts methods that it does not name, so `later` may name one that `self` does not.
     pub(super) fn is_repeated_by(&self, later: &Self) -> bool {
         self.covers_methods(later, true)
@@ -165,7 +165,7 @@ impl<T: ?Sized> Rule<T> {
 }
 
 impl<T: ?Sized> Rule<T> {
-    /// A text that equal restricting policies have in common; `None` if the policy cannot be compared.
+    /// Returns a text that is the same for equal restricting policies. `None` if the policy cannot be compared.
     pub(super) fn restriction(&self) -> Option<String> {
         match &self.effect {
             Effect::Restrict(policy) if policy.is_fully_described() => Some(describe(&**policy)),

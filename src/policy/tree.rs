@@ -57,7 +57,7 @@ impl<'t> Lists<'t> {
         }
     }
 
-    /// The lists themselves.
+    /// Returns an iterator over the lists.
     fn into_lists(self) -> impl Iterator<Item = &'t [RuleIndex]> {
         [self.first, self.second].into_iter().chain(self.more)
     }
@@ -86,9 +86,9 @@ impl<'t> Lists<'t> {
 /// The rules of a path below a prefix.
 #[derive(Debug)]
 pub(crate) struct NestedLists<'t> {
-    /// The rules that mean the path.
+    /// The rules that match the path.
     pub(crate) certain: Lists<'t>,
-    /// The rules that mean the path if a parameter of the prefix has the value of a literal.
+    /// The rules that match the path if a parameter of the prefix has the value of a literal.
     pub(crate) possible: Vec<&'t [RuleIndex]>,
 }
 
@@ -103,8 +103,8 @@ impl<'t> NestedLists<'t> {
         }
     }
 
-    /// The rules that apply, each once, in the order of their positions: of those that are only possible,
-    /// the ones that do not open.
+    /// Returns the rules that apply, each once, in the order of their positions. Of the possible rules, only
+    /// restricting ones apply.
     pub(crate) fn collect(&self, is_opening: impl Fn(RuleIndex) -> bool) -> Vec<RuleIndex> {
         let possible = self.possible.iter().flat_map(|list| list.iter().copied());
         let mut rules: Vec<RuleIndex> = self
@@ -259,10 +259,10 @@ impl Tree {
         lists
     }
 
-    /// The rules that mean `path` below `prefix`; none if `path` does not begin with `/`.
+    /// Returns the rules that match `path` below `prefix`; none if `path` does not begin with `/`.
     ///
-    /// The path `/` is the prefix itself. Which of its two spellings a client sent is not known there, so
-    /// restricting rules match both, and opening rules the one without a trailing slash.
+    /// The path `/` is the prefix itself. The client may have sent it with or without a trailing slash.
+    /// Restricting rules therefore match both spellings, and opening rules the one without the slash.
     #[inline]
     pub(crate) fn find_below(&self, prefix: &[Segment], path: &str) -> NestedLists<'_> {
         let mut found = NestedLists {
@@ -277,8 +277,8 @@ impl Tree {
         found
     }
 
-    /// Walks down from `at` through what is left of a prefix, then through `rest`. Recurses once for
-    /// each branch that the prefix may take, so never deeper than the prefix.
+    /// Walks down from `at` through the remaining segments of a prefix, then through `rest`. Recurses once
+    /// for each branch that the prefix may take, so never deeper than the prefix.
     fn descend<'t>(
         &'t self,
         at: usize,

@@ -332,13 +332,13 @@ async fn follow(hub: Weak<Inner>, mut cursor: Option<Cursor>) {
                     }
                     continue;
                 }
-                // The hub reads everything again, until enough has ended and the rest has room.
+                // The hub reads everything again, until enough revocations have expired and the rest fits.
                 pause = OVERFLOWN_PAUSE;
                 cursor = None;
                 has_room = true;
             }
-            // The cursor is kept: a store that cannot prove that nothing was lost returns all of it. (M05: one lost
-            // connection)
+            // The cursor is kept: a store that cannot prove that nothing was lost returns all revocations
+            // (M05: resuming readers).
             Err(error) => {
                 if inner.trouble().replace(error).is_none() {
                     trace::revocations_not_followed();

@@ -7,7 +7,8 @@ use std::sync::Arc;
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The store cannot be reached, does not answer in time, or cannot do anything at the moment. It may have done it or not.
+    /// The store cannot be reached, does not answer in time, or cannot execute commands at the moment. It may
+    /// or may not have executed the command.
     #[error("the store {store} is unavailable")]
     Unavailable {
         /// Which store, without user and password.
@@ -16,8 +17,8 @@ pub enum StoreError {
         #[source]
         source: Arc<dyn Error + Send + Sync>,
     },
-    /// The store answers, and rejects the command: a right is missing, its memory is full, or it cannot write. It may have done a
-    /// part of it.
+    /// The store answers, and rejects the command: a right is missing, its memory is full, or it cannot
+    /// write. The command may have been executed in part.
     #[error("the store {store} rejects a command: {problem}")]
     Rejected {
         /// Which store, without user and password.
@@ -55,13 +56,14 @@ pub enum StoreError {
     /// There is a session with this id already.
     #[error("there is a session with this id already")]
     Exists,
-    /// Other requests changed the same record at each attempt. This one did not change it; the caller may try again.
+    /// Other requests changed the same record at each attempt. This request did not change the record; the
+    /// caller may try again.
     #[error("other requests changed the session at each attempt: try again")]
     Contended,
 }
 
 impl StoreError {
-    /// An error for an unavailable store. `store` is its address, without user and password.
+    /// Creates an error for an unavailable store. `store` is its address, without user and password.
     pub fn unavailable(
         store: impl Into<String>,
         error: impl Into<Box<dyn Error + Send + Sync>>,
@@ -72,7 +74,7 @@ impl StoreError {
         }
     }
 
-    /// An error for a rejected command. `store` is the address, without user and password.
+    /// Creates an error for a rejected command. `store` is the address, without user and password.
     pub fn rejected(store: impl Into<String>, problem: impl Into<String>) -> Self {
         Self::Rejected {
             store: store.into(),

@@ -10,6 +10,9 @@
 //! one before, and [`Revocation`]s, which are only ever added. All rules about them are written once, in
 //! [`TokenIssuer`](crate::issue::TokenIssuer) and [`RevocationHub`](crate::revocation::RevocationHub), so every store gives the
 //! same verdicts.
+//!
+//! `RedisStore` requires `maxmemory-policy noeviction`; `RedisStoreBuilder::insecure_allow_eviction` accepts
+//! other policies.
 
 mod error;
 mod memory;
@@ -57,9 +60,10 @@ pub trait SessionStore: Send + Sync {
     /// [`StoreError`].
     fn find(&self, id: SessionId) -> StoreFuture<'_, Option<SessionRecord>>;
 
-    /// Replaces the record with this id by `record`, if the version of the one there is one less: of all who have seen the
-    /// same record, one succeeds. Returns whether it did; not if there is none any more. Issuer, subject and client of a
-    /// session never change; its [end](SessionRecord::ends_at) may move both ways.
+    /// Replaces the record with this id by `record`, if the version of the one there is one less: of
+    /// concurrent replacements of the same version, one succeeds. Returns whether this one did; `false` also
+    /// if there is no record any more. Issuer, subject and client of a session never change; its
+    /// [end](SessionRecord::ends_at) may move both ways.
     ///
     /// # Errors
     ///
@@ -114,10 +118,11 @@ pub trait RevocationStore: Send + Sync {
     /// cursor and nothing new, the answer waits for something, but at most half a second. Dropping the future loses
     /// nothing.
     ///
-    /// A reader keeps its cursor after an error, and however long the store was away. So the store returns only what follows the
-    /// cursor if it can prove that it contains nothing else that the reader has not read. It cannot if it was restored from an
-    /// older copy, emptied or replaced, and the entry at the cursor is no longer the same. Then it returns all there is, from the
-    /// beginning, and a cursor behind that. Revocations that have [ended](Revocation::ends_at) may be missing.
+    /// A reader keeps its cursor after an error, and during any outage of the store. The store returns only
+    /// the entries behind the cursor if it can prove that it contains no other entry that the reader has not
+    /// read. It cannot prove that if it was restored from an older copy, emptied or replaced, and the entry
+    /// at the cursor is no longer the same. It then returns all entries from the beginning, and a cursor
+    /// behind them. Revocations that have [ended](Revocation::ends_at) may be missing.
     ///
     /// # Errors
     ///

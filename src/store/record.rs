@@ -144,8 +144,8 @@ impl SessionRecord {
         self.ends_at
     }
 
-    /// Encodes the record: version, end, then issuer, subject and client, each preceded by its length, then the data. Numbers
-    /// take 8 bytes and lengths 4, in network byte order. The id is not part of it.
+    /// Encodes the record: version, expiry, then issuer, subject and client, each preceded by its length,
+    /// then the data. Numbers take 8 bytes and lengths 4, in network byte order. The id is not part of it.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(

@@ -79,9 +79,10 @@ impl<T> std::fmt::Debug for Verdict<T> {
 ///
 /// # What has been checked before
 ///
-/// There is exactly one credential in the sources that the layer offers; it is no longer than the
-/// layer allows and consists of the characters its source permits; a cookie or a Basic credential
-/// came from a site that may use it. The rules for the path want a credential; a public path never gets here.
+/// There is exactly one credential in the sources that the layer offers; it is no longer than the layer
+/// allows and consists of the characters its source permits; a cookie or a Basic credential came from a site
+/// that may use it. The rules for the path require a credential; requests for public paths never reach the
+/// validator.
 ///
 /// # What has not been checked
 ///
@@ -125,9 +126,9 @@ impl<T> std::fmt::Debug for Verdict<T> {
 )]
 pub trait Validator: Send + Sync {
     /// Who it says is calling. It ends up in the request extensions as
-    /// [`Authenticated<Principal>`](crate::Authenticated), behind an `Arc`, so it need not be cheap
-    /// to clone. It is `Sync`, because several threads may use it at once: a principal with state that
-    /// changes holds it in an atomic or a `Mutex`.
+    /// [`Authenticated<Principal>`](crate::Authenticated), behind an `Arc`, so it need not be cheap to clone.
+    /// It is `Sync`, because several threads may use it at once. Keep changing state in an atomic or a
+    /// `Mutex`.
     type Principal: Send + Sync + 'static;
 
     /// Says who presents `credential`, now or in a future.

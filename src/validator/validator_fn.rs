@@ -88,8 +88,8 @@ impl<F, M> fmt::Debug for ValidatorFn<F, M> {
     }
 }
 
-// The bounds of the principal are here and not in the implementations of `IntoVerdict`, so that the
-// compiler names the type at fault.
+// The bounds of the principal are here and not in the implementations of `IntoVerdict`, so that the compiler
+// names the offending type.
 impl<F, R, M> Validator for ValidatorFn<F, M>
 where
     F: Fn(Credential<'static>) -> R + Send + Sync,
@@ -116,7 +116,7 @@ where
     note = "return `Result<Principal, tower_bearer::Failure>`, or an `async move` block with that output that is `Send` and borrows nothing"
 )]
 pub trait IntoVerdict<M> {
-    /// The principal that it yields.
+    /// The principal of the result.
     type Principal;
 
     /// Turns it into a verdict.

@@ -177,7 +177,7 @@ async fn claims_that_are_not_those_of_a_logout() {
     }
     // `null` in the claims itself, which `with` cannot write.
     for (member, reason) in [
-        // M13: absence, of something that is required.
+        // M13: `null` is absence, and these claims are required.
         ("\"events\":null", "`events` is missing"),
         ("\"jti\":null", "`jti` is missing"),
         ("\"iat\":null", "`iat` is missing"),

@@ -407,7 +407,7 @@ async fn several_issuers_use_one_memory_and_not_those_of_their_validators() {
 
 #[tokio::test]
 async fn validator_without_cache_is_not_cached_by_issuers() {
-    // M18
+    // M18: caching is the choice of each validator
     let clock = clock();
     let never = || {
         let key = SharedSecret::hs256(SECRET).unwrap();
@@ -429,7 +429,7 @@ async fn validator_without_cache_is_not_cached_by_issuers() {
             assert!(recalls(&issuers, &of_other, &clock), "the other issuer");
         }
         assert_eq!(issuers.cache().unwrap().len(), 1);
-        // A validator that takes its place decides for itself.
+        // A validator that replaces it has its own setting.
         issuers.insert(of(ISSUER)).unwrap();
         assert!(accepted(&issuers, &token, &clock).await);
         assert!(recalls(&issuers, &token, &clock));
@@ -449,7 +449,7 @@ async fn validator_without_cache_is_not_cached_by_issuers() {
 
 #[tokio::test]
 async fn cache_settings_of_validator_limit_the_cache_of_issuers() {
-    // M18
+    // M18: caching is the choice of each validator
     let token = token(json!({}));
     let minutes = |number: u64| Duration::from_secs(60 * number);
     let long = CacheSettings::new().with_time_to_live(minutes(30));
@@ -504,7 +504,8 @@ async fn cache_settings_of_validator_limit_the_cache_of_issuers() {
 
 #[tokio::test]
 async fn maximum_age_ends_cached_tokens() {
-    // M17, F04: at the earlier of `exp` and the age, with the clock stepping forwards and backwards.
+    // F04: expiry of cached results, at the earlier of `exp` and the maximum age, with a clock that steps
+    // forwards and backwards.
     let age = |seconds| Duration::from_secs(seconds);
     for (name, exp, max_age, leeway, ends) in [
         ("age first", Some(NOW + 3_540), 100, 0, NOW - 60 + 100),

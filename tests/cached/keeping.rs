@@ -284,7 +284,7 @@ async fn what_is_removed_is_asked_about_again() {
 
 #[tokio::test]
 async fn retain_removes_results_of_chosen_principals() {
-    // M18
+    // F05: removal of cached results
     let source = Source::new(|token| Ok(named(if token < "b" { "alice" } else { "bob" })).into());
     let clock = clock();
     let validator = source.remembered();
@@ -325,7 +325,7 @@ async fn retain_removes_results_of_chosen_principals() {
 
 #[tokio::test]
 async fn retain_predicate_may_use_the_cache_itself() {
-    // M18: no lock is held while the predicate runs.
+    // F05: removal of cached results. No lock is held while the predicate runs.
     let (source, clock) = (Source::yes(), clock());
     let validator = source.remembered();
     let cache = validator.cache().clone();
@@ -351,7 +351,7 @@ async fn retain_predicate_may_use_the_cache_itself() {
 
 #[tokio::test]
 async fn panic_in_retain_predicate_removes_everything() {
-    // M18: what it would have removed is not known.
+    // F05: removal of cached results. The results that the predicate would have removed are not known.
     let (source, clock) = (Source::yes(), clock());
     let validator = source.remembered();
     let cache = validator.cache().clone();

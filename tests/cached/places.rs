@@ -127,7 +127,7 @@ async fn another_source_is_refused_as_ever_with_a_token_that_is_remembered() {
         let answer = send(bearer.clone(), request).await;
         assert_eq!(answer.status(), expected, "{place}");
     }
-    // Two of them at once, and credentials that a browser attaches to a request of another site.
+    // Two credentials at once, and credentials that a browser attaches to a request of another site.
     for (place, mut request) in requests() {
         let key = HeaderValue::from_static("another");
         request.headers_mut().append("x-api-key", key);
@@ -141,7 +141,7 @@ async fn another_source_is_refused_as_ever_with_a_token_that_is_remembered() {
         };
         let site = HeaderValue::from_static("cross-site");
         request.headers_mut().insert("sec-fetch-site", site);
-        // B10, M10
+        // B10, M10: credentials that browsers attach
         let expected = if matches!(place, "basic" | "cookie") {
             403
         } else {

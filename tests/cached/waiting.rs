@@ -371,11 +371,11 @@ async fn what_was_removed_while_it_was_found_out_is_not_kept() {
         ("removed", |validator, _| {
             validator.cache().remove("abc");
         }),
-        // M18
+        // F05: removal of cached results
         ("removed by principal", |validator, _| {
             assert_eq!(validator.cache().retain(|_| false), 0);
         }),
-        // Nothing is known of it yet, so it is not kept either.
+        // Its principal is not known yet, so the result is not cached either.
         ("retained", |validator, _| {
             assert_eq!(validator.cache().retain(|_| true), 0);
         }),
@@ -409,7 +409,7 @@ async fn what_was_removed_while_it_was_found_out_is_not_kept() {
 
 #[tokio::test]
 async fn validation_begun_within_retain_is_not_kept() {
-    // M18
+    // F05: removal of cached results
     let (slow, validator, clock) = slow();
     let mut waiting = begin(&validator, "abc", &clock);
     slow.answer(0, Ok(alice()));
@@ -419,7 +419,7 @@ async fn validation_begun_within_retain_is_not_kept() {
         let mut within = begin(&validator, "abd", &clock);
         assert_eq!(poll(&mut within), None);
         later = Some(within);
-        // One that ends meanwhile.
+        // A validation that completes meanwhile.
         let mut at_once = begin(&validator, "abe", &clock);
         slow.answer(slow.calls() - 1, Ok(alice()));
         assert_eq!(poll(&mut at_once).unwrap().0, 200);
@@ -431,7 +431,7 @@ async fn validation_begun_within_retain_is_not_kept() {
     assert!(!recalls(&validator, "abd", &clock));
     assert!(!recalls(&validator, "abe", &clock));
     assert_eq!(validator.cache().len(), 1);
-    // Afterwards it is as before.
+    // Later results are cached again.
     let waiting = begin(&validator, "abd", &clock);
     slow.answer(3, Ok(alice()));
     assert_eq!(waiting.await.0, 200);
@@ -440,7 +440,7 @@ async fn validation_begun_within_retain_is_not_kept() {
 
 #[tokio::test]
 async fn request_after_retain_joins_no_earlier_validation() {
-    // M18
+    // F05: removal of cached results
     let (slow, validator, clock) = slow();
     let mut first = begin(&validator, "abc", &clock);
     assert_eq!(poll(&mut first), None);

@@ -198,7 +198,7 @@ fn settings_of_discovery_are_checked() {
 
 #[tokio::test]
 async fn issuer_without_introspection_endpoint_is_an_error_that_names_the_setting() {
-    // M16
+    // M16: metadata address and issuer name
     let (server, name) = issuer();
     for document in [
         json!({"issuer": name}),
@@ -218,7 +218,7 @@ async fn issuer_without_introspection_endpoint_is_an_error_that_names_the_settin
 
 #[tokio::test]
 async fn issuer_and_metadata_address_are_two_settings() {
-    // M16
+    // M16: metadata address and issuer name
     let (server, _) = issuer();
     let name = "https://login.example.com/realms/shop";
     let document = |issuer: &str| {
@@ -246,7 +246,7 @@ async fn issuer_and_metadata_address_are_two_settings() {
 
 #[tokio::test]
 async fn http_to_another_host_needs_the_opt_in_for_that_host() {
-    // M16: by its text no loopback address, although it reaches this machine
+    // E04: allowed addresses. By its text the host is no loopback address, although it reaches this machine.
     const HOST: &str = "0.0.0.0";
     let (server, _) = issuer();
     let endpoint = format!("http://{HOST}:{}{ENDPOINT}", server.port());
@@ -277,7 +277,7 @@ async fn http_to_another_host_needs_the_opt_in_for_that_host() {
         let validator = builder.insecure_http_host(HOST).connect().await.unwrap();
         assert_eq!(status(&service(validator), TOKEN).await, 200);
     }
-    // What is not on this machine must not point at it.
+    // Metadata from another machine must not name an address on this machine.
     let document = json!({"issuer": name, "introspection_endpoint": server.url(ENDPOINT)});
     server.set(METADATA, Reply::json(document));
     let error = discover(&name).insecure_http_host(HOST).connect().await;

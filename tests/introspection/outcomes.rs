@@ -236,7 +236,7 @@ async fn a_redirect_gets_no_token() {
         let server = HttpServer::with(ENDPOINT, reply);
         let answer = get(&service(validator(&server)), TOKEN).await;
         assert_eq!(answer.status(), 503);
-        // M16: where to, and what to set.
+        // E04: no redirects. The error names the target and the setting.
         let text = cause(&answer).to_string();
         assert!(text.contains("redirects are not followed"), "{text}");
         let origin = format!("to {:?}", to.trim_end_matches('/'));
@@ -247,8 +247,8 @@ async fn a_redirect_gets_no_token() {
 }
 
 #[tokio::test]
-async fn compressed_answer_and_byte_order_mark_are_outages_that_say_so() {
-    // M16
+async fn compressed_answer_and_byte_order_mark_are_named_in_the_outage() {
+    // G02: compression is rejected
     for (reply, told) in [
         (
             good().header(http::header::CONTENT_ENCODING, "gzip"),

@@ -86,7 +86,6 @@ async fn a_proof_of_ones_own_is_made_for_each_call() {
 
 #[tokio::test]
 async fn bearer_token_of_the_fetcher_replaces_no_other_authorization() {
-    // M16
     let server = HttpServer::with(ENDPOINT, good());
     for (client, expected) in [
         (ClientAuthentication::basic("a", "b"), "Basic YTpi"),

@@ -1,4 +1,4 @@
-//! What one client, one user or one failure can cost others, and errors that must not be hidden.
+//! Bounds on the cost of one client, user or failure, and errors that must not be hidden.
 
 use super::*;
 use std::collections::BTreeSet;
@@ -42,7 +42,7 @@ async fn process_with(
     }
 }
 
-/// Removes what has ended by a store whose clock is `ahead`.
+/// Removes the revocations that have expired by `time`.
 fn expire(store: &TestStore, time: SystemTime) {
     store.retain_revocations(|text| {
         let revocation = Revocation::from_text(text.as_bytes()).unwrap();
@@ -66,7 +66,7 @@ const ALICE: SessionsOf<'_> = SessionsOf::Subject("alice");
 
 #[tokio::test]
 async fn lower_versions_stay_ended_after_settings_change_twice() {
-    // M02: a release with a short `refresh_ttl` revokes, and the one before returns.
+    // M02: records of what was issued. A release with a short `refresh_ttl` revokes, and the previous release returns.
     let (store, keys, clock) = (TestStore::new(), keys(), ManualClock::new(now()));
     let long = |builder: TokenIssuerBuilder| builder.refresh_ttl(DAY * 30);
     let before = process(&store, &keys, &clock, long).await;
@@ -90,7 +90,7 @@ async fn lower_versions_stay_ended_after_settings_change_twice() {
 
 #[tokio::test]
 async fn entries_of_one_session_are_bounded_beside_an_entry_for_the_issuer() {
-    // M05
+    // M05: bounded entries
     let world = World::new().await;
     let past = now() - SECOND * 100;
     let revocation = Revocation::issuer(Some(ISSUER), past, now() + DAY);
@@ -115,7 +115,7 @@ async fn entries_of_one_session_are_bounded_beside_an_entry_for_the_issuer() {
 
 #[tokio::test]
 async fn tokens_of_an_ended_session_take_few_entries() {
-    // M05: although each has an end of its own.
+    // M05: bounded entries, although each token has its own expiry.
     let world = World::new().await;
     let mut tokens = world.issue().await;
     let mut all = vec![tokens.clone()];
@@ -134,7 +134,7 @@ async fn tokens_of_an_ended_session_take_few_entries() {
 
 #[tokio::test]
 async fn one_access_token_revoked_many_times_leaves_its_session() {
-    // M05: the limit counts tokens, not attempts. A stolen access token must not end the session.
+    // M05: bounded entries. The limit counts tokens, not attempts. A stolen access token must not end the session.
     let world = World::new().await;
     let tokens = world.issue().await;
     world.store.yields();
@@ -149,7 +149,7 @@ async fn one_access_token_revoked_many_times_leaves_its_session() {
     }
     assert_eq!(world.status(&tokens).await, 401);
     assert!(world.refresh(&tokens).await.is_ok());
-    // Nor do retries of a revocation for which there is no room.
+    // Retries of a revocation for which the hub has no capacity do not end the session either.
     let (store, keys, clock) = (TestStore::new(), keys(), ManualClock::new(now()));
     let full = process_with(&store, &keys, &clock, |hub| hub.limit(0), |builder| builder).await;
     let tokens = full.issue().await;
@@ -162,7 +162,8 @@ async fn one_access_token_revoked_many_times_leaves_its_session() {
 
 #[tokio::test]
 async fn dropped_and_failed_logins_do_not_exceed_the_limit() {
-    // M06: the client hangs up between two calls of the store, or the answer of the store is lost.
+    // M06: limits hold under concurrency. The client disconnects between two calls of the store, or the
+    // answer of the store is lost.
     let world = World::with(|builder| builder.max_sessions_per_user(2)).await;
     world.store.yields();
     for polls in 0..60 {
@@ -187,7 +188,7 @@ async fn dropped_and_failed_logins_do_not_exceed_the_limit() {
         assert_eq!(status_of(login), 503);
     }
     assert!(world.store.sessions() <= 2, "{}", world.store.sessions());
-    // Nor if it cannot be removed either.
+    // The limit also holds if the session cannot be removed.
     world.store.fail(Op::Remove, When::Before);
     for _ in 0..50 {
         let login = world.issuer.issue(Grant::new("alice", "web")).await;
@@ -199,7 +200,7 @@ async fn dropped_and_failed_logins_do_not_exceed_the_limit() {
 
 #[tokio::test]
 async fn login_after_the_limit_was_lowered_does_bounded_work() {
-    // M06
+    // M06: limits hold under concurrency
     let (store, keys, clock) = (TestStore::new(), keys(), ManualClock::new(now()));
     let many = |builder: TokenIssuerBuilder| builder.max_sessions_per_user(2_000);
     let world = process(&store, &keys, &clock, many).await;
@@ -222,8 +223,9 @@ async fn login_after_the_limit_was_lowered_does_bounded_work() {
 }
 
 #[tokio::test]
-async fn records_that_do_not_count_are_bounded_too() {
-    // M06: expired sessions whose access tokens are valid, and endings for which the hub had no room.
+async fn expired_and_ended_records_are_bounded() {
+    // M06: limits hold for expired sessions whose access tokens are valid, and for endings for which the hub
+    // had no capacity.
     let world = World::with(|builder| {
         builder
             .max_sessions_per_user(2)
@@ -301,7 +303,7 @@ async fn login_that_waited_while_all_sessions_were_ended_is_an_error() {
     for login in [one.await, two.await] {
         match login {
             Ok(tokens) => {
-                // It was complete before, and has ended.
+                // The login was complete before, and its session has ended.
                 assert_eq!(world.status(&tokens).await, 401);
                 assert!(world.refresh(&tokens).await.is_err());
             }
@@ -312,8 +314,8 @@ async fn login_that_waited_while_all_sessions_were_ended_is_an_error() {
 }
 
 #[tokio::test]
-async fn failed_login_does_not_delay_those_behind() {
-    // One timeout of the store for all that wait, and not one after another.
+async fn failed_login_does_not_delay_waiting_logins() {
+    // All waiting logins fail after one timeout of the store.
     let world = World::with(|builder| builder.max_sessions_per_user(100)).await;
     world.store.yields();
     world.store.fail(Op::List, When::Before);
@@ -337,7 +339,7 @@ async fn failed_login_does_not_delay_those_behind() {
 
 #[tokio::test]
 async fn revocation_does_not_depend_on_claims_that_others_read() {
-    // M04: roles that this validator cannot read.
+    // M04: authenticity decides. This validator cannot read the roles.
     let world = World::new().await;
     let grant = Grant::new("alice", "web").claim("roles", json!({"admin": {}}));
     let tokens = world.issuer.issue(grant).await.unwrap();
@@ -355,7 +357,7 @@ async fn revocation_does_not_depend_on_claims_that_others_read() {
 
 #[tokio::test]
 async fn token_with_a_key_of_another_process_is_an_error() {
-    // M04: the new key has not arrived in this process.
+    // M04: a revocation revokes or returns an error. The new key has not arrived in this process.
     let (store, clock) = (TestStore::new(), ManualClock::new(now()));
     let (old, new) = (keys(), keys());
     let here = process(&store, &old, &clock, |builder| builder).await;
@@ -365,7 +367,7 @@ async fn token_with_a_key_of_another_process_is_an_error() {
     let answer = here.issuer.revoke(text, "web").await;
     assert!(matches!(answer, Err(IssueError::UnknownKey)), "{answer:?}");
     assert_eq!(status_of(answer), 503);
-    // One that no validator accepts any more is no error, and neither is one of another issuer.
+    // A token that no validator accepts any more is no error.
     clock.set(now() + DAY * 2);
     here.issuer.revoke(text, "web").await.unwrap();
     // A key that has retired here still verifies what it has signed.
@@ -382,7 +384,7 @@ async fn token_with_a_key_of_another_process_is_an_error() {
 
 #[tokio::test]
 async fn entry_of_one_token_outlives_clock_skew_of_the_store() {
-    // M04
+    // M04: a revocation revokes or returns an error
     let (store, keys, clock) = (TestStore::new(), keys(), ManualClock::new(now()));
     let world = process(&store, &keys, &clock, |builder| builder).await;
     let tokens = world.issue().await;
@@ -397,7 +399,7 @@ async fn entry_of_one_token_outlives_clock_skew_of_the_store() {
 
 #[tokio::test]
 async fn reuse_is_reported_after_an_outage() {
-    // The first answer is that of the store, and the alarm is not lost.
+    // The first attempt returns the error of the store. The reuse is still reported later.
     let world = World::new().await;
     let first = world.issue().await;
     world.refresh(&first).await.unwrap();
@@ -408,7 +410,7 @@ async fn reuse_is_reported_after_an_outage() {
 }
 
 #[tokio::test]
-async fn dates_of_one_user_do_not_date_those_of_others() {
+async fn tokens_dated_ahead_for_one_user_do_not_affect_other_users() {
     let world = World::new().await;
     for _ in 0..59 {
         let mallory = SessionsOf::Subject("mallory");

@@ -233,7 +233,7 @@ async fn a_client_that_gives_back_token_after_token_keeps_nobody_from_ending_a_s
         .is_ok()
     {
         count += 1;
-        // M05: so many of one session.
+        // M05: bounded entries, at most so many for one session.
         tokens = match count % 15 {
             0 => world.issue_to("mallory", "web").await,
             _ => world.refresh(&tokens).await.unwrap(),
@@ -287,7 +287,7 @@ async fn end_sessions_with_full_hub_ends_every_session() {
         for tokens in &all {
             assert_eq!(reason_of_end(world.refresh(tokens).await), None, "{room}");
         }
-        // As many as the hub had room for, apart from the entry for the user.
+        // As many as the hub had capacity for, apart from the entry for the user.
         let mut revoked = 0;
         for tokens in &all {
             revoked += usize::from(world.status(tokens).await == 401);

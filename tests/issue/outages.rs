@@ -101,7 +101,7 @@ async fn a_thief_gains_nothing_from_an_outage() {
         let second = world.refresh(&first).await.unwrap();
         assert_eq!(world.status(&second).await, 200);
         world.store.fail(op, when);
-        // The last step is no part of the ending: the record goes by itself.
+        // The session has ended without the last step. The record expires.
         let expected = if op == Op::Remove { 400 } else { 503 };
         assert_eq!(status_of(world.refresh(&first).await), expected, "{name}");
         // In this process the session has ended, also while the store fails.
@@ -169,7 +169,7 @@ async fn what_is_acknowledged_as_ended_stays_so() {
                 world.store.fail(*op, when);
                 let ended = end(&world, &second, how).await;
                 match op {
-                    // M03: the record is marked, and removing it only saves room.
+                    // M03: endings resume. The record is marked, so removing it only saves space.
                     Op::Remove => ended.unwrap(),
                     _ => {
                         assert_eq!(status_of(ended), 503, "{name}");

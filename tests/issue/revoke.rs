@@ -159,8 +159,8 @@ async fn a_session_is_cleared_away_when_nothing_of_it_is_left() {
 }
 
 #[tokio::test]
-async fn revocation_judges_signature_issuer_and_type_alone() {
-    // M04: with the keys of the issuer, since its own signature is on tokens of other kinds too.
+async fn revocation_checks_signature_issuer_and_type_alone() {
+    // M04: authenticity decides. Signed with the keys of the issuer, which also sign tokens of other kinds.
     let world = World::new().await;
     let key = world.issuer.keys().current();
     let claims = |change: &dyn Fn(&mut Value)| {
@@ -176,7 +176,7 @@ async fn revocation_judges_signature_issuer_and_type_alone() {
         let answer = world.issuer.revoke(&token, "web").await;
         (answer, world.issuer.revocations().len())
     };
-    // Another kind or issuer is no token of ours: 200, and nothing is stored.
+    // A token of another kind or issuer is answered with 200, and nothing is stored.
     for (typ, claims) in [
         ("JWT", claims(&|_| {})),
         ("dpop+jwt", claims(&|_| {})),
@@ -190,14 +190,14 @@ async fn revocation_judges_signature_issuer_and_type_alone() {
         let (answer, entries) = revoke(typ, claims.clone()).await;
         assert!(answer.is_ok() && entries == 0, "{typ} {claims}: {answer:?}");
     }
-    // What cannot be revoked alone is not reported as revoked.
+    // A token that cannot be revoked individually is not reported as revoked.
     for name in ["jti", "exp"] {
         let without = claims(&|claims| _ = claims.as_object_mut().unwrap().remove(name));
         let (answer, entries) = revoke("at+jwt", without).await;
         assert_eq!(status_of(answer), 400, "{name}");
         assert_eq!(entries, 0);
     }
-    // Everything else is somebody's token: dates, audience and binding are for validators.
+    // All other tokens are revoked. Dates, audience and binding are checked by validators.
     for (number, change) in [
         &(|_: &mut Value| {}) as &dyn Fn(&mut Value),
         &|claims| claims["aud"] = json!("https://elsewhere.example"),

@@ -117,7 +117,7 @@ fn a_file_that_is_something_else_is_left_alone() {
         let path = folder.join(name);
         for content in ["a letter to grandmother\n".repeat(1_000), "short".into()] {
             fs::write(&path, &content).unwrap();
-            // It is rejected for its content.
+            // The file is rejected for its content.
             #[cfg(unix)]
             set_mode(&path, 0o600);
             let complaint = complaint(&[("STORE", store)]);
@@ -138,7 +138,7 @@ fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// M07: the file of the users, like that of the sessions.
+/// M07: private files. The file of the users is treated like that of the sessions.
 #[test]
 #[cfg(unix)]
 fn link_or_public_file_in_place_of_users_is_rejected() {

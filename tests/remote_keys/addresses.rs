@@ -1,5 +1,5 @@
-//! How an issuer is reached: the address of its metadata, `http` to one host, a bearer token and an
-//! additional certificate authority (M16).
+//! Connections to an issuer: the address of its metadata (M16: metadata address and issuer name), `http` to
+//! one host, a bearer token and an additional certificate authority.
 
 use std::error::Error as _;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tower_bearer::issuer::{FetchErrorKind, HttpFetcher, IssuerError};
 
 use super::*;
 
-/// A host that is no loopback address by its text, and reaches this machine all the same.
+/// A host that is no loopback address by its text, but reaches this machine.
 const OTHER_HOST: &str = "0.0.0.0";
 
 fn token_of(signer: &Signer, issuer: &str) -> String {
@@ -26,7 +26,7 @@ fn elsewhere(server: &HttpServer, path: &str) -> String {
 
 #[tokio::test]
 async fn issuer_and_metadata_address_are_two_settings() {
-    // M16, E07, D02
+    // M16, E07, D02: metadata address and issuer name
     const B2C: &str = "https://contoso.b2clogin.com/8c6a5d7e-0000-4000-8000-000000000001/v2.0/";
     const B2C_PATH: &str =
         "/contoso.onmicrosoft.com/v2.0/.well-known/openid-configuration?p=b2c_1_signin";
@@ -179,7 +179,7 @@ async fn issuer_and_metadata_address_are_two_settings() {
 
 #[tokio::test]
 async fn no_other_address_than_that_of_the_metadata_is_tried() {
-    // M16
+    // M16: metadata address and issuer name
     let (signer, clock) = (signer("a"), clock());
     let server = issuer([&signer]);
     let name = server.url("");
@@ -216,7 +216,7 @@ async fn no_other_address_than_that_of_the_metadata_is_tried() {
 
 #[test]
 fn metadata_address_is_checked_at_once() {
-    // M16, E04
+    // M16, E04: metadata address and issuer name
     let discover = || RemoteKeys::discover("https://issuer.example");
     for (url, told) in [
         ("http://keycloak/metadata", "`insecure_http_host`"),
@@ -270,7 +270,7 @@ fn metadata_address_is_checked_at_once() {
 
 #[tokio::test]
 async fn http_to_another_host_needs_the_opt_in_for_that_host() {
-    // M16, E04
+    // E04: allowed addresses
     let (signer, clock) = (signer("a"), clock());
     let server = issuer([&signer]);
     let builder = || RemoteKeys::builder(elsewhere(&server, JWKS)).clock(clock.clone());
@@ -326,7 +326,7 @@ async fn http_to_another_host_needs_the_opt_in_for_that_host() {
 
 #[tokio::test]
 async fn http_opt_in_holds_for_the_jwks_uri_of_the_metadata_and_no_other_host() {
-    // M16, E07
+    // E04, E07: allowed addresses
     let (signer, clock) = (signer("a"), clock());
     let server = issuer([&signer]);
     let path = "/realms/shop/.well-known/openid-configuration";
@@ -368,7 +368,7 @@ async fn http_opt_in_holds_for_the_jwks_uri_of_the_metadata_and_no_other_host() 
             format!("https://localhost.:{}{JWKS}", server.port()),
             Some("not on this machine"),
         ),
-        // The machine of this service is neither where the metadata is nor the host that was named.
+        // This machine is neither the host of the metadata nor the named host.
         (
             "this machine",
             &*name,
@@ -420,7 +420,7 @@ async fn http_opt_in_holds_for_the_jwks_uri_of_the_metadata_and_no_other_host() 
     );
 }
 
-/// A source of tokens `t1`, `t2` and so on, and how many it has made.
+/// Creates a source of the tokens `t1`, `t2` and so on, and its counter.
 fn counted() -> (
     Arc<AtomicUsize>,
     impl Fn() -> std::future::Ready<Result<String, Box<dyn std::error::Error + Send + Sync>>>
@@ -439,7 +439,6 @@ fn counted() -> (
 
 #[tokio::test]
 async fn bearer_token_is_made_for_each_request_to_its_origin() {
-    // M16
     let (signer, clock) = (signer("a"), clock());
     let server = issuer([&signer]);
     let (count, source) = counted();
@@ -472,7 +471,6 @@ async fn bearer_token_is_made_for_each_request_to_its_origin() {
 
 #[tokio::test]
 async fn bearer_token_is_not_sent_to_another_origin() {
-    // M16, B14
     let (signer, clock) = (signer("a"), clock());
     let (server, other) = (HttpServer::start(), issuer([&signer]));
     let name = server.url("");
@@ -509,7 +507,7 @@ async fn bearer_token_is_not_sent_to_another_origin() {
 
 #[tokio::test]
 async fn bearer_token_source_that_fails_is_an_outage_without_details() {
-    // M16, E14, J03
+    // E14, J03: details for the operator, without secrets
     type Source = fn() -> Result<String, Box<dyn std::error::Error + Send + Sync>>;
     let (signer, clock) = (signer("a"), clock());
     let server = issuer([&signer]);
@@ -536,7 +534,7 @@ async fn bearer_token_source_that_fails_is_an_outage_without_details() {
         assert_eq!(source.source().is_some(), name == "fails", "{name}");
     }
     assert_eq!(server.total(), 0);
-    // One that never ends is given up in time.
+    // A source that never completes is aborted at the deadline.
     let fetcher = HttpFetcher::new()
         .with_bearer_token(server.url(""), std::future::pending)
         .unwrap();
@@ -547,7 +545,6 @@ async fn bearer_token_source_that_fails_is_an_outage_without_details() {
 
 #[test]
 fn origin_of_a_bearer_token_is_checked() {
-    // M16
     let source = || async { Ok(String::new()) };
     for origin in [
         "http://keycloak:8080",
@@ -584,7 +581,6 @@ fn origin_of_a_bearer_token_is_checked() {
 
 #[tokio::test]
 async fn certificate_authority_is_added_to_those_of_the_platform() {
-    // M16
     let (signer, clock) = (signer("a"), clock());
     let server = HttpServer::start_tls();
     server.set(JWKS, Reply::json(jwks([&signer])));
@@ -628,7 +624,7 @@ async fn certificate_authority_is_added_to_those_of_the_platform() {
         server.last().headers[AUTHORIZATION],
         "Bearer of-the-account"
     );
-    // The name of the server is checked all the same.
+    // The name of the server is still checked.
     let url = format!("https://127.0.0.2:{}{JWKS}", server.port());
     let error = RemoteKeys::builder(url)
         .fetcher(with(&authority))
@@ -639,7 +635,6 @@ async fn certificate_authority_is_added_to_those_of_the_platform() {
 
 #[test]
 fn text_that_holds_no_certificate_is_no_authority() {
-    // M16
     let good = tokens::read("tls-authority.pem");
     for (name, pem) in [
         ("nothing", String::new()),
@@ -680,7 +675,7 @@ fn text_that_holds_no_certificate_is_no_authority() {
 
 #[test]
 fn authority_that_tls_rejects_is_an_error_of_the_setting() {
-    // M16, M15: not of every request that comes later.
+    // Not an error of every later request.
     let good = tokens::read("tls-authority.pem");
     let body: String = good.lines().filter(|line| !line.starts_with('-')).collect();
     let mut der = STANDARD.decode(body).unwrap();

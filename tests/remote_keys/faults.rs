@@ -166,7 +166,7 @@ async fn a_redirect_is_not_followed() {
         let server = HttpServer::with(JWKS, reply);
         let error = builder(&server, &clock).connect().await.unwrap_err();
         let text = error.to_string();
-        // M16: where to, and what to set.
+        // E04: no redirects. The error names the target and the setting.
         let expected = format!(
             "it redirects with status {code} to {:?}; redirects are not followed, so give `RemoteKeys::builder`",
             target.url(JWKS)
@@ -183,7 +183,7 @@ async fn a_redirect_is_not_followed() {
 
 #[tokio::test]
 async fn redirect_error_shows_no_secret_of_its_location() {
-    // M16, E14
+    // E14: details for the operator only
     let clock = clock();
     let long = format!("https://issuer.example/{}", "x".repeat(2_000));
     for (location, expected) in [
@@ -219,8 +219,8 @@ async fn redirect_error_shows_no_secret_of_its_location() {
 }
 
 #[tokio::test]
-async fn compressed_answer_and_byte_order_mark_are_errors_that_say_so() {
-    // M16
+async fn compressed_answer_and_byte_order_mark_are_distinct_errors() {
+    // G02: compression is rejected
     let (signer, clock) = (signer("a"), clock());
     let keys = jwks([&signer]).to_string();
     // The head of a gzip stream; nothing is decompressed.

@@ -36,7 +36,7 @@ async fn keys_are_fetched_once_and_then_used_from_memory() {
     );
     let agent = seen.headers[USER_AGENT].to_str().unwrap();
     assert!(agent.starts_with("tower-bearer/"), "{agent}");
-    // M16: without this header, a server may compress.
+    // G02: compression is rejected. Without this header, a server may compress.
     assert_eq!(seen.headers[ACCEPT_ENCODING], "identity");
     for absent in [AUTHORIZATION, COOKIE, IF_NONE_MATCH, REFERER] {
         assert!(!seen.headers.contains_key(&absent), "{absent}");

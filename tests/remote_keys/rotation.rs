@@ -230,7 +230,7 @@ async fn keys_without_a_name_are_replaced_like_others() {
 
 #[tokio::test]
 async fn keys_that_are_tried_for_tokens_without_kid_follow_the_rotation() {
-    // M15, F05
+    // M15, F05: checks of keys, and harmless spelling
     let unnamed = |file| Signer::with_key("EdDSA", file);
     let (old, new, clock) = (signer("old"), other_signer("new"), clock());
     let (of_old, of_new) = (token(&unnamed("ed25519")), token(&unnamed("ed25519-other")));
@@ -255,12 +255,12 @@ async fn keys_that_are_tried_for_tokens_without_kid_follow_the_rotation() {
     keys.refresh().await.unwrap();
     assert_eq!(status(&service, &of_old).await, 401);
     assert_eq!(status(&service, &token(&old)).await, 200);
-    // A key that is gone counts at once.
+    // The removal of a key takes effect at once.
     server.set(JWKS, Reply::json(jwks([&new])));
     keys.refresh().await.unwrap();
     assert_eq!(status(&service, &of_old).await, 401);
     assert_eq!(status(&service, &of_new).await, 200);
-    // Forged tokens are one fetch per cooldown, as with a `kid`.
+    // Forged tokens cause one fetch per cooldown, as with a `kid`.
     clock.advance(COOLDOWN);
     let before = server.total();
     let (input, _) = of_new.rsplit_once('.').unwrap();
@@ -273,7 +273,7 @@ async fn keys_that_are_tried_for_tokens_without_kid_follow_the_rotation() {
 
 #[tokio::test]
 async fn rsa_key_without_alg_and_another_rsa_algorithm_is_one_fetch_and_names_the_option() {
-    // M15, E01
+    // M15, E01: checks of keys, and harmless spelling
     let clock = clock();
     let signer = Signer::with_key("PS256", "rsa").kid("a");
     let mut jwk = signer.jwk();

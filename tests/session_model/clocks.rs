@@ -1,5 +1,6 @@
-//! Random histories on two machines whose clocks differ and step both ways, with releases of other settings in between: a
-//! token that was revoked, or whose session has ended, is accepted by neither machine, at no time (M02, M03).
+//! Random histories on two machines whose clocks differ and step both ways, with releases of other settings
+//! in between: no machine ever accepts a token that was revoked or whose session has ended (M02, M03:
+//! records, and endings that resume).
 //!
 //! `TOWER_BEARER_HISTORIES` sets how many histories there are.
 
@@ -34,7 +35,7 @@ const CLIENTS: [&str; 2] = ["web", "app"];
 const STEPS: u64 = 24;
 /// In milliseconds since 1970.
 const START: u64 = 1_800_000_000_000;
-/// How far a clock is off, at most.
+/// The maximum deviation of a clock.
 const MAX_OFFSET: u64 = 55_000;
 
 /// xorshift64*, so that a number names a history.
@@ -142,7 +143,7 @@ struct Machine {
     hub: RevocationHub,
     issuer: TokenIssuer,
     validator: JwtValidator,
-    /// How much of the log the hub has.
+    /// The number of log entries that the hub has read.
     seen: usize,
 }
 
@@ -223,7 +224,7 @@ impl World {
     /// Starts a process with settings of its own, and with what the store of revocations has not removed.
     fn start(&mut self, place: usize, clock: Hand) -> Machine {
         let passing = self.passing.get();
-        // As a store does that removes what has ended.
+        // Like a store that removes expired entries.
         self.log.entries.lock().unwrap().retain(|text| {
             let revocation = Revocation::from_text(text.as_bytes()).unwrap();
             revocation.ends_at() > time(passing)

@@ -58,7 +58,7 @@ fn make_fifo(path: &Path) {
 
 #[test]
 fn umask_does_not_change_mode_of_new_file() {
-    // M07
+    // M07: private files
     for umask in ["000", "022", "077", "0277", "0777"] {
         let directory = Directory::new();
         let command = format!(
@@ -86,7 +86,7 @@ fn umask_child() {
 
 #[test]
 fn provisional_file_that_store_did_not_write_is_rejected_and_left_alone() {
-    // M07
+    // M07: private files
     let target = |directory: &Directory| directory.path().join("target");
     let cases: [(&str, &dyn Fn(&Directory), &str); 9] = [
         (
@@ -167,7 +167,7 @@ fn provisional_file_that_store_did_not_write_is_rejected_and_left_alone() {
 
 #[test]
 fn unfinished_file_is_replaced_by_new_file() {
-    // M07: the process was killed while it created the database.
+    // M07: private files. The process was killed while it created the database.
     for content in [vec![], vec![0; 1 << 20], MAGIC.to_vec()] {
         let directory = Directory::new();
         let victim = directory.path().join("victim");
@@ -189,7 +189,7 @@ fn unfinished_file_is_replaced_by_new_file() {
 
 #[test]
 fn symbolic_link_as_path_of_database_is_rejected() {
-    // M07
+    // M07: private files
     let now = SystemTime::now();
     let directory = Directory::new();
     let target = directory.path().join("target.redb");
@@ -215,7 +215,7 @@ fn symbolic_link_as_path_of_database_is_rejected() {
 
 #[test]
 fn fifo_as_path_of_database_is_rejected() {
-    // M07
+    // M07: private files
     let directory = Directory::new();
     make_fifo(&directory.file());
     assert!(problem(&directory.file()).contains("not a regular file"));
@@ -223,7 +223,7 @@ fn fifo_as_path_of_database_is_rejected() {
 
 #[test]
 fn database_that_every_user_can_access_is_rejected() {
-    // M07
+    // M07: private files
     let directory = Directory::new();
     drop(RedbStore::open(directory.file()).unwrap());
     for rights in 0..0o1000 {
@@ -248,7 +248,7 @@ fn database_that_every_user_can_access_is_rejected() {
 
 #[test]
 fn concurrent_first_openings_create_one_database() {
-    // M07: an unfinished file is removed by one of them, and never while another one uses it.
+    // M07: private files. One process removes an unfinished file, and never while another process uses it.
     let now = SystemTime::now();
     for round in 0..60 {
         let directory = Directory::new();

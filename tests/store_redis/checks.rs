@@ -41,7 +41,7 @@ fn documented_rules() -> Vec<String> {
     rules.split_whitespace().map(String::from).collect()
 }
 
-/// Makes the user `shop` anew.
+/// Recreates the user `shop`.
 fn set_user(server: &RedisServer, rules: &[&str]) {
     server.command(&["ACL", "DELUSER", "shop"]);
     let start = ["ACL", "SETUSER", "shop", "on", ">hunter2"];
@@ -72,7 +72,7 @@ fn keys(server: &RedisServer) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn documented_rights_are_enough_for_everything() {
-    // M08
+    // M08: checks when connecting
     let server = RedisServer::start();
     let rules = documented_rules();
     let rules: Vec<_> = rules.iter().map(String::as_str).collect();
@@ -89,7 +89,7 @@ async fn documented_rights_are_enough_for_everything() {
 
 #[tokio::test]
 async fn each_missing_right_is_named() {
-    // M08
+    // M08: checks when connecting
     let server = RedisServer::start();
     let rules = documented_rules();
     let commands: Vec<_> = rules
@@ -112,7 +112,7 @@ async fn each_missing_right_is_named() {
         let line = documented_rules().join(" ");
         assert!(problem.contains(&line), "{problem}");
     }
-    // All that are missing are named at once.
+    // All missing rights are named at once.
     set_user(&server, &["~*", "+@read", "+select", "+info"]);
     let answer = problem(RedisStore::connect(&url_of_user(&server)).await);
     for command in [
@@ -135,7 +135,7 @@ async fn each_missing_right_is_named() {
 
 #[tokio::test]
 async fn each_missing_key_is_named() {
-    // M08
+    // M08: checks when connecting
     let server = RedisServer::start();
     let rules = documented_rules();
     let commands: Vec<_> = rules
@@ -180,7 +180,7 @@ async fn each_missing_key_is_named() {
             "{problem}"
         );
     }
-    // With a prefix of one's own, the line names that one.
+    // With a custom prefix, the ACL line names that prefix.
     let builder = || RedisStore::builder(&url_of_user(&server)).prefix("a*b c");
     let problem = problem(builder().connect().await);
     assert!(problem.contains(r"add ~{a\*b?c}:*"), "{problem}");
@@ -190,7 +190,7 @@ async fn each_missing_key_is_named() {
 
 #[tokio::test]
 async fn right_that_is_removed_later_is_named_and_returns() {
-    // M08: NOPERM is not an outage.
+    // M08: checks when connecting. NOPERM is not an outage.
     let server = RedisServer::start();
     let rules = documented_rules();
     let rules: Vec<_> = rules.iter().map(String::as_str).collect();
@@ -230,7 +230,7 @@ async fn right_that_is_removed_later_is_named_and_returns() {
 
 #[tokio::test]
 async fn command_that_server_does_not_have_is_named() {
-    // M08
+    // M08: checks when connecting
     let server = RedisServer::start_with(&["--rename-command", "ZADD", ""]);
     let problem = problem(RedisStore::connect(&server.url()).await);
     assert!(
@@ -241,7 +241,7 @@ async fn command_that_server_does_not_have_is_named() {
 
 #[tokio::test]
 async fn policy_other_than_noeviction_is_rejected() {
-    // M08
+    // M08: checks when connecting
     let mut server = RedisServer::start();
     for policy in POLICIES {
         for is_restarted in [false, true] {
@@ -270,8 +270,8 @@ async fn policy_other_than_noeviction_is_rejected() {
 }
 
 #[tokio::test]
-async fn policy_is_read_by_whichever_command_is_allowed() {
-    // M08
+async fn eviction_policy_is_read_by_any_allowed_command() {
+    // M08: checks when connecting
     let server = RedisServer::start();
     let rules = documented_rules();
     let rules: Vec<_> = rules
@@ -310,7 +310,7 @@ async fn policy_is_read_by_whichever_command_is_allowed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn change_of_policy_role_or_rights_is_noticed() {
-    // M08
+    // M08: checks when connecting
     let mut server = RedisServer::start();
     let other = RedisServer::start();
     let port = other.port().to_string();
@@ -375,7 +375,7 @@ async fn change_of_policy_role_or_rights_is_noticed() {
 
 #[tokio::test]
 async fn redis_that_accepts_no_writes_is_rejected() {
-    // M08
+    // M08: checks when connecting
     for (options, expected) in [
         (&["--maxmemory", "1"][..], "OOM: its memory is full"),
         (
@@ -388,7 +388,7 @@ async fn redis_that_accepts_no_writes_is_rejected() {
         assert!(matches!(error, StoreError::Rejected { .. }), "{error:?}");
         assert!(error.to_string().contains(expected), "{error}");
     }
-    // Reading goes on when that begins later.
+    // Reading continues if this state begins later.
     let server = RedisServer::start();
     let store = store(&server).await;
     let hub = RevocationHub::open(store.clone()).await.unwrap();
@@ -416,14 +416,14 @@ async fn redis_that_accepts_no_writes_is_rejected() {
             .await
             .unwrap_err();
     }
-    // The command that counts is one.
+    // The counting command has its own connection.
     assert_eq!(connections(), before + 1);
     assert_eq!(server.command(&["DBSIZE"]), "0");
 }
 
 #[tokio::test]
 async fn keys_of_another_application_are_named() {
-    // M08
+    // M08: checks when connecting
     let server = RedisServer::start();
     server.command(&["SET", "{tower-bearer}:revocations", "x"]);
     let problem = problem(RedisStore::connect(&server.url()).await);
@@ -437,7 +437,7 @@ async fn keys_of_another_application_are_named() {
 
 #[tokio::test]
 async fn durability_is_reported() {
-    // M08
+    // M08: checks when connecting
     let server = RedisServer::start();
     assert_eq!(store(&server).await.has_append_only_file(), Some(true));
     server.command(&["CONFIG", "SET", "appendonly", "no"]);
@@ -445,8 +445,8 @@ async fn durability_is_reported() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_that_connect_at_once_disturb_neither_each_other_nor_the_data() {
-    // M08
+async fn concurrent_connections_disturb_neither_each_other_nor_the_data() {
+    // M08: checks when connecting
     let server = RedisServer::start();
     let now = SystemTime::now();
     let first = store(&server).await;
@@ -469,7 +469,7 @@ async fn many_that_connect_at_once_disturb_neither_each_other_nor_the_data() {
     assert_eq!(server.command(&["DEBUG", "DIGEST"]), before);
 }
 
-/// Passes each connection on to the server, and what it sends to `sent`.
+/// Forwards each connection to the server, and copies the sent bytes to `sent`.
 fn relay(server: &RedisServer, sent: &Arc<Mutex<Vec<u8>>>) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (port, upstream) = (listener.local_addr().unwrap().port(), server.port());
@@ -495,7 +495,7 @@ fn relay(server: &RedisServer, sent: &Arc<Mutex<Vec<u8>>>) -> u16 {
 
 #[tokio::test]
 async fn every_hello_names_protocol_version() {
-    // M08: Redis 6.0 answers to a HELLO without a version with an error.
+    // M08: checks when connecting. Redis 6.0 answers to a HELLO without a version with an error.
     let server = RedisServer::start();
     let sent = Arc::default();
     let url = format!("redis://127.0.0.1:{}", relay(&server, &sent));
@@ -511,7 +511,7 @@ async fn every_hello_names_protocol_version() {
 
 #[tokio::test]
 async fn old_version_is_named() {
-    // M08
+    // M08: checks when connecting
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     thread::spawn(move || {
@@ -526,7 +526,8 @@ async fn old_version_is_named() {
     assert!(problem.contains("older than Redis 6"), "{problem}");
 }
 
-/// Closes what does not begin with a TLS record, with or without an alert, and answers to the rest with `answer`.
+/// Closes connections that do not begin with a TLS record, with or without an alert, and answers to the rest
+/// with `answer`.
 fn tls_server(alert: &'static [u8], answer: &'static [u8]) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -546,7 +547,7 @@ fn tls_server(alert: &'static [u8], answer: &'static [u8]) -> u16 {
                     stream.write_all(answer).unwrap();
                     _ = stream.read(&mut [0; 1]);
                 }
-                // With something left to read, closing it is a reset.
+                // Closing a connection with unread data resets it.
                 _ => _ = stream.write_all(alert),
             }
         }
@@ -556,7 +557,7 @@ fn tls_server(alert: &'static [u8], answer: &'static [u8]) -> u16 {
 
 #[tokio::test]
 async fn tls_without_rediss_is_recognised() {
-    // M08
+    // M08: checks when connecting
     let alert: &[u8] = &[21, 3, 3, 0, 2, 2, 40];
     for (first, answer) in [
         (&[][..], alert),
@@ -587,7 +588,7 @@ async fn tls_without_rediss_is_recognised() {
 
 #[tokio::test]
 async fn tls_port_of_redis_is_recognised() {
-    // M08
+    // M08: checks when connecting
     let keys = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/keys");
     let (certificate, key) = (keys.join("p256.certificate.pem"), keys.join("p256.pem"));
     let port = free_port().to_string();

@@ -286,7 +286,8 @@ async fn revocations_go_once_both_clocks_say_that_they_have_ended() {
         add(now - HOUR, SystemTime::UNIX_EPOCH).await;
     }
     assert_eq!(counts(), ["100"; 3]);
-    // Entries that have ended stay for five minutes after the next one was added (M05), which pass here.
+    // Expired entries stay for five minutes after the next entry was added (M05: resuming readers). These
+    // minutes pass here.
     let five_minutes_pass = || {
         let age = "for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1])) do \
                    redis.call('ZADD', KEYS[1], 1, id) end";
@@ -313,7 +314,7 @@ async fn revocations_go_once_both_clocks_say_that_they_have_ended() {
     assert_eq!(counts(), ["3"; 3]);
     let last = store.changes(Some(&after.cursor)).await.unwrap();
     assert_eq!(last.revocations.len(), 1);
-    // What has lower ids than were seen is another stream: all of it is read.
+    // A stream with lower ids than those seen is another stream, so all of it is read.
     for id in ["*", "1-1"] {
         server.command(&["DEL", "{tower-bearer}:revocations"]);
         let text = Revocation::session(None, "s", now + HOUR).to_text();

@@ -1,4 +1,5 @@
-//! M05: a reader continues where it was after a lost connection, and reads everything if Redis may have lost something.
+//! M05: resuming readers. A reader continues at its cursor after a lost connection, and reads everything if
+//! Redis may have lost data.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -54,7 +55,7 @@ impl RevocationStore for Counting {
     }
 }
 
-/// Adds so many revocations of sessions at once.
+/// Adds `count` revocations of sessions at once.
 fn fill(server: &RedisServer, count: usize) {
     let script = "for number = 1, tonumber(ARGV[1]) do \
                   local text = string.gsub(ARGV[2], 'NUMBER', number) \
@@ -96,7 +97,7 @@ async fn read(store: &Counting, mut cursor: Option<Cursor>) -> (Vec<String>, Cur
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hub_reads_only_new_entries_after_lost_connection() {
-    // M05
+    // M05: resuming readers
     const COUNT: usize = 50_000;
     let mut server = RedisServer::start();
     fill(&server, COUNT);
@@ -133,7 +134,7 @@ async fn hub_reads_only_new_entries_after_lost_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hub_reads_everything_after_loss_and_forgets_nothing() {
+async fn hub_reads_everything_after_loss_and_keeps_known_revocations() {
     // M05: the lost entries come between those that are left and the cursor.
     for loss in ["FLUSHALL", "DEL", "empty restart", "older copy"] {
         let mut server = RedisServer::start();
@@ -263,7 +264,7 @@ async fn id_of_another_revocation_does_not_count_as_added() {
 
 #[tokio::test]
 async fn added_entries_have_different_tokens() {
-    // M05
+    // M05: resuming readers
     let server = RedisServer::start();
     let store = store(&server).await;
     let revocation = session("s");
@@ -278,7 +279,7 @@ async fn added_entries_have_different_tokens() {
 
 #[tokio::test]
 async fn reader_continues_though_newest_entry_has_ended_and_is_removed() {
-    // M05
+    // M05: resuming readers
     const COUNT: usize = 5_000;
     let server = RedisServer::start();
     let counting = Counting::new(&server).await;
@@ -287,7 +288,7 @@ async fn reader_continues_though_newest_entry_has_ended_and_is_removed() {
     assert_eq!(names.len(), COUNT);
     for round in 0..3 {
         let now = SystemTime::now();
-        // It stays as the newest although it has ended, and the reader has seen it last.
+        // The entry stays as the newest although it has expired, and the reader has read it last.
         let ended = Revocation::session(None, &format!("ended-{round}"), now - HOUR);
         counting.add(&ended, now).await.unwrap();
         cursor = read(&counting, Some(cursor)).await.1;
@@ -296,7 +297,7 @@ async fn reader_continues_though_newest_entry_has_ended_and_is_removed() {
         let adding = store(&server).await;
         let new = session(&format!("new-{round}"));
         adding.add(&new, now).await.unwrap();
-        // It stays for five minutes more, after which other entries remove it.
+        // The entry stays for five more minutes, after which other entries remove it.
         assert_eq!(server.command(&["XDEL", STREAM, &newest]), "1");
         let (names, next) = read(&counting, Some(cursor)).await;
         assert_eq!(names, [new.to_text()]);
@@ -322,7 +323,7 @@ async fn revocations_that_end_soon_do_not_make_reader_start_again() {
             let end = now - HOUR - number * SECOND;
             let name = format!("soon-{round}-{number}");
             let soon = Revocation::session(Some(ISSUER), &name, end);
-            // By this clock they have not ended yet, so nothing is removed.
+            // By this clock the entries have not expired yet, so nothing is removed.
             counting.add(&soon, SystemTime::UNIX_EPOCH).await.unwrap();
             let (names, next) = read(&counting, Some(cursor)).await;
             assert_eq!(names, [soon.to_text()], "{round} {number}");
@@ -360,7 +361,7 @@ async fn reader_misses_nothing_in_random_histories() {
     let save = "local copy = redis.call('DUMP', KEYS[1]) if copy then redis.call('SET', KEYS[2], copy) end";
     let restore = "local copy = redis.call('GET', KEYS[2]) redis.call('DEL', KEYS[1]) \
                    if copy then redis.call('RESTORE', KEYS[1], 0, copy) end";
-    // Those that have ended are removed, but for the newest.
+    // Expired entries are removed, except for the newest.
     let clear = "local entries = redis.call('XRANGE', KEYS[1], '-', '+') \
                  for index = 1, #entries - 1 do \
                    if string.find(entries[index][2][2], 'ended') then redis.call('XDEL', KEYS[1], entries[index][1]) end \

@@ -160,7 +160,7 @@ impl HttpServer {
         Self::listen(None)
     }
 
-    /// The same with TLS, and the certificate `tests/keys/tls-server.pem`.
+    /// Starts a server with TLS and the certificate `tests/keys/tls-server.pem`.
     pub(crate) fn start_tls() -> Self {
         let path = |file: &str| format!("{}/tests/keys/{file}", env!("CARGO_MANIFEST_DIR"));
         let certificate = CertificateDer::from_pem_file(path("tls-server.pem")).unwrap();

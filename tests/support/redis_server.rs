@@ -77,7 +77,7 @@ impl RedisServer {
         );
     }
 
-    /// Starts it again where it was, with other options.
+    /// Starts the server again in the same folder, with other options.
     pub(crate) fn start_again_with(&mut self, options: &[&str]) {
         self.options = options.iter().copied().map(String::from).collect();
         self.start_again();

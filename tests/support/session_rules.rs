@@ -54,7 +54,7 @@ struct World<'a, S: Stores> {
     store: Faulty<S::Store>,
     start: SystemTime,
     keys: SigningKeys,
-    /// By which the hubs remove entries.
+    /// The clock by which the hubs remove entries.
     time: ManualClock,
 }
 
@@ -111,7 +111,7 @@ impl<'a, S: Stores> World<'a, S> {
         }
     }
 
-    /// Asserts that nothing of it is accepted by any process that starts within the next hours.
+    /// Asserts that no process that starts within the next hours accepts any of the tokens.
     async fn assert_ended(&self, tokens: &[&TokenResponse], what: &str) {
         for after in [0, 2, 6, 12, 19, 21, 60, 64, 66, 120, 1_500] {
             self.time.set(self.start + MINUTE * after);
@@ -123,7 +123,7 @@ impl<'a, S: Stores> World<'a, S> {
                 assert!(!accepted, "{what}: access token after {after} minutes");
             }
         }
-        // The newest first, since a spent one ends a session that continues.
+        // The newest token first, since a spent token ends a session that is still valid.
         let machine = self.machine().await;
         for tokens in tokens.iter().rev() {
             if tokens.refresh_token().is_some() {
@@ -212,7 +212,7 @@ pub(crate) async fn issuers_in_one_store_are_separate(stores: &impl Stores) {
             assert!(!bank.issuer.end_session_of("alice", id).await.unwrap());
             assert!(!bank.accepts(tokens));
         }
-        // Nor does it take room in the hub.
+        // It takes no capacity of the hub either.
         assert_eq!(bank.issuer.revocations().len(), entries);
         assert_eq!(forum.sessions("alice").await.len(), 3);
         assert_eq!(bank.sessions("alice").await.len(), 2);
@@ -363,14 +363,14 @@ pub(crate) async fn logins_continue_after_logout_on_a_machine_ahead(stores: &imp
         assert!(strict.accepts(&login), "{ahead_by}");
         let next = right.refresh(&login).await.unwrap();
         assert!(right.accepts(&next), "{ahead_by}");
-        // And what was dated ahead is ended as anything else.
+        // Tokens dated ahead are revoked like any other token.
         right.issuer.end_sessions(ALICE).await.unwrap();
         let tokens = [&before, &login, &next];
         world.assert_ended(&tokens, "dated ahead").await;
     }
 }
 
-/// M03: whichever call of the store fails, and wherever the process dies, an ending that has begun is an ending.
+/// M03: whichever call of the store fails, and wherever the process dies, an ending that has begun stays in effect.
 pub(crate) async fn interrupted_ending_stays_in_effect(stores: &impl Stores) {
     #[derive(Clone, Copy, Debug)]
     enum How {
@@ -515,7 +515,7 @@ pub(crate) async fn revocations_of_one_session_are_bounded(stores: &impl Stores)
     };
     assert_eq!(reason::<()>(Err(ended)), InvalidGrant::Unknown);
     assert_eq!(revoked.len(), 17);
-    // Nor do tokens of a session that has ended.
+    // Tokens of a session that has ended do not count either.
     let mut tokens = machine.login().await;
     let mut all = vec![tokens.clone()];
     for _ in 0..30 {
@@ -576,7 +576,7 @@ pub(crate) async fn session_limit_holds_under_concurrency(stores: &impl Stores, 
     }
 }
 
-/// Sessions that are over, ended or of another issuer do not count, and a store that fails is an error.
+/// Sessions that have expired, have ended or belong to another issuer do not count, and a failing store is an error.
 pub(crate) async fn session_limit_ignores_expired_and_ended_sessions(stores: &impl Stores) {
     let world = World::new(stores).await;
     let two = |builder: TokenIssuerBuilder| {
@@ -589,7 +589,7 @@ pub(crate) async fn session_limit_ignores_expired_and_ended_sessions(stores: &im
     let over = machine.login().await;
     let later = world.start + SECOND * 70;
     machine.at(later);
-    // The first is over, its access token is not.
+    // The first session has expired, its access token has not.
     let first = machine.login().await;
     let second = machine.login().await;
     for tokens in [&over, &first, &second] {
@@ -640,9 +640,9 @@ pub(crate) async fn session_limit_ignores_expired_and_ended_sessions(stores: &im
 /// When a call of the store fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum When {
-    /// Nothing was done.
+    /// Before the call takes effect.
     Before,
-    /// It was done, and the answer is lost.
+    /// After the call took effect: the answer is lost.
     After,
 }
 
@@ -654,11 +654,11 @@ enum Fault {
     Add,
 }
 
-/// A store whose calls fail when told to, and which shows no revocation that has ended. Clones share everything.
+/// A store whose calls fail on demand, and that returns no expired revocations. Clones share everything.
 #[derive(Clone)]
 pub(crate) struct Faulty<S> {
     store: S,
-    /// By which revocations end.
+    /// The clock by which revocations expire.
     time: ManualClock,
     faults: Arc<Faults>,
 }
@@ -690,7 +690,7 @@ impl<S> Faulty<S> {
         }
     }
 
-    /// From now on, what has ended by this time is not read any more.
+    /// Hides revocations that have expired by this time.
     fn remove_ended_at(&self, time: SystemTime) {
         self.time.set(time);
     }

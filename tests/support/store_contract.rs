@@ -40,7 +40,7 @@ pub(crate) async fn sessions<S: SessionStore + 'static>(
     a_list_is_in_order_and_in_parts(&store().await, now).await;
     a_list_names_nobody_else(&store().await, now).await;
     issuers_in_one_store_have_separate_lists(&store().await, now).await;
-    the_end_of_a_session_moves_both_ways(&store().await, now).await;
+    session_expiry_moves_both_ways(&store().await, now).await;
     names_may_be_long(&store().await, now).await;
     what_has_ended_goes_and_nothing_else(&store().await, now).await;
     an_ended_session_is_no_obstacle(&store().await, now).await;
@@ -291,7 +291,7 @@ async fn a_list_names_nobody_else(store: &impl SessionStore, now: SystemTime) {
     }
 }
 
-/// M01. With names that read alike when issuer and name are joined without care.
+/// M01: one issuer per session, also for names that are equal when issuer and name are joined without care.
 async fn issuers_in_one_store_have_separate_lists(store: &impl SessionStore, now: SystemTime) {
     let pairs = [
         ("a", "bc"),
@@ -324,7 +324,7 @@ async fn issuers_in_one_store_have_separate_lists(store: &impl SessionStore, now
     }
 }
 
-async fn the_end_of_a_session_moves_both_ways(store: &impl SessionStore, now: SystemTime) {
+async fn session_expiry_moves_both_ways(store: &impl SessionStore, now: SystemTime) {
     let first = record(1, now + hour());
     store.insert(first.clone(), now).await.unwrap();
     for (number, end) in [(1, now + 2 * hour()), (2, now + hour() / 2)] {

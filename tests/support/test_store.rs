@@ -177,7 +177,7 @@ impl TestStore {
         }
     }
 
-    /// What follows the cursor; everything if it is one from before the revocations were lost.
+    /// Returns the revocations behind the cursor, or all if the cursor is from before the revocations were lost.
     fn behind(&self, cursor: Option<&Cursor>) -> Result<Changes, StoreError> {
         let revocations = self.inner.revocations.lock().unwrap();
         let generation = self.inner.generation.load(Ordering::SeqCst);

@@ -126,9 +126,9 @@ impl IntrospectionBuilder {
         self
     }
 
-    /// Accepts an answer that looks like one for an ID token: with the members `nonce` or `at_hash`. Some servers write
-    /// these into answers for access tokens, but some answer for ID tokens, whose audience is the client. Where a member
-    /// tells the kinds apart, use
+    /// Accepts an answer with members of an ID token, `nonce` or `at_hash`. Some servers write these members
+    /// into answers for access tokens, but others also answer for ID tokens, whose audience is the client. If
+    /// a member distinguishes the kinds, use
     /// [`with_access_token_values`](ClaimsLayout::with_access_token_values) instead.
     pub fn insecure_accept_id_tokens(mut self) -> Self {
         self.checks.accept_id_tokens = true;
@@ -227,11 +227,11 @@ impl IntrospectionBuilder {
     }
 
     /// Allows `http` to one host, compared exactly and given without port. It also holds for the
-    /// `introspection_endpoint` of the metadata. An attacker who can read the traffic to that host
-    /// reads every introspected token and the credentials of this service. One who can change it can make
-    /// any token valid.
+    /// `introspection_endpoint` of the metadata. An attacker who can read the traffic to that host reads
+    /// every introspected token and the credentials of this service. An attacker who can change the traffic
+    /// can make any token valid.
     ///
-    /// Default: `http` to this machine alone.
+    /// Default: `http` to this machine only.
     pub fn insecure_http_host(mut self, host: impl Into<String>) -> Self {
         self.insecure_http_host = Some(host.into());
         self

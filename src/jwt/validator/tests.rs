@@ -176,7 +176,7 @@ fn a_signature_is_looked_at_only_where_it_decides() {
 
 #[test]
 fn trials_for_a_token_without_kid_are_bounded() {
-    // M15, G06
+    // M15, G06: checks of keys, and harmless spelling
     use crate::jwt::JwksOptions;
     use crate::jwt::key_set::VERIFIED;
     let without_kid = |secret: &[u8]| {

@@ -36,7 +36,7 @@ const MAX_REGION_PAGES: u64 = 1 << 20;
 /// and these in front of them.
 const MAX_REGION_HEADER_PAGES: u64 = 1 << 10;
 
-/// So often a name that another process changes at the same time is looked up again.
+/// The number of attempts to look up a name that another process changes at the same time.
 const ATTEMPTS: usize = 16;
 
 /// A file that is locked by this store alone.
@@ -48,7 +48,7 @@ pub(super) enum Opened {
 
 /// Opens the database, or creates a file with the provisional name if there is none.
 ///
-/// Only the process that has locked the file with a name removes or renames that name. So two processes that start at the
+/// Only the process that has locked a file removes or renames its name, so two processes that start at the
 /// same time never create two databases.
 pub(super) fn open(path: &Path) -> Result<Opened, String> {
     if path.file_name().is_none() {
@@ -62,7 +62,7 @@ pub(super) fn open(path: &Path) -> Result<Opened, String> {
     Err(IN_USE.into())
 }
 
-/// `None` if another process has changed one of the names meanwhile.
+/// Opens or creates the file once. `None` if another process has changed one of the names meanwhile.
 fn try_open(path: &Path) -> Result<Option<Opened>, String> {
     if let Some(file) = open_existing(path)? {
         check_access(&file)?;
@@ -95,7 +95,7 @@ fn try_open(path: &Path) -> Result<Option<Opened>, String> {
     }
 }
 
-/// Opens a regular file. `None` if there is nothing with this name, or no longer.
+/// Opens a regular file. `None` if there is no file with this name, or no longer.
 fn open_existing(path: &Path) -> Result<Option<File>, String> {
     let found = match fs::symlink_metadata(path) {
         Ok(found) => found,
@@ -121,7 +121,7 @@ fn open_existing(path: &Path) -> Result<Option<File>, String> {
     Ok(is_same(&found, &opened).then_some(file))
 }
 
-/// Creates a file. It fails if anything has this name, a symbolic link to nothing included.
+/// Creates a file. Fails if the name exists, also as a dangling symbolic link.
 fn create_new(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true);
@@ -174,8 +174,8 @@ fn is_there(path: &Path) -> Result<bool, String> {
     }
 }
 
-/// Checks that other users of the machine cannot read or write the file. A group can: Kubernetes (`fsGroup`) gives a volume
-/// to the group of the container each time it mounts the volume.
+/// Checks that other users of the machine cannot read or write the file. A group can: Kubernetes (`fsGroup`)
+/// gives a volume to the group of the container each time it mounts the volume.
 #[cfg(unix)]
 fn check_access(file: &File) -> Result<(), String> {
     use std::os::unix::fs::MetadataExt as _;
@@ -211,7 +211,7 @@ fn is_same(_: &Metadata, _: &Metadata) -> bool {
 /// and does not follow the link.
 pub(super) fn publish(path: &Path) -> Result<(), String> {
     fs::rename(provisional(path), path).map_err(|error| explain(&error))?;
-    // Otherwise a power failure could undo the new name.
+    // A power failure could otherwise undo the new name.
     #[cfg(unix)]
     {
         let directory = match path.parent() {
@@ -230,7 +230,7 @@ fn provisional(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// Locks the file. `None` if its name belongs to another file, or to none, by now.
+/// Locks the file. `None` if the name belongs to another file by now, or to none.
 fn lock(path: &Path, file: File) -> Result<Option<Arc<dyn StorageBackend>>, String> {
     let opened = file.metadata().map_err(|error| explain(&error))?;
     let backend = match FileBackend::new(file) {

@@ -38,18 +38,20 @@ use crate::revocation::{Revocation, seconds};
 ///
 /// # The file
 ///
-/// The file contains the names of users and digests of refresh tokens, and no tokens. Put it into a directory that only the
-/// service can write to.
+/// The file contains the names of users and digests of refresh tokens, and no tokens. Put it into a directory
+/// that only the service can write to.
 ///
-/// On Unix, a new file has mode 0600 whatever the umask, so only its owner can read and write it. An existing file keeps its mode.
-/// Opening fails if every user of the machine has access to the file (any of the bits 0007). Access for the
-/// group is accepted, since Kubernetes (`fsGroup`) gives a volume to the group of the container.
+/// On Unix, a new file has mode 0600 whatever the umask, so only its owner can read and write it. An existing
+/// file keeps its mode. Opening fails if every user of the machine has access to the file (any of the bits
+/// 0007). Access for the group is accepted, since Kubernetes (`fsGroup`) gives a volume to the group of the
+/// container.
 ///
-/// Opening also fails if the path is a symbolic link or not a regular file. Links among the directories of the path are followed.
+/// Opening also fails if the path is a symbolic link or not a regular file. Links among the directories of
+/// the path are followed.
 ///
-/// A new file is created exclusively with the suffix `.tower-bearer-new`, and renamed once it is complete. If a process ends before,
-/// the next one removes the unfinished file and starts again. Anything else with that name is an error, and is
-/// left as it is.
+/// A new file is created exclusively with the suffix `.tower-bearer-new`, and renamed once it is complete. If
+/// a process ends earlier, the next one removes the unfinished file and starts again. Any other file with
+/// that name is an error, and is not changed.
 ///
 /// All of it is read and all checksums are compared when it is opened. A file that is damaged, cut off, empty, or somebody
 /// else's is refused and left as it is: nothing is ever repaired by leaving something out. Opening a file takes
@@ -117,8 +119,9 @@ impl RedbStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Open`] if the file is in use, cannot be read and written, is a symbolic link, has a mode that gives access to
-    /// every user, is damaged or not such a file, or was written by a later version. The error contains what to do.
+    /// [`StoreError::Open`] if the file is in use, cannot be read and written, is a symbolic link, has a mode
+    /// that gives access to every user, is damaged or not such a file, or was written by a later version. The
+    /// error contains the remedy.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = path.as_ref();
         let name = path.display().to_string();

@@ -24,7 +24,7 @@ const FORMAT_KEY: &str = "format";
 const NUMBER_KEY: &str = "revocation";
 
 type Id = &'static [u8; 16];
-/// A digest of issuer and name, which keeps the key short however long they are, and the id of a session.
+/// A digest of issuer and name, which bounds the length of the key, and the id of a session.
 type NameAndId = &'static [u8; 32];
 
 const SESSIONS: TableDefinition<'_, Id, &[u8]> = TableDefinition::new("sessions");
@@ -356,7 +356,7 @@ fn is_of(record: &SessionRecord, of: SessionsOf<'_>) -> bool {
 fn index_key(issuer: &str, name: &str, id: SessionId) -> [u8; 32] {
     let mut key = [0; 32];
     let (front, back) = key.split_at_mut(16);
-    // C10: the digest of the issuer has a fixed length, so no two pairs of names are written alike.
+    // The digest of the issuer has a fixed length, so no two pairs of names have the same key.
     let mut text = digest(&SHA256, issuer.as_bytes()).as_ref().to_vec();
     text.extend(name.as_bytes());
     front.copy_from_slice(&short_digest(&text));

@@ -50,7 +50,8 @@ pub(super) struct Server {
     address: Address,
     timeout: Duration,
     required: Requirements,
-    /// The next shared connection checks all rights. It is the first one, the server has closed the one before, or a right was missing.
+    /// Whether the next shared connection checks all rights: it is the first, the server has closed the
+    /// previous one, or a right was missing.
     checks_all: AtomicBool,
     /// What all commands go over that are answered at once.
     shared: Mutex<Option<Arc<Connection>>>,
@@ -69,7 +70,7 @@ pub(super) struct Connection {
 /// A connection for commands that wait.
 pub(super) struct Link {
     pub(super) commands: MultiplexedConnection,
-    /// No command has waited on it yet.
+    /// Whether no command has waited on this connection yet.
     pub(super) is_new: bool,
     /// The command that reports the eviction policy.
     pub(super) policy: PolicySource,
@@ -82,7 +83,7 @@ pub(super) enum Refusal {
     Unavailable(Problem),
     /// The server answers a command with an error, or not at all.
     Command(Problem),
-    /// There is no connection until the configuration is changed. The text contains what to change.
+    /// There is no connection until the configuration is changed. The text contains the remedy.
     Wrong(String),
 }
 
@@ -112,13 +113,13 @@ impl Server {
         &self.address
     }
 
-    /// What the keys begin with.
+    /// Returns the prefix of the keys.
     pub(super) fn prefix(&self) -> &str {
         &self.required.prefix
     }
 
-    /// Checks that this store can work with the server, by connecting and a write that leaves nothing behind. Returns whether the server has
-    /// an append-only file, if it reports that.
+    /// Checks that this store can work with the server, by a connection and a write that leaves no key
+    /// behind. Returns whether the server has an append-only file, if the server reports that.
     pub(super) async fn check(&self) -> Result<Option<bool>, StoreError> {
         let mut write = WRITE.prepare_invoke();
         write.key([self.prefix(), "session:probe"].concat());
@@ -127,7 +128,7 @@ impl Server {
                 let (): () = write.invoke_async(&mut commands).await?;
                 let mut info = cmd("INFO");
                 info.arg("persistence");
-                // The user may have no right to it, which is not needed.
+                // The user may lack the right to run this command, which is not required.
                 let info: RedisResult<Option<String>> = info.query_async(&mut commands).await;
                 Ok(info.ok().flatten())
             })
@@ -149,7 +150,7 @@ impl Server {
                 let multiplexed = connection.commands.clone();
                 used = Some(connection);
                 let answer = commands(multiplexed).await.map_err(command_failed);
-                // Otherwise clients whose commands fail would cause a new connection each, while the memory of Redis is full.
+                // While the memory of Redis is full, every failing command would otherwise cause a new connection.
                 if let Err(Refusal::Command(problem)) = &answer
                     && problem.is_of_every_connection()
                 {
@@ -161,7 +162,7 @@ impl Server {
         if let (Err(error), Some(used)) = (&answer, used) {
             // Whatever happened to it: the next one is better, or fails as well.
             used.is_given_up.store(true, Ordering::Release);
-            // The next one names all rights that are missing.
+            // The next connection names all missing rights.
             if matches!(error, StoreError::Rejected { .. }) {
                 self.checks_all.store(true, Ordering::Release);
             }
@@ -285,7 +286,7 @@ impl Server {
         Ok(connection)
     }
 
-    /// Whether what listens there answers a ClientHello with a record of TLS.
+    /// Returns whether the server at this address answers a ClientHello with a TLS record.
     async fn speaks_tls(&self) -> bool {
         let (host, port) = match &self.address.place {
             Place::Tcp { host, port } => (host, port),
@@ -323,7 +324,7 @@ impl Server {
 }
 
 impl Refusal {
-    /// Whether a TLS server may have caused it: such a server closes the connection, or sends an alert.
+    /// Returns whether a TLS server may have caused this error: such a server closes the connection, or sends an alert.
     fn may_mean_tls(&self) -> bool {
         match self {
             Self::Unavailable(problem) => matches!(problem, Problem::Io(_)),
@@ -333,7 +334,7 @@ impl Refusal {
     }
 }
 
-/// Logs in, and checks what server is there. Unlike `INFO`, every user may run `HELLO`.
+/// Logs in, and checks the kind of the server. Unlike `INFO`, `HELLO` may be run by every user.
 async fn greet(mut commands: MultiplexedConnection, address: &Address) -> Result<(), Refusal> {
     let mut hello = cmd("HELLO");
     hello.arg(2);
@@ -377,7 +378,7 @@ pub(super) fn check_server(about: Value) -> Result<(), Refusal> {
 }
 
 pub(super) fn replica() -> Refusal {
-    wrong("it is a replica, which takes no writes: name the master")
+    wrong("it is a replica, which accepts no writes: use the address of the master")
 }
 
 /// What it means that `HELLO` is answered with an error.
@@ -397,7 +398,7 @@ fn refused(error: RedisError) -> Refusal {
     }
 }
 
-/// What it means that a command is answered with an error, or not at all.
+/// Converts the error of a command.
 pub(super) fn command_failed(error: RedisError) -> Refusal {
     Refusal::Command(error.into())
 }

@@ -27,8 +27,9 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Sessions and revocations in one Redis, which many processes share. Clones share its connections. Needs the feature
 /// `redis`, a runtime of tokio, and Redis 6 or newer, or Valkey.
 ///
-/// Each change is one atomic script. Of several concurrent replacements of a record, one succeeds. Revocations are in a stream. Every [`RevocationHub`](crate::revocation::RevocationHub) reads new ones at once, over a
-/// connection of its own.
+/// Each change is one atomic script. Of several concurrent replacements of a record, one succeeds.
+/// Revocations are in a stream. Every [`RevocationHub`](crate::revocation::RevocationHub) reads new ones at
+/// once, over a connection of its own.
 ///
 /// # Outages
 ///
@@ -39,18 +40,21 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
 /// connection fails at once, and the next one makes a new connection.
 ///
 /// While a hub cannot read, requests are rejected with 503, or accepted for a bounded time by
-/// [`insecure_allow_in_outage`](crate::revocation::RevocationCheck::insecure_allow_in_outage). After a lost connection, a hub
-/// continues behind the last revocation that it has read, if Redis still has exactly that one. Otherwise Redis may have lost
-/// some, and the hub reads all of them again. It keeps those that it knows in any case.
+/// [`insecure_allow_in_outage`](crate::revocation::RevocationCheck::insecure_allow_in_outage). After a lost
+/// connection, a hub continues behind the last revocation that it has read, if Redis still has exactly that
+/// one. Otherwise Redis may have lost revocations, and the hub reads all of them again. In either case the
+/// hub keeps those that it has read.
 ///
-/// # What is checked
+/// # Checks
 ///
-/// [`connect`](Self::connect) checks the version, the role (no replica), the rights of the user and `maxmemory-policy`. If one of
-/// them is wrong, the error is [`StoreError::Open`] and contains what to change. It also writes a key and removes it again,
-/// and fails with [`StoreError::Rejected`] if Redis accepts no writes.
+/// [`connect`](Self::connect) checks the version, the role (no replica), the rights of the user and
+/// `maxmemory-policy`. If one of them is wrong, the error is [`StoreError::Open`] and contains the remedy.
+/// `connect` also writes a key and removes it again, and fails with [`StoreError::Rejected`] if Redis accepts
+/// no writes.
 ///
-/// A connection that replaces a lost one makes the same checks, but for the write. Each read of a hub checks role and policy again, since both can
-/// change without a new connection. A right that is taken away later is named by the error of the next command.
+/// A connection that replaces a lost one makes the same checks, except for the write. Each read of a hub
+/// checks role and policy again, since both can change without a new connection. If a right is removed later,
+/// the error of the next command names it.
 ///
 /// These rights are enough, with your own prefix, user and password:
 ///
@@ -61,27 +65,30 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
 /// +zadd +zrangebylex +zrangebyscore +zrem +zscore +info +select
 /// ```
 ///
-/// `info` is for `maxmemory-policy`; `+config|get` does as well. `select` is for a database other than 0.
+/// `info` is needed to read `maxmemory-policy`; `+config|get` can replace it. `select` is needed for a
+/// database other than 0.
 ///
 /// # Eviction
 ///
-/// `maxmemory-policy` has to be `noeviction`. With any other, Redis may evict revocations when its memory is full, and
-/// processes that start afterwards accept revoked tokens. The `volatile` policies evict only keys with a time to live, and this store sets none;
-/// they are rejected too, since nothing prevents another program from setting one.
-/// [`insecure_allow_eviction`](RedisStoreBuilder::insecure_allow_eviction) accepts all of them.
+/// `maxmemory-policy` has to be `noeviction`. With any other policy, Redis may evict revocations when its
+/// memory is full, and processes that start afterwards accept revoked tokens. The `volatile` policies evict
+/// only keys with a time to live, and this store sets none; they are rejected too, since nothing prevents
+/// another program from setting one. [`insecure_allow_eviction`](RedisStoreBuilder::insecure_allow_eviction)
+/// accepts all of them.
 ///
-/// Sessions and revocations are removed as others are added, once they have ended both by the clock of this process and by that
-/// of Redis. A revocation also stays for five minutes after the next one was added: a hub continues behind it.
+/// Sessions and revocations are removed as others are added, once they have expired by the clocks of both
+/// this process and Redis. In addition, a revocation stays for five minutes after the next one was added, so
+/// that hubs can continue behind it.
 ///
 /// # Durability
 ///
-/// What is acknowledged survives what Redis survives. With `appendonly yes` and `appendfsync always` that is a kill and
-/// a loss of power at any moment. With `appendfsync everysec`, the default of an append-only file, it is all but the last
-/// second or two. Without an append-only file, it is all but the last minutes, up to an hour, or nothing at all. What is lost has two
-/// effects: refresh tokens that were used since can be used once more, and processes that start later accept
-/// tokens that were revoked since. (A running hub keeps the revocations that it has read.) After a fail-over to a replica, what the
-/// replica had not received yet is lost in the same way. [`has_append_only_file`](Self::has_append_only_file) helps to
-/// monitor this.
+/// What is acknowledged survives what Redis survives. With `appendonly yes` and `appendfsync always` that is
+/// a kill and a loss of power at any moment. With `appendfsync everysec`, the default of an append-only file,
+/// it is all but the last second or two. Without an append-only file, all but the last minutes, up to an
+/// hour, survives, or nothing at all. Lost data has two effects: refresh tokens that were used since then can
+/// be used once more, and processes that start later accept tokens that were revoked since then. (A running
+/// hub keeps the revocations that it has read.) After a fail-over, changes that the replica had not received
+/// yet are lost in the same way. [`has_append_only_file`](Self::has_append_only_file) helps to monitor this.
 ///
 /// # What it does not speak to
 ///
@@ -125,8 +132,8 @@ impl RedisStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Open`] if the URL, the password, the database, a right or the eviction policy is wrong, or this store cannot
-    /// work with what answers there; [`StoreError::Rejected`] if Redis accepts no writes;
+    /// [`StoreError::Open`] if the URL, the password, the database, a right or the eviction policy is wrong,
+    /// or this store does not support the server; [`StoreError::Rejected`] if Redis accepts no writes;
     /// [`StoreError::Unavailable`] if nothing answers. None of them contains the user or the password.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         Self::builder(url).connect().await
@@ -142,11 +149,12 @@ impl RedisStore {
         }
     }
 
-    /// Returns whether Redis had an append-only file when this store connected. `None` if Redis does not report that. Without one,
-    /// a crash of Redis loses the last minutes, or everything.
+    /// Returns whether Redis had an append-only file when this store connected. `None` if Redis does not
+    /// report that. Without one, a crash of Redis loses the last minutes, or everything.
     ///
-    /// This is for monitoring. Connecting does not fail without such a file: some deployments rely on replicas, or accept
-    /// that users log in again after a crash. The event `redis-without-append-only-file` of `tracing` reports the same.
+    /// Use it for monitoring. Connecting does not fail without such a file, since some deployments rely on
+    /// replicas, or accept that users log in again after a crash. The event `redis-without-append-only-file`
+    /// of `tracing` reports the same.
     #[must_use]
     pub fn has_append_only_file(&self) -> Option<bool> {
         self.inner.has_append_only_file
@@ -180,11 +188,11 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// Accepts a Redis that may evict keys, and one that does not report its `maxmemory-policy`.
+    /// Accepts a Redis that may evict keys, or that does not report its `maxmemory-policy`.
     ///
-    /// An evicted revocation is lost: a process that starts afterwards accepts the revoked token. Use this only if Redis never
-    /// reaches its `maxmemory`. By default, connecting fails unless the policy is `noeviction`, and so does reading
-    /// revocations after the policy has changed.
+    /// An evicted revocation is lost: a process that starts afterwards accepts the revoked token. Use this
+    /// only if Redis never reaches its `maxmemory`. By default, connecting fails unless the policy is
+    /// `noeviction`, and reading revocations fails after the policy has changed.
     pub fn insecure_allow_eviction(mut self) -> Self {
         self.allows_eviction = true;
         self

@@ -6,8 +6,8 @@ use ::redis::{ErrorKind, RedisError};
 
 use super::rights::known_command;
 
-/// The reason why a command failed. It contains no text of the server but the code of an error, and the name of a command if the
-/// store sends that command. A server repeats what it received, passwords and names included.
+/// The reason why a command failed. Of the text of the server, it contains only the error code, and the name
+/// of a command if the store sends that command. A server may repeat its input, passwords and names included.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Problem {
     #[error("it does not answer within {0:?}")]
@@ -25,16 +25,16 @@ pub(super) enum Problem {
 /// A right that the user does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lacks {
-    /// To run this command.
+    /// The right to run this command.
     Command(&'static str),
-    /// To run a command that the error does not name.
+    /// The right to run a command that the error does not name.
     SomeCommand,
-    /// To read or write a key.
+    /// The right to read or write a key.
     Key,
 }
 
 impl Problem {
-    /// Whether the server accepts the same command later, without a change of its configuration or data.
+    /// Returns whether the server accepts the same command later, without a change of its configuration or data.
     pub(super) fn is_transient(&self) -> bool {
         match self {
             Self::Rejected { code, .. } => matches!(
@@ -45,7 +45,7 @@ impl Problem {
         }
     }
 
-    /// Whether another connection meets the same problem.
+    /// Returns whether another connection meets the same problem.
     pub(super) fn is_of_every_connection(&self) -> bool {
         match self {
             Self::Rejected { code, lacks: None } => {
@@ -70,13 +70,15 @@ fn hint(code: &str, lacks: Option<Lacks>) -> String {
             "its user may not read and write a key of this store; the documentation of `RedisStore` has the ACL rules"
         }
         (_, "BUSY") => "it runs a script of another client",
-        (_, "DENIED") => "it takes no connections from other machines (protected-mode)",
+        (_, "DENIED") => "it accepts no connections from other machines (protected-mode)",
         (_, "LOADING") => "it is still reading its data",
         (_, "MISCONF") => "it cannot write its data to the disk",
         (_, "NOREPLICAS") => "it has fewer replicas than its `min-replicas-to-write`",
         (_, "OOM") => "its memory is full",
         (_, "READONLY") => "it is a replica",
-        (_, "WRONGTYPE") => "something else uses the keys of this store; choose another prefix",
+        (_, "WRONGTYPE") => {
+            "another application uses the keys of this store; choose another prefix"
+        }
         _ => return String::new(),
     };
     format!(": {hint}")
@@ -115,8 +117,8 @@ impl Problem {
     }
 }
 
-/// Redis 6 and 7 use these words: "no permissions to run the 'xadd' command", "no permissions to access one of the
-/// keys", "can't run this command", "can't access at least one of the keys".
+/// Returns the missing right. Redis 6 and 7 use these words: "no permissions to run the 'xadd' command", "no
+/// permissions to access one of the keys", "can't run this command", "can't access at least one of the keys".
 fn lacks(detail: &str) -> Lacks {
     if detail.contains(" access ") && detail.contains(" key") {
         return Lacks::Key;
@@ -131,7 +133,7 @@ impl From<std::io::Error> for Problem {
     }
 }
 
-/// The code, if it is a word of capitals, as the codes of Redis are.
+/// Returns the code, if it is a word in capitals like the codes of Redis.
 fn code(code: &str) -> &str {
     let is_code = code.len() <= 32 && code.bytes().all(|byte| byte.is_ascii_uppercase());
     if is_code { code } else { "ERR" }

@@ -2,14 +2,17 @@
 //!
 //! # Where a reader continues
 //!
-//! A reader continues behind an entry that it has read, its anchor, if the stream still contains exactly that entry. An entry contains a
-//! random token, so no other entry is equal to it, even if Redis gives its id once more. Ids only grow. So
-//! whatever Redis has lost since, each entry of the stream with a lower id was added before the anchor, and the reader has
-//! seen it, unless it had ended by then. An entry that was lost and is added again has a greater id than the anchor.
+//! A reader continues behind an entry that it has read, its anchor, if the stream still contains exactly that
+//! entry. An entry contains a random token, so no other entry is equal to it, even if Redis gives its id once
+//! more. Ids only grow. So even if Redis has lost data since, each entry of the stream with a lower id was
+//! added before the anchor. The reader has seen that entry, unless it had expired by then. An entry that was
+//! lost and is added again has a greater id than the anchor.
 //!
-//! Without an anchor, the reader reads the whole stream. The script that adds entries never removes the newest one, and others only after
-//! they have ended and five minutes after the next one was added. So a reader that was away for less than that finds the last entry that it
-//! has read. For a longer time, a cursor contains several anchors, the newest first, each of which ends later than the ones before.
+//! Without an anchor, the reader reads the whole stream. The script that adds entries never removes the
+//! newest entry. It removes other entries only after they have expired, and five minutes after the next entry
+//! was added. A reader that was disconnected for less than that finds the last entry that it has read. For
+//! longer disconnections, a cursor contains several anchors, the newest first, each of which expires later
+//! than those before it.
 
 use std::time::{Duration, SystemTime};
 
@@ -32,9 +35,9 @@ const START: &str = "0-0";
 const PAGE: usize = 1_000;
 /// For how long Redis waits for something new.
 const WAIT: Duration = Duration::from_millis(500);
-/// For how long it waits on a new connection: a reader that lost the connection is soon up to date.
+/// The wait on a new connection. It is short, so that a reader that lost the connection is soon up to date.
 const FIRST_WAIT: Duration = Duration::from_millis(20);
-/// A cursor has so many anchors at most.
+/// The maximum number of anchors in a cursor.
 const ANCHORS: usize = 8;
 
 impl RedisStore {
@@ -74,11 +77,11 @@ impl RedisStore {
         Ok(Changes::new(revocations, cursor, more))
     }
 
-    /// The entries from this id on, after an entry was added behind the id in `waits`, or so much time has passed. There is one more
-    /// than a page and an anchor if there are more.
+    /// Returns the entries from the id `from` on, after an entry was added behind the id in `waits` or the
+    /// time in `waits` has passed. Returns one entry more than a page and an anchor if there are more.
     ///
-    /// A read and the checks of the server belong together: a master becomes a replica, and a policy changes,
-    /// without a new connection.
+    /// Each read includes the checks of the server, since a master can become a replica and a policy can
+    /// change without a new connection.
     async fn entries(
         &self,
         link: &mut Link,
@@ -109,7 +112,7 @@ impl RedisStore {
             None => Err(Refusal::Command(Problem::Answer)),
         };
         if waits.is_some() {
-            // That there is something new, and not what: between two commands the stream may have been replaced.
+            // Only the fact that there are new entries is used. The stream may have been replaced between two commands.
             next()?;
         }
         check_server(next()?)?;
@@ -126,7 +129,7 @@ struct Anchor {
     id: String,
     /// The second in which the revocation ends.
     end: u64,
-    /// Of the fields, the random token among them.
+    /// The digest of the fields, which include the random token.
     digest: String,
 }
 
@@ -144,14 +147,14 @@ impl Anchor {
     }
 }
 
-/// A cursor behind these entries, which follow one of the anchors of the cursor before.
+/// Creates a cursor behind these entries, which follow one of the anchors of the cursor before.
 fn cursor_behind(entries: &[Entry], revocations: &[Revocation], before: &[Anchor]) -> Cursor {
     let mut anchors: Vec<Anchor> = Vec::new();
     let mut end = 0;
     for (entry, revocation) in entries.iter().zip(revocations).rev() {
         if anchors.is_empty() || revocation.ends_at_second() > end {
             end = revocation.ends_at_second();
-            // The one that ends last takes the last place.
+            // The anchor that expires last takes the last place.
             anchors.truncate(ANCHORS - 1);
             anchors.push(Anchor::of(entry, revocation));
         }
@@ -171,7 +174,7 @@ fn cursor_behind(entries: &[Entry], revocations: &[Revocation], before: &[Anchor
     Cursor::new(texts.join(" "))
 }
 
-/// The anchors of a cursor. None if any part of it is not of this store.
+/// Returns the anchors of a cursor. Empty if any part of the cursor is not from this store.
 fn read_anchors(cursor: &Cursor) -> Vec<Anchor> {
     let read = |text: &str| {
         let mut parts = text.split(':');
@@ -252,7 +255,7 @@ impl Entry {
     }
 }
 
-/// `[[id, [name, value, …]]]`.
+/// Reads the answer `[[id, [name, value, …]]]`.
 fn read_entries(value: Value) -> Option<Vec<Entry>> {
     let Value::Array(entries) = value else {
         return None;
@@ -260,7 +263,7 @@ fn read_entries(value: Value) -> Option<Vec<Entry>> {
     entries.into_iter().map(read_entry).collect()
 }
 
-/// The text of the revocation is the first field, `r`.
+/// Reads one entry. The text of the revocation is the first field, `r`.
 fn read_entry(value: Value) -> Option<Entry> {
     let [id, fields] = array(value)?;
     let Value::Array(fields) = fields else {
@@ -311,7 +314,7 @@ mod tests {
 
     #[test]
     fn cursor_contains_newest_entry_and_those_that_end_later() {
-        // M05
+        // M05: resuming readers
         let behind = |ends: &[u64], first: u64, before: &[Anchor]| {
             let entries = ends
                 .iter()
@@ -327,7 +330,7 @@ mod tests {
         assert_eq!(ids(&behind(&[400], 7, &before)), ["7-0", "5-0", "2-0"]);
         assert_eq!(ids(&behind(&[1_000], 7, &before)), ["7-0"]);
         assert_eq!(ids(&behind(&[], 7, &before[1..])), ["5-0", "2-0"]);
-        // The newest and the one that ends last are among them, however many there are.
+        // The newest anchor and the one that expires last are always included.
         let many: Vec<u64> = (1..100).rev().collect();
         let many = ids(&behind(&many, 1, &[]));
         assert_eq!(many.len(), ANCHORS);
@@ -337,7 +340,7 @@ mod tests {
 
     #[test]
     fn anchor_is_equal_only_to_same_id_and_same_fields() {
-        // M05
+        // M05: resuming readers
         let (mut entry, revocation) = entry(1, 100);
         let anchor = Anchor::of(&entry, &revocation);
         assert!(anchor.is(&entry));
@@ -354,7 +357,7 @@ mod tests {
 
     #[test]
     fn cursor_of_another_store_has_no_anchor() {
-        // M05
+        // M05: resuming readers
         let digest = "0".repeat(32);
         for strange in [
             "",

@@ -1,7 +1,8 @@
-//! Which rights the store needs, and whether Redis may evict its keys.
+//! The rights that the store needs, and the eviction policy of Redis.
 //!
-//! New connections check both, since Redis may have been replaced or configured differently since the last one.
-//! The commands of the check change nothing, whatever the keys hold. Any number of processes can run them at once.
+//! New connections check both, since Redis may have been replaced or reconfigured since the last connection.
+//! The commands of the check change nothing, for any content of the keys. Any number of processes can run
+//! them at once.
 
 use std::fmt::Write as _;
 
@@ -11,11 +12,11 @@ use ::redis::{Cmd, RedisResult, Value, cmd, pipe};
 use super::connection::{Refusal, wrong};
 use super::problem::{Lacks, Problem};
 
-/// Commands of the store, with arguments by which they change nothing. An argument that begins with `@` is a key. They
-/// cover each command with a key of each kind that the store uses the command with.
+/// The commands of the store, with arguments for which they change nothing. An argument that begins with `@`
+/// is a key. Each command is listed with every kind of key that the store uses it with.
 ///
-/// `XADD` with an invalid id, `HSET` with a field that has no value and `EVALSHA` with an unknown digest are errors. Redis
-/// checks the rights first.
+/// `XADD` with an invalid id, `HSET` with a field that has no value and `EVALSHA` with an unknown digest are
+/// errors. Redis checks the rights first.
 const PROBES: &[&[&str]] = &[
     &["DEL", "@session:probe"],
     &[
@@ -61,8 +62,8 @@ const PROBES: &[&[&str]] = &[
     &["ZSCORE", "@revocation-ends", "probe"],
 ];
 
-/// The probes of the commands that a reader of revocations sends. While Redis accepts no writes for some time (`CLIENT PAUSE`,
-/// which a fail-over uses), it does not answer to the others.
+/// The probes of the commands that a reader of revocations sends. While Redis accepts no writes for some time
+/// (`CLIENT PAUSE`, which a fail-over uses), it does not answer the other probes.
 const READER: &[&str] = &["XRANGE", "XREAD"];
 
 const SELECT: &str = "SELECT";
@@ -70,7 +71,7 @@ const SELECT: &str = "SELECT";
 const INFO: &str = "INFO";
 const NO_EVICTION: &str = "noeviction";
 
-/// What a Redis has to grant.
+/// The requirements for a Redis.
 pub(super) struct Requirements {
     /// With its hash tag and the colon.
     pub(super) prefix: String,
@@ -110,7 +111,7 @@ impl PolicySource {
         }
         match policy(answer).as_deref() {
             Some(NO_EVICTION) => Ok(()),
-            // Any other text could be one that the server repeats.
+            // Any other text could be input that the server repeats.
             Some(policy) if is_policy(policy) => Err(Refusal::Wrong(format!(
                 "its maxmemory-policy is {policy}, by which it may evict sessions and revocations, and a revoked token is \
                  accepted again: `CONFIG SET maxmemory-policy noeviction`, or use `insecure_allow_eviction`"
@@ -150,7 +151,7 @@ fn policy(answer: Value) -> Option<String> {
     lines.find_map(|line| line.strip_prefix("maxmemory_policy:").map(String::from))
 }
 
-/// Which rights are checked.
+/// The set of rights that are checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scope {
     All,
@@ -195,7 +196,7 @@ pub(super) async fn check(
             Some(Problem::Rejected { code, .. }) if code == "ERR" => {
                 return Err(Refusal::Wrong(format!("it has no database {database}")));
             }
-            // Everything would go to another database.
+            // All commands would use another database.
             Some(problem) => return Err(problem.into()),
             None => {}
         }
@@ -215,7 +216,7 @@ pub(super) async fn check(
         match answer {
             Some(Ok(answer)) if missing.is_empty() => source.check(answer)?,
             answer => {
-                // Without an answer, the policy may be any.
+                // Without an answer, the policy is unknown.
                 if let Some(problem) = missing.judge(INFO, &[], answer)? {
                     return Err(problem.into());
                 }
@@ -244,11 +245,11 @@ fn command(probe: &[&str], prefix: &str) -> Cmd {
 
 #[derive(Default)]
 struct Missing {
-    /// The user may not run them.
+    /// The commands that the user may not run.
     commands: Vec<&'static str>,
-    /// The user may not use them, by what follows the prefix.
+    /// The keys that the user may not use, without the prefix.
     keys: Vec<&'static str>,
-    /// The server does not have them.
+    /// The commands that the server does not have.
     unknown: Vec<&'static str>,
 }
 
@@ -289,12 +290,13 @@ impl Missing {
             Problem::Rejected { code, .. } if code == "WRONGTYPE" => {
                 return Err(Refusal::Wrong(problem.to_string()));
             }
-            // It may have become one since HELLO.
+            // The server may have become a replica since HELLO.
             Problem::Rejected { code, .. } if code == "READONLY" => {
                 return Err(super::connection::replica());
             }
             Problem::Rejected { .. } if problem.is_transient() => return Err(problem.into()),
-            // Some are meant to fail. What prevents a change for some time, such as a full memory, leaves reading possible.
+            // Some probes are meant to fail. Temporary problems with writes, such as a full memory, leave
+            // reading possible.
             Problem::Rejected { .. } => return Ok(Some(problem)),
             _ => return Err(problem.into()),
         };
@@ -351,18 +353,18 @@ pub(super) fn is_unknown_command(detail: Option<&str>) -> bool {
     })
 }
 
-/// The command in `name`, if it is one that the store sends.
+/// Returns the command in `name`, if it is one that the store sends.
 pub(super) fn known_command(name: &str) -> Option<&'static str> {
     let mut known = PROBES.iter().map(|probe| probe[0]).chain([SELECT, INFO]);
     known.find(|known| known.replace(' ', "|").eq_ignore_ascii_case(name))
 }
 
-/// As `ACL SETUSER` takes it.
+/// Returns the rule for a command, in the syntax of `ACL SETUSER`.
 fn acl_rule(command: &str) -> String {
     format!("+{}", command.to_ascii_lowercase().replace(' ', "|"))
 }
 
-/// The smallest set of rights that is enough.
+/// Returns the smallest sufficient set of rights.
 fn acl_line(prefix: &str) -> String {
     let mut commands: Vec<&str> = Vec::new();
     for command in PROBES.iter().map(|probe| probe[0]).chain([INFO, SELECT]) {
@@ -378,8 +380,8 @@ fn acl_line(prefix: &str) -> String {
     )
 }
 
-/// In a pattern some characters have a meaning, which a backslash takes away. A pattern cannot contain a space: `?` matches any
-/// character.
+/// Returns the key pattern for a prefix, with special characters escaped by a backslash. A pattern cannot
+/// contain a space, so `?` stands for it, which matches any character.
 fn key_pattern(prefix: &str) -> String {
     let mut pattern = String::from("~");
     for character in prefix.chars() {
@@ -404,7 +406,7 @@ mod tests {
 
     #[test]
     fn every_command_of_the_scripts_is_probed() {
-        // M08
+        // M08: checks when connecting
         let scripts = include_str!("scripts.rs");
         let calls = scripts
             .split("redis.call('")
@@ -421,7 +423,7 @@ mod tests {
 
     #[test]
     fn documentation_contains_acl_line() {
-        // M08
+        // M08: checks when connecting
         let line = acl_line("{tower-bearer}:");
         let docs: String = include_str!("mod.rs")
             .lines()
@@ -433,14 +435,14 @@ mod tests {
 
     #[test]
     fn characters_of_prefix_with_meaning_in_pattern_are_escaped() {
-        // M08
+        // M08: checks when connecting
         assert_eq!(key_pattern("{a*b?[c]\\}:"), r"~{a\*b\?\[c\]\\}:*");
         assert_eq!(key_pattern("{a b\t}:"), "~{a?b?}:*");
     }
 
     #[test]
     fn only_noeviction_is_accepted() {
-        // M08
+        // M08: checks when connecting
         let info = |policy: &str| {
             let text = format!("# Memory\r\nused_memory:1\r\nmaxmemory_policy:{policy}\r\nx:y\r\n");
             Value::BulkString(text.into())

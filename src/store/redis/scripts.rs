@@ -95,11 +95,11 @@ return found
     )
 });
 
-/// An entry is removed once it has ended, and five minutes after the next one was added. Otherwise a client could revoke tokens
-/// that end soon, each of which takes away the entry behind which readers continue, and they would read the whole stream again
-/// (M05).
+/// Adds a revocation. An entry is removed once it has expired, and five minutes after the next entry was
+/// added. Otherwise a client could revoke tokens that expire soon, each of which removes the entry behind
+/// which readers continue, and they would read the whole stream again (M05: resuming readers).
 ///
-/// KEYS: stream, ends, texts. ARGV: text, end, now, a random token by which an entry differs from all others.
+/// KEYS: stream, ends, texts. ARGV: text, end, now, a random token that makes each entry unique.
 pub(super) static REVOKE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(
         forget!(),
@@ -132,7 +132,7 @@ return 1
     ))
 });
 
-/// KEYS: a key that does not exist. Fails if Redis accepts no writes.
+/// Writes and removes a key. KEYS: a key that does not exist. Fails if Redis accepts no writes.
 pub(super) static WRITE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"

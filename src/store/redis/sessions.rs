@@ -14,7 +14,8 @@ impl RedisStore {
         self.key("session:", id)
     }
 
-    /// The key of an index. The length in front of the issuer keeps apart what would read alike (C10).
+    /// Returns the key of an index. The length in front of the issuer prevents two pairs of names from having
+    /// the same key.
     fn index(&self, issuer: &str, of: SessionsOf<'_>) -> String {
         let (kind, name) = match of {
             SessionsOf::Subject(name) => ("subject:", name),

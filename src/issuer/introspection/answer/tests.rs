@@ -378,7 +378,7 @@ fn an_active_token_is_for_this_service_and_for_this_use() {
 
 #[test]
 fn unused_members_do_not_matter_and_null_is_absence() {
-    // M12, M13
+    // M12, M13: unused claims
     let answer = |members: &str, change: fn(&mut Checks)| {
         let mut checks = checks();
         change(&mut checks);
