@@ -47,7 +47,7 @@ fn each_fault_is_named_with_what_was_expected() {
         ),
         (
             build(rules().under("/admin/", role("admin"))),
-            r#"path pattern "/admin/": ends with `/`; leave it out: the path with and without it and all below are covered anyway"#,
+            r#"path pattern "/admin/": ends with `/`; leave it out: the path with and without it, and all paths below, are covered anyway"#,
         ),
         (
             build(rules().at("/a?b", public())),
