@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
-use std::sync::Mutex;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, mpsc};
+use std::thread;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -18,6 +20,9 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use crate::tools::script;
+
+/// How long the provider may take to start.
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The two clients that may introspect, by `client_secret_basic` and by `client_secret_post`.
 pub(crate) const API_BASIC: (&str, &str) = ("api one", "s+c%72:e t/&=?~\"\\");
@@ -45,20 +50,41 @@ impl Drop for Process {
 }
 
 impl Process {
+    /// Starts the provider. Node.js sometimes stops before it runs the script; another process does not.
     fn start(folder: &Path, port: u16) -> (Self, Value) {
+        for _ in 0..3 {
+            let mut process = Self::spawn(folder, port);
+            let (greeted, watch) = mpsc::channel::<()>();
+            let id = process.child.id().to_string();
+            let watchdog = thread::spawn(move || {
+                if watch.recv_timeout(DEADLINE) == Err(mpsc::RecvTimeoutError::Timeout) {
+                    let _ = Command::new("kill").arg("-9").arg(id).status();
+                }
+            });
+            let mut line = String::new();
+            process.stdout.read_line(&mut line).unwrap();
+            drop(greeted);
+            watchdog.join().unwrap();
+            if !line.is_empty() {
+                let greeting = serde_json::from_str(&line).unwrap();
+                return (process, greeting);
+            }
+        }
+        panic!("the provider does not start");
+    }
+
+    fn spawn(folder: &Path, port: u16) -> Self {
         let mut child = script(folder, "server.mjs")
             .arg(port.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut process = Self {
+        Self {
             stdin: child.stdin.take().unwrap(),
             stdout: BufReader::new(child.stdout.take().unwrap()),
             child,
-        };
-        let greeting = process.line();
-        (process, greeting)
+        }
     }
 
     fn line(&mut self) -> Value {
