@@ -220,7 +220,7 @@ async fn stream_that_is_replaced_between_two_reads_is_read_from_its_beginning() 
         names.extend(more.0);
         cursor = more.1;
         for text in texts {
-            assert!(names.iter().any(|name| *name == text), "{text}: {names:?}");
+            assert!(names.contains(&text), "{text}: {names:?}");
         }
     }
 }
