@@ -1,6 +1,6 @@
 //! How much memory a remembered token, a rule, an entry of a revocation list and a session take, counted by the allocator.
 //!
-//! Run with `cargo bench --bench memory --features issue`. The figures are the same each time.
+//! Run with `cargo bench --bench memory --features issuing`. The figures are the same each time.
 
 #[path = "support/mod.rs"]
 mod support;
@@ -17,11 +17,11 @@ use tokens::{AUDIENCE, ISSUER, SECRET, Signer, claims, public_pem, with};
 use tower::Layer as _;
 use tower_bearer::BearerAuthLayer;
 use tower_bearer::cache::CacheSettings;
-use tower_bearer::issue::{Grant, SigningKey, SigningKeys, TokenIssuer};
+use tower_bearer::issuing::store::MemoryStore;
+use tower_bearer::issuing::{Grant, SigningKey, SigningKeys, TokenIssuer};
 use tower_bearer::jwt::{Algorithm, JwtValidator, KeySource, PublicKey, SharedSecret};
 use tower_bearer::policy::{Policies, scope};
 use tower_bearer::revocation::RevocationList;
-use tower_bearer::store::MemoryStore;
 
 struct Counting;
 

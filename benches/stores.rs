@@ -1,6 +1,6 @@
 //! What it costs that tokens can be taken back, and what a session costs in each store.
 //!
-//! Run with `cargo bench --bench stores --features issue,redb`. What takes long is left out when it is run as a test.
+//! Run with `cargo bench --bench stores --features issuing,redb`. What takes long is left out when it is run as a test.
 //! With the feature `redis` and `REDIS_URL` set, refreshes are measured against that Redis too. Files are written below the directory for temporary files: set `TMPDIR` to measure another disk.
 
 #[path = "../tests/store_redb/directory.rs"]
@@ -24,12 +24,13 @@ use tokens::{AUDIENCE, ISSUER, SECRET, Signer, claims, with};
 use tokio::runtime::{Builder, Runtime};
 use tower::Layer as _;
 use tower_bearer::BearerAuthLayer;
-use tower_bearer::issue::{Grant, SigningKey, SigningKeys, TokenIssuer};
-use tower_bearer::jwt::{Algorithm, JwtValidator, SharedSecret};
-use tower_bearer::revocation::{Revocation, RevocationHub};
-use tower_bearer::store::{
+use tower_bearer::issuing::RevocationHub;
+use tower_bearer::issuing::store::{
     MemoryStore, RedbStore, RevocationStore, SessionId, SessionRecord, SessionStore, SessionsOf,
 };
+use tower_bearer::issuing::{Grant, SigningKey, SigningKeys, TokenIssuer};
+use tower_bearer::jwt::{Algorithm, JwtValidator, SharedSecret};
+use tower_bearer::revocation::Revocation;
 
 /// So many are in the file whose size and times are printed.
 const MANY: u64 = 100_000;
@@ -170,7 +171,7 @@ fn refreshing(_: &mut Criterion) {
     );
     #[cfg(feature = "redis")]
     if let Ok(url) = std::env::var("REDIS_URL") {
-        let store = tower_bearer::store::RedisStore::connect(&url);
+        let store = tower_bearer::issuing::store::RedisStore::connect(&url);
         let store = runtime.block_on(store).unwrap();
         refresh(&runtime, "redis", &store);
         memory_of_redis(&runtime, &url, &store);
@@ -179,7 +180,7 @@ fn refreshing(_: &mut Criterion) {
 
 /// What sessions and revocations take in the memory of a Redis.
 #[cfg(feature = "redis")]
-fn memory_of_redis(runtime: &Runtime, url: &str, store: &tower_bearer::store::RedisStore) {
+fn memory_of_redis(runtime: &Runtime, url: &str, store: &tower_bearer::issuing::store::RedisStore) {
     let client = redis::Client::open(url).unwrap();
     let used = || {
         let mut connection = client.get_connection().unwrap();

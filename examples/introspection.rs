@@ -19,9 +19,9 @@ use axum::routing::{get, post};
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tower_bearer::issuer::{ClientAuthentication, Introspection};
 use tower_bearer::jwt::AccessToken;
 use tower_bearer::policy::scope;
+use tower_bearer::provider::{ClientAuthentication, Introspection};
 use tower_bearer::{Authenticated, BearerAuthLayer, Policies};
 
 /// The routes behind the layer.

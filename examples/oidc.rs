@@ -25,9 +25,9 @@ use http::{Request, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tower::ServiceExt as _;
-use tower_bearer::issuer::RemoteKeys;
 use tower_bearer::jwt::{AccessToken, JwtValidator};
 use tower_bearer::policy::scope;
+use tower_bearer::provider::RemoteKeys;
 use tower_bearer::{Authenticated, BearerAuthLayer, Policies};
 
 /// The routes behind the layer.

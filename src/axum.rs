@@ -110,12 +110,12 @@ impl<T> IntoResponse for NotAuthenticated<T> {
     }
 }
 
-#[cfg(feature = "issue")]
+#[cfg(feature = "issuing")]
 mod issue {
     use axum_core::body::Body;
     use axum_core::response::{IntoResponse, Response};
 
-    use crate::issue::{IssueError, TokenResponse};
+    use crate::issuing::{IssueError, TokenResponse};
 
     impl IntoResponse for TokenResponse {
         fn into_response(self) -> Response {

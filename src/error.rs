@@ -1,6 +1,6 @@
 //! What can be wrong with a configuration.
 
-use crate::policy::PathAmbiguity;
+use crate::path_ambiguity::PathAmbiguity;
 
 /// A configuration that cannot work, found when it is made and never during a request.
 ///

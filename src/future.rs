@@ -12,11 +12,12 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::body::ResponseBody;
+use crate::failure::Failure;
 use crate::layer::Shared;
 use crate::policy::{Denial, Policy};
 use crate::principal::{Authenticated, Presented};
 use crate::service::Step;
-use crate::validator::{BoxFuture, Failure, Validated, Validator};
+use crate::validator::{BoxFuture, Validated, Validator};
 
 pin_project! {
     /// The response future of [`BearerAuth`](crate::BearerAuth).

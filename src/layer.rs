@@ -9,8 +9,9 @@ use crate::clock::{Clock, SystemClock};
 use crate::error::ConfigError;
 use crate::extract::{Source, Sources};
 use crate::observe::DecisionEvent;
-use crate::policy::{AuthenticatedOnly, Guard, Nest, Policy, authenticated};
-use crate::respond::{ProblemDetails, Refusals, Responder};
+use crate::path::Nest;
+use crate::policy::{AuthenticatedOnly, Guard, Policy, authenticated};
+use crate::rejection::{ProblemDetails, Refusals, Responder};
 use crate::service::BearerAuth;
 use crate::validator::Validator;
 

@@ -147,8 +147,8 @@
 //!
 //! # Tokens of one's own
 //!
-//! A service without an identity provider issues its tokens with `issue::TokenIssuer` (feature `issue`): access and refresh
-//! tokens, sessions that can be listed and ended, revocation that takes effect at the next request. `store` keeps them, in
+//! A service without an identity provider issues its tokens with `issuing::TokenIssuer` (feature `issuing`): access and refresh
+//! tokens, sessions that can be listed and ended, revocation that takes effect at the next request. `issuing::store` keeps them, in
 //! memory, in a file (`redb`) or in Redis (`redis`), `throttle` slows down who guesses passwords, `openapi` describes the
 //! layer to an API's documentation, and the example `login` puts it all together.
 //!
@@ -254,8 +254,8 @@
 //!
 //! # What it does not do
 //!
-//! * It checks no passwords and keeps no users. What comes after that, tokens, sessions and their end, is in the module `issue`
-//!   (feature `issue`), for services without an identity provider.
+//! * It checks no passwords and keeps no users. What comes after that, tokens, sessions and their end, is in the module `issuing`
+//!   (feature `issuing`), for services without an identity provider.
 //! * It terminates no TLS; without TLS in front, a bearer token is anybody's
 //!   ([RFC 6750 section 5.3](https://www.rfc-editor.org/rfc/rfc6750#section-5.3)).
 //! * It reads no token from the query or from a form.
@@ -276,15 +276,15 @@
 //! | `aws_lc_rs` | `jwt` with the crypto of aws-lc-rs: the faster one, needs a C compiler | no |
 //! | `basic` | reading user and password of a Basic credential | no |
 //! | `cache` | `Validator::cached`: remembering what a validator accepts; `jwt` brings it along | no |
-//! | `introspection` | `issuer::Introspection`: opaque tokens by RFC 7662 | no |
-//! | `issue` | `issue::TokenIssuer`: tokens and sessions of one's own; brings `aws_lc_rs`, `logout` and `revocation` along | no |
-//! | `jwks` | `issuer::RemoteKeys`: keys fetched from a JWK Set and kept fresh | no |
+//! | `introspection` | `provider::Introspection`: opaque tokens by RFC 7662 | no |
+//! | `issuing` | `issuing::TokenIssuer`: tokens and sessions of one's own; brings `aws_lc_rs`, `logout` and `revocation` along | no |
+//! | `jwks` | `provider::RemoteKeys`: keys fetched from a JWK Set and kept fresh | no |
 //! | `jwt` | `jwt::JwtValidator`; needs `aws_lc_rs` or `rust_crypto`, both may be on | no |
-//! | `logout` | `revocation::BackChannelLogout`: hearing from an OpenID provider who has logged out; brings `jwt` and `revocation` along, and needs a crypto back end as `jwt` does | no |
+//! | `logout` | `logout::BackChannelLogout`: hearing from an OpenID provider who has logged out; brings `jwt` and `revocation` along, and needs a crypto back end as `jwt` does | no |
 //! | `oidc` | discovery of an issuer by its name | no |
 //! | `openapi` | `openapi::Security`: locks and the "Authorize" button for an OpenAPI document | no |
-//! | `redb` | `store::RedbStore`: sessions and revocations in a file; brings `issue` along | no |
-//! | `redis` | `store::RedisStore`: sessions and revocations that several machines share; brings `issue` along | no |
+//! | `redb` | `issuing::store::RedbStore`: sessions and revocations in a file; brings `issuing` along | no |
+//! | `redis` | `issuing::store::RedisStore`: sessions and revocations that several machines share; brings `issuing` along | no |
 //! | `revocation` | `revocation::RevocationList`: what has been taken back, in memory | no |
 //! | `rust_crypto` | `jwt` with the crypto of RustCrypto: Rust only, unless `jwks` brings TLS | no |
 //! | `throttle` | `throttle::Throttle`: slowing down who guesses | no |
@@ -313,38 +313,38 @@
 // Nothing that a request can reach may panic; tests may.
 #![cfg_attr(not(test), warn(clippy::expect_used, clippy::unwrap_used))]
 
-mod answer;
-#[cfg(any(feature = "issue", feature = "logout"))]
+#[cfg(any(feature = "issuing", feature = "logout"))]
 mod answer_body;
 mod body;
 #[cfg(feature = "cache")]
 pub mod cache;
-mod challenge;
 pub mod clock;
+#[cfg(feature = "logout")]
+mod endpoint;
 mod error;
 mod extract;
-#[cfg(feature = "logout")]
-mod form_body;
+mod failure;
 mod future;
-#[cfg(feature = "issue")]
-pub mod issue;
-#[cfg(feature = "jwks")]
-pub mod issuer;
+#[cfg(feature = "issuing")]
+pub mod issuing;
 #[cfg(feature = "jwt")]
 pub mod jwt;
 mod layer;
+#[cfg(feature = "logout")]
+pub mod logout;
 mod observe;
 #[cfg(feature = "openapi")]
 pub mod openapi;
+mod path;
+mod path_ambiguity;
 pub mod policy;
 mod principal;
+#[cfg(feature = "jwks")]
+pub mod provider;
 mod rejection;
 mod request;
-mod respond;
 pub mod revocation;
 mod service;
-#[cfg(feature = "issue")]
-pub mod store;
 #[cfg(feature = "throttle")]
 pub mod throttle;
 mod trace;
@@ -353,27 +353,25 @@ mod validator;
 #[cfg(feature = "axum")]
 mod axum;
 
-#[cfg(any(feature = "issue", feature = "logout"))]
+#[cfg(any(feature = "issuing", feature = "logout"))]
 pub use answer_body::AnswerBody;
 pub use body::ResponseBody;
-pub use challenge::Challenge;
 pub use error::{ConfigError, PatternProblem};
 #[cfg(feature = "basic")]
 pub use extract::BasicCredentials;
 pub use extract::{Credential, CredentialSource, Scheme, Source, permits_cookie};
+pub use failure::{Failure, FailureKind, InvalidReason};
 pub use future::ResponseFuture;
 pub use layer::BearerAuthLayer;
 pub use observe::{DecisionEvent, Latency, Outcome};
 pub use policy::{Policies, Policy};
 pub use principal::Authenticated;
-pub use rejection::{Rejection, RejectionKind, RequestFault};
-pub use request::RequestView;
-pub use respond::{ProblemDetails, Responder, responder_fn};
-pub use service::BearerAuth;
-pub use validator::{
-    BoxFuture, Dependency, Failure, FailureKind, InvalidReason, Validated, Validator, Verdict,
-    validator_fn,
+pub use rejection::{
+    Challenge, ProblemDetails, Rejection, RejectionKind, RequestFault, Responder, responder_fn,
 };
+pub use request::RequestView;
+pub use service::BearerAuth;
+pub use validator::{BoxFuture, Dependency, Validated, Validator, Verdict, validator_fn};
 #[cfg(feature = "opaque")]
 pub use validator::{OpaqueTokens, TokenDigest};
 
@@ -412,7 +410,7 @@ pub mod _documentation {
     feature = "aws_lc_rs",
     feature = "axum",
     feature = "introspection",
-    feature = "issue",
+    feature = "issuing",
     feature = "oidc",
     feature = "opaque",
     feature = "redb",

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use http::{Extensions, HeaderMap, Method, Request, Uri};
 
 use crate::clock::{Clock, SystemClock};
-use crate::policy::{NOT_NESTED, Nest};
+use crate::path::{NOT_NESTED, Nest};
 
 /// A borrowed view of a request without its body.
 ///

@@ -12,6 +12,7 @@ use http::{Method, Request, Response};
 use tower_service::Service;
 
 use crate::body::ResponseBody;
+use crate::failure::{Failure, InvalidReason};
 use crate::future::{ResponseFuture, Work};
 use crate::layer::Shared;
 use crate::observe::{DecisionEvent, Latency, Outcome};
@@ -20,7 +21,7 @@ use crate::principal::{self, Authenticated, Presented};
 use crate::rejection::Rejection;
 use crate::request::RequestView;
 use crate::trace;
-use crate::validator::{Failure, InvalidReason, Validated, Validator, Verdict};
+use crate::validator::{Validated, Validator, Verdict};
 
 /// A service with authentication and authorization in front. Made by
 /// [`BearerAuthLayer`](crate::BearerAuthLayer).

@@ -69,12 +69,12 @@ pub(crate) fn credentials_refused(_: u16) {}
 /// The keys of an issuer could not be fetched: for the operator, before there are refusals. The text names
 /// the address without its query, and nothing of an answer (E14).
 #[cfg(all(feature = "jwks", feature = "tracing"))]
-pub(crate) fn keys_not_fetched(error: &crate::issuer::IssuerError) {
+pub(crate) fn keys_not_fetched(error: &crate::provider::IssuerError) {
     tracing::warn!(target: "tower_bearer", outcome = "keys-not-fetched", reason = %error);
 }
 
 #[cfg(all(feature = "jwks", not(feature = "tracing")))]
-pub(crate) fn keys_not_fetched(_: &crate::issuer::IssuerError) {}
+pub(crate) fn keys_not_fetched(_: &crate::provider::IssuerError) {}
 
 /// Somebody was logged out elsewhere, and nobody could be told here: for the operator.
 #[cfg(all(feature = "logout", feature = "tracing"))]
@@ -95,12 +95,12 @@ pub(crate) fn logout_refused(reason: &'static str) {
 pub(crate) fn logout_refused(_: &'static str) {}
 
 /// A store of revocations that others may add to could not be read: for the operator, before there are refusals.
-#[cfg(all(feature = "issue", feature = "tracing"))]
+#[cfg(all(feature = "issuing", feature = "tracing"))]
 pub(crate) fn revocations_not_followed() {
     tracing::warn!(target: "tower_bearer", outcome = "revocations-not-followed");
 }
 
-#[cfg(all(feature = "issue", not(feature = "tracing")))]
+#[cfg(all(feature = "issuing", not(feature = "tracing")))]
 pub(crate) fn revocations_not_followed() {}
 
 /// Logs a warning for the operator: Redis keeps sessions and revocations in memory only, or in a snapshot

@@ -21,9 +21,8 @@ use serde_json::{Value, json};
 use support::{Answer, Body, send};
 use tower_bearer::clock::ManualClock;
 use tower_bearer::jwt::{JwtValidator, KeySet, PublicKey};
-use tower_bearer::revocation::{
-    BackChannelLogout, LogoutTokenValidator, LogoutTokenValidatorBuilder, RevocationList,
-};
+use tower_bearer::logout::{BackChannelLogout, LogoutTokenValidator, LogoutTokenValidatorBuilder};
+use tower_bearer::revocation::RevocationList;
 use tower_bearer::{Credential, FailureKind, InvalidReason, RequestView, Validator, Verdict};
 
 use tokens::{AUDIENCE, ISSUER, NOW, Signer, claims, now, public_pem, with};

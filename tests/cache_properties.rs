@@ -20,9 +20,9 @@ use serde_json::{Value, json};
 use tower::{Layer as _, service_fn};
 use tower_bearer::cache::CacheSettings;
 use tower_bearer::clock::ManualClock;
-use tower_bearer::issuer::{Fetch, FetchError, RemoteKeys};
 use tower_bearer::jwt::{AccessToken, JwtIssuers, JwtValidator, KeySet, SharedSecret};
 use tower_bearer::policy::{Claims, Policies, authenticated, scope};
+use tower_bearer::provider::{Fetch, FetchError, RemoteKeys};
 use tower_bearer::revocation::{RevocationList, Revocations, TokenIdentity};
 use tower_bearer::{
     Authenticated, BearerAuthLayer, BoxFuture, Credential, Failure, InvalidReason, RequestView,

@@ -15,8 +15,8 @@ use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
 use tower_bearer::cache::{CacheSettings, Cached, VerdictCache};
 use tower_bearer::clock::ManualClock;
-use tower_bearer::issuer::{Fetch, FetchError, RemoteKeys};
 use tower_bearer::jwt::{JwtIssuers, JwtValidator, JwtValidatorBuilder, SharedSecret};
+use tower_bearer::provider::{Fetch, FetchError, RemoteKeys};
 use tower_bearer::revocation::{RevocationList, Revocations, TokenIdentity};
 use tower_bearer::{
     BoxFuture, Credential, Failure, InvalidReason, RequestView, Validated, Validator, Verdict,

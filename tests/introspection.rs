@@ -37,11 +37,11 @@ use support::{Answer, Body, send, start};
 use tower::util::BoxCloneSyncService;
 use tower::{Layer as _, service_fn};
 use tower_bearer::clock::ManualClock;
-use tower_bearer::issuer::{
-    ClientAuthentication, Fetch, FetchError, Introspection, IntrospectionBuilder, IssuerError,
-};
 use tower_bearer::jwt::AccessToken;
 use tower_bearer::policy::{Policies, scope};
+use tower_bearer::provider::{
+    ClientAuthentication, Fetch, FetchError, Introspection, IntrospectionBuilder, IssuerError,
+};
 use tower_bearer::{Authenticated, BearerAuthLayer, BoxFuture, Rejection, Validator};
 
 /// Where the server of the tests answers.

@@ -44,13 +44,13 @@ use support::{Answer, Body, send};
 use tower::Layer as _;
 use tower_bearer::BearerAuthLayer;
 use tower_bearer::clock::ManualClock;
-use tower_bearer::issue::{
+use tower_bearer::issuing::RevocationHub;
+use tower_bearer::issuing::store::{SessionId, SessionsOf};
+use tower_bearer::issuing::{
     Grant, InvalidGrant, IssueError, SigningKey, SigningKeys, TokenIssuer, TokenIssuerBuilder,
     TokenResponse,
 };
 use tower_bearer::jwt::{Algorithm, JwtValidator};
-use tower_bearer::revocation::RevocationHub;
-use tower_bearer::store::{SessionId, SessionsOf};
 
 use test_store::{Op, TestStore, When};
 use tokens::{AUDIENCE, ISSUER, NOW, base64url, now};

@@ -34,8 +34,8 @@ use tower::util::BoxCloneSyncService;
 use tower::{Layer as _, service_fn};
 use tower_bearer::BearerAuthLayer;
 use tower_bearer::clock::{Clock as _, ManualClock};
-use tower_bearer::issuer::{RemoteKeys, RemoteKeysBuilder};
 use tower_bearer::jwt::JwtValidator;
+use tower_bearer::provider::{RemoteKeys, RemoteKeysBuilder};
 
 /// Where the issuer of the tests has its keys.
 const JWKS: &str = "/jwks";

@@ -12,7 +12,7 @@ mod test_store;
 
 use session_model::{Place, holds_for};
 use test_store::TestStore;
-use tower_bearer::store::MemoryStore;
+use tower_bearer::issuing::store::MemoryStore;
 
 struct InMemory;
 
@@ -68,7 +68,7 @@ mod rules_in_memory {
 #[cfg(feature = "redb")]
 mod rules_in_redb {
     use super::session_rules::{self, Stores};
-    use tower_bearer::store::RedbStore;
+    use tower_bearer::issuing::store::RedbStore;
 
     struct InRedb;
 
@@ -89,7 +89,7 @@ mod in_a_file {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
-    use tower_bearer::store::RedbStore;
+    use tower_bearer::issuing::store::RedbStore;
 
     struct InAFile(PathBuf);
 

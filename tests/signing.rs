@@ -18,7 +18,7 @@ use std::time::{Duration, SystemTime};
 use http::Request;
 use serde_json::{Value, json};
 use tower_bearer::clock::ManualClock;
-use tower_bearer::issue::{SigningKey, SigningKeys};
+use tower_bearer::issuing::{SigningKey, SigningKeys};
 use tower_bearer::jwt::{Algorithm, JwtValidator, KeySource};
 use tower_bearer::{Credential, FailureKind, RequestView, Validator, Verdict};
 

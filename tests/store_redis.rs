@@ -38,8 +38,9 @@ mod sessions;
 use std::time::{Duration, Instant, SystemTime};
 
 use redis_server::RedisServer;
-use tower_bearer::revocation::{Revocation, RevocationHub, Revocations as _, TokenIdentity};
-use tower_bearer::store::{RedisStore, SessionId, SessionRecord, StoreError};
+use tower_bearer::issuing::RevocationHub;
+use tower_bearer::issuing::store::{RedisStore, SessionId, SessionRecord, StoreError};
+use tower_bearer::revocation::{Revocation, Revocations as _, TokenIdentity};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);

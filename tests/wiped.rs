@@ -410,11 +410,11 @@ fn a_flood_leaves_no_more_than_the_bounds_say() {
     }
 }
 
-#[cfg(feature = "issue")]
+#[cfg(feature = "issuing")]
 #[test]
 fn a_secret_that_signs_is_not_left_behind() {
     // J03
-    use tower_bearer::issue::{SigningKey, SigningKeys};
+    use tower_bearer::issuing::{SigningKey, SigningKeys};
 
     let bytes: &'static str = Box::leak(format!("{MARKER}{}", "x7Gq!".repeat(4)).into_boxed_str());
     let left = left_behind(|| {
@@ -436,13 +436,13 @@ fn a_secret_that_signs_is_not_left_behind() {
     assert_eq!(left, 0);
 }
 
-#[cfg(feature = "issue")]
+#[cfg(feature = "issuing")]
 #[test]
 fn a_private_key_is_not_left_behind() {
     // J03
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
-    use tower_bearer::issue::SigningKey;
+    use tower_bearer::issuing::SigningKey;
 
     // An Ed25519 key may be any 32 bytes, so these can be found again.
     let mut der = b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20".to_vec();

@@ -8,11 +8,11 @@ use axum::extract::{ConnectInfo, Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use tower_bearer::Authenticated;
-use tower_bearer::issue::{
+use tower_bearer::issuing::store::{SessionId, SessionsOf, StoreError};
+use tower_bearer::issuing::{
     ClientCredentials, Grant, InvalidGrant, IssueError, Session, TokenForm, TokenResponse,
 };
 use tower_bearer::jwt::AccessToken;
-use tower_bearer::store::{SessionId, SessionsOf, StoreError};
 
 use crate::App;
 

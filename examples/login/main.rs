@@ -1,7 +1,7 @@
 //! A service with a login of its own: access and refresh tokens, sessions that can be listed and ended, revocation, a page
 //! with a cookie session, and `/docs`.
 //!
-//! Run it with `cargo run --example login --features axum,issue,openapi,redb,redis,throttle`. It makes two users with random
+//! Run it with `cargo run --example login --features axum,issuing,openapi,redb,redis,throttle`. It makes two users with random
 //! passwords, prints these, and says what to try. All of it is in the environment:
 //!
 //! | variable | what it sets | default |
@@ -37,13 +37,13 @@ use axum::middleware::map_response;
 use axum::response::Response;
 use axum::routing::{delete, get, post};
 use tokio::net::TcpListener;
-use tower_bearer::issue::{SigningKey, SigningKeys, TokenIssuer, TokenIssuerBuilder};
-use tower_bearer::jwt::Algorithm;
-use tower_bearer::policy::{public, role, scope};
-use tower_bearer::revocation::RevocationHub;
-use tower_bearer::store::{
+use tower_bearer::issuing::RevocationHub;
+use tower_bearer::issuing::store::{
     MemoryStore, RedbStore, RedisStore, RevocationStore, SessionStore, StoreError,
 };
+use tower_bearer::issuing::{SigningKey, SigningKeys, TokenIssuer, TokenIssuerBuilder};
+use tower_bearer::jwt::Algorithm;
+use tower_bearer::policy::{public, role, scope};
 use tower_bearer::throttle::{ClientAddress, Throttle};
 use tower_bearer::{BearerAuthLayer, Policies, Source};
 

@@ -11,7 +11,7 @@ use axum::http::header::{
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{AppendHeaders, IntoResponse, Response};
 use serde_json::json;
-use tower_bearer::issue::{IssueError, TokenForm, TokenResponse};
+use tower_bearer::issuing::{IssueError, TokenForm, TokenResponse};
 use tower_bearer::permits_cookie;
 
 use crate::App;

@@ -10,7 +10,8 @@ use futures_util::future::{FutureExt as _, Shared, WeakShared};
 
 use super::store::{Asked, Store};
 use super::token_key::{Brought, TokenKey, TokenRef};
-use crate::validator::{BoxFuture, Failure, Validated};
+use crate::failure::Failure;
+use crate::validator::{BoxFuture, Validated};
 
 /// So many are shared at most. Who comes then validates alone.
 const MAX_SHARED: usize = 10_000;

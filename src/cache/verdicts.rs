@@ -12,7 +12,8 @@ use super::settings::CacheSettings;
 use super::store::Store;
 use super::token_key::{PLACES, TokenRef};
 use crate::extract::Credential;
-use crate::validator::{Failure, Validated, Verdict};
+use crate::failure::Failure;
+use crate::validator::{Validated, Verdict};
 
 /// The verdicts that a validator remembers: [`Cached::cache`](super::Cached::cache),
 /// `JwtValidator::cache`. Clones share them.

@@ -214,7 +214,7 @@ mod basic {
     use base64::Engine as _;
 
     use super::{Credential, Scheme};
-    use crate::validator::{Failure, InvalidReason};
+    use crate::failure::{Failure, InvalidReason};
 
     /// User and password of a `Basic` credential. Its `Debug` shows neither. Needs the feature `basic`.
     pub struct BasicCredentials {
@@ -291,7 +291,7 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
-    use crate::validator::{FailureKind, InvalidReason};
+    use crate::failure::{FailureKind, InvalidReason};
 
     #[test]
     fn user_and_password_are_what_stands_around_the_first_colon() {

@@ -7,8 +7,8 @@ use super::credential::{Credential, CredentialSource, Scheme};
 use super::hide::{hide_elements, hide_field};
 use super::token68::{is_token, is_visible_ascii};
 use super::{authorization, cookie, fetch_metadata, websocket};
-use crate::challenge::Challenge;
 use crate::error::ConfigError;
+use crate::rejection::Challenge;
 use crate::request::RequestView;
 
 /// A place where a credential may stand. Given to

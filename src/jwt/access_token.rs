@@ -19,7 +19,7 @@ use crate::policy::Claims;
 /// ([RFC 9068 section 2.2](https://www.rfc-editor.org/rfc/rfc9068#section-2.2)).
 ///
 /// Only a [`JwtValidator`](super::JwtValidator) makes one, after the signature and the claims have been
-/// checked, or, with feature `introspection`, `issuer::Introspection`, after the authorization server has
+/// checked, or, with feature `introspection`, `provider::Introspection`, after the authorization server has
 /// answered for it. The built-in policies understand it. `Debug` shows none of its claims.
 ///
 /// # Example

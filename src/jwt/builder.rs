@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::time::Duration;
-#[cfg(feature = "issue")]
+#[cfg(feature = "issuing")]
 use std::time::SystemTime;
 
 use serde::de::DeserializeOwned;
@@ -20,10 +20,10 @@ use super::validator::{
 };
 use crate::cache::{CacheSettings, VerdictCache};
 use crate::error::ConfigError;
-use crate::revocation::RevocationCheck;
+use crate::failure::Failure;
 #[cfg(feature = "logout")]
-use crate::revocation::{LogoutRules, LogoutToken};
-use crate::validator::Failure;
+use crate::logout::{LogoutRules, LogoutToken};
+use crate::revocation::RevocationCheck;
 
 /// The longest token that is read unless told otherwise, in bytes.
 const DEFAULT_LENGTH: usize = 8 * 1024;
@@ -561,7 +561,7 @@ impl Keys {
         match self {
             Keys::Local(keys) => has_one(keys),
             // At the epoch, no key has retired.
-            #[cfg(feature = "issue")]
+            #[cfg(feature = "issuing")]
             Keys::Own(keys) => has_one(&keys.key_set(SystemTime::UNIX_EPOCH)),
             // The keys that the issuer will publish are not known, but none of them is a secret.
             #[cfg(feature = "jwks")]
@@ -572,7 +572,7 @@ impl Keys {
     fn issuer(&self) -> Option<&str> {
         match self {
             Keys::Local(_) => None,
-            #[cfg(feature = "issue")]
+            #[cfg(feature = "issuing")]
             Keys::Own(_) => None,
             #[cfg(feature = "jwks")]
             Keys::Remote(keys) => keys.issuer(),

@@ -15,8 +15,8 @@ use crate::validator::{Validator, Verdict};
 ///
 /// ```
 /// # #[cfg(feature = "introspection")]
-/// # fn main_(jwt: tower_bearer::jwt::JwtValidator, secret: String) -> Result<(), tower_bearer::issuer::IssuerError> {
-/// use tower_bearer::issuer::{ClientAuthentication, Introspection};
+/// # fn main_(jwt: tower_bearer::jwt::JwtValidator, secret: String) -> Result<(), tower_bearer::provider::IssuerError> {
+/// use tower_bearer::provider::{ClientAuthentication, Introspection};
 /// use tower_bearer::jwt::ByShape;
 ///
 /// let opaque = Introspection::builder("https://login.example.com/introspect")

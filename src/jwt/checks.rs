@@ -10,7 +10,7 @@ use super::error::TokenError;
 use super::header::{Header, media_type};
 use super::layout::{ClaimsLayout, MarkerMatch};
 #[cfg(feature = "logout")]
-use crate::revocation::LogoutRules;
+use crate::logout::LogoutRules;
 
 /// The most that a clock may be off (D05).
 pub(crate) const MAX_LEEWAY: Duration = Duration::from_secs(300);

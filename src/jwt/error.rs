@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::validator::{Failure, InvalidReason};
+use crate::failure::{Failure, InvalidReason};
 
 /// Why a token is refused, for the operator: found as the `source` of the
 /// [`Rejection`](crate::Rejection). It shows names from the configuration and from RFCs, never a part

@@ -72,7 +72,7 @@ impl PublicKey {
 
     /// Reads the public half of a private key in PEM: `PRIVATE KEY` (PKCS#8) or `RSA PRIVATE KEY` (PKCS#1),
     /// not encrypted. Use it if the private key is available anyway, for example in a test. A process that
-    /// issues tokens verifies them with its `issue::SigningKeys` instead.
+    /// issues tokens verifies them with its `issuing::SigningKeys` instead.
     ///
     /// The algorithm of an RSA key is as for [`from_pem`](Self::from_pem).
     ///

@@ -38,7 +38,7 @@ use super::key_error::KeyError;
 pub struct KeySet {
     /// No other set has it.
     #[cfg_attr(
-        not(any(feature = "issue", feature = "jwks")),
+        not(any(feature = "issuing", feature = "jwks")),
         expect(dead_code, reason = "local keys never change")
     )]
     generation: u64,
@@ -382,7 +382,7 @@ impl KeySet {
     }
 
     /// Tells it from every other set that was ever made in this process.
-    #[cfg(any(feature = "issue", feature = "jwks"))]
+    #[cfg(any(feature = "issuing", feature = "jwks"))]
     pub(crate) fn generation(&self) -> u64 {
         self.generation
     }

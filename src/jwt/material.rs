@@ -164,7 +164,7 @@ impl PublicMaterial {
     /// Reads a public key or a certificate in PEM.
     pub(crate) fn from_pem(text: &[u8]) -> Result<Self, KeyError> {
         let private = is_private(
-            "a public key or a certificate; `PublicKey::from_private_pem` reads the public half of a private key, and `SigningKey::from_pem` (feature `issue`) signs with it",
+            "a public key or a certificate; `PublicKey::from_private_pem` reads the public half of a private key, and `SigningKey::from_pem` (feature `issuing`) signs with it",
         );
         if pem::is_encrypted(text) {
             return Err(private);
@@ -212,7 +212,7 @@ impl PublicMaterial {
             || RsaPrivateKey::<UintRef<'_>>::from_der(der).is_ok()
         {
             Err(is_private(
-                "a public key or a certificate; `PublicKey::from_private_der` reads the public half of a private key, and `SigningKey::from_der` (feature `issue`) signs with it",
+                "a public key or a certificate; `PublicKey::from_private_der` reads the public half of a private key, and `SigningKey::from_der` (feature `issuing`) signs with it",
             ))
         } else {
             Self::from_certificate(der).map_err(|_| {
@@ -286,7 +286,7 @@ impl PublicMaterial {
 
     /// A private key in PKCS#8, told by its kind and not looked at any further: the bytes of the key itself, and
     /// whether it is for PSS only.
-    #[cfg(feature = "issue")]
+    #[cfg(feature = "issuing")]
     pub(crate) fn open_pkcs8(der: &[u8]) -> Result<(Family, &[u8], bool), KeyError> {
         let info = PrivateKeyInfoRef::from_der(der)
             .map_err(|_| KeyError::format("the private key", "PKCS#8 in DER"))?;

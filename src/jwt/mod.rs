@@ -10,7 +10,7 @@
 //! | the address of a JWK Set | `JwtValidator::builder(RemoteKeys::builder(url).connect().await?)` |
 //! | an OpenID Connect or OAuth 2.0 issuer | `JwtValidator::discover("https://login.example.com/").await?` |
 //! | several issuers | [`JwtIssuers`] |
-//! | the keys with which this process signs (feature `issue`) | `JwtValidator::builder(&signing_keys)` |
+//! | the keys with which this process signs (feature `issuing`) | `JwtValidator::builder(&signing_keys)` |
 //! | JWTs and opaque tokens | [`ByShape`], or [`or`](crate::Validator::or) |
 //!
 //! followed by `.issuer(..)` (discovery sets it), `.audience(..)` and `.build()?`.
@@ -94,7 +94,7 @@ mod validator;
 
 pub use access_token::AccessToken;
 pub use algorithm::Algorithm;
-#[cfg(feature = "issue")]
+#[cfg(feature = "issuing")]
 pub(crate) use algorithm::{Curve, Family};
 pub use backend::CryptoBackend;
 pub use builder::JwtValidatorBuilder;
@@ -112,7 +112,7 @@ pub(crate) use claims::RawClaims;
 pub(crate) use claims::Times;
 pub use error::TokenError;
 pub use issuers::JwtIssuers;
-#[cfg(feature = "issue")]
+#[cfg(feature = "issuing")]
 pub(crate) use key::checked_kid;
 pub use key::{Key, PublicKey};
 pub use key_error::KeyError;
@@ -120,10 +120,10 @@ pub use key_set::{JwksOptions, KeySet, SkippedKey};
 pub use layout::ClaimsLayout;
 #[cfg(feature = "jwks")]
 pub(crate) use material::is_certificate;
-#[cfg(feature = "issue")]
+#[cfg(feature = "issuing")]
 pub(crate) use material::{PublicMaterial, encrypted};
 pub use secret::SharedSecret;
-#[cfg(feature = "issue")]
+#[cfg(feature = "issuing")]
 pub(crate) use validator::Authenticity;
 pub use validator::{JwtValidator, KeySource};
 #[cfg(feature = "introspection")]

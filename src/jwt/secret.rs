@@ -133,7 +133,7 @@ impl SharedSecret {
         backend.secret(self.algorithm, &self.secret)
     }
 
-    #[cfg(feature = "issue")]
+    #[cfg(feature = "issuing")]
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.secret
     }

@@ -23,13 +23,14 @@ use super::room::{PayloadRoom, SignatureRoom};
 use super::token::{Parts, UnverifiedToken};
 use crate::cache::{CacheLimit, VerdictCache};
 use crate::extract::Credential;
-#[cfg(feature = "issue")]
-use crate::issue::SigningKeys;
+use crate::failure::Failure;
+#[cfg(feature = "issuing")]
+use crate::issuing::SigningKeys;
 #[cfg(feature = "jwks")]
-use crate::issuer::RemoteKeys;
+use crate::provider::RemoteKeys;
 use crate::request::RequestView;
 use crate::revocation::RevocationCheck;
-use crate::validator::{Dependency, Failure, Validated, Validator, Verdict};
+use crate::validator::{Dependency, Validated, Validator, Verdict};
 
 /// Validates JSON Web Tokens: signature, issuer, audience, time and kind
 /// ([RFC 7519](https://www.rfc-editor.org/rfc/rfc7519), [RFC 8725](https://www.rfc-editor.org/rfc/rfc8725),
@@ -99,7 +100,7 @@ pub(crate) type OwnCheck<C> = Box<dyn Fn(&C) -> Result<(), Failure> + Send + Syn
 pub(crate) enum Keys {
     Local(KeySet),
     /// Those with which this process signs.
-    #[cfg(feature = "issue")]
+    #[cfg(feature = "issuing")]
     Own(SigningKeys),
     #[cfg(feature = "jwks")]
     Remote(RemoteKeys),
@@ -125,14 +126,14 @@ impl From<KeySet> for KeySource {
 }
 
 /// Whatever is published at the moment, the keys that are on their way out included.
-#[cfg(feature = "issue")]
+#[cfg(feature = "issuing")]
 impl From<&SigningKeys> for KeySource {
     fn from(keys: &SigningKeys) -> Self {
         Self(Ok(Keys::Own(keys.clone())))
     }
 }
 
-#[cfg(feature = "issue")]
+#[cfg(feature = "issuing")]
 impl From<SigningKeys> for KeySource {
     fn from(keys: SigningKeys) -> Self {
         Self(Ok(Keys::Own(keys)))
@@ -150,7 +151,7 @@ impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Local(keys) => keys.fmt(f),
-            #[cfg(feature = "issue")]
+            #[cfg(feature = "issuing")]
             Self::Own(keys) => keys.fmt(f),
             #[cfg(feature = "jwks")]
             Self::Remote(keys) => keys.fmt(f),
@@ -160,7 +161,7 @@ impl fmt::Debug for Keys {
 
 impl JwtValidator {
     /// Starts with the keys: a [`PublicKey`](super::PublicKey), a [`SharedSecret`](super::SharedSecret), a [`KeySet`]
-    /// or, with feature `jwks`, `issuer::RemoteKeys`, or, with feature `issue`, the `issue::SigningKeys` of this process.
+    /// or, with feature `jwks`, `provider::RemoteKeys`, or, with feature `issuing`, the `issuing::SigningKeys` of this process.
     ///
     /// [`build`](JwtValidatorBuilder::build) asks for an issuer and an audience.
     pub fn builder(keys: impl Into<KeySource>) -> JwtValidatorBuilder {
@@ -172,12 +173,12 @@ impl JwtValidator {
     /// provider writes it in `iss`.
     ///
     /// To start while the issuer is down, or to set time limits, the [address of the
-    /// metadata](crate::issuer::RemoteKeysBuilder::metadata_url) or the algorithms of RSA keys without `alg`,
+    /// metadata](crate::provider::RemoteKeysBuilder::metadata_url) or the algorithms of RSA keys without `alg`,
     /// create the keys with [`RemoteKeys::discover`] and pass them to [`builder`](Self::builder).
     ///
     /// # Errors
     ///
-    /// [`IssuerError`](crate::issuer::IssuerError) if the issuer cannot be reached, calls itself
+    /// [`IssuerError`](crate::provider::IssuerError) if the issuer cannot be reached, calls itself
     /// something else, or has no usable key.
     ///
     /// # Example
@@ -197,7 +198,7 @@ impl JwtValidator {
     #[cfg(feature = "oidc")]
     pub async fn discover(
         issuer: impl Into<String>,
-    ) -> Result<JwtValidatorBuilder, crate::issuer::IssuerError> {
+    ) -> Result<JwtValidatorBuilder, crate::provider::IssuerError> {
         let keys = RemoteKeys::discover(issuer).connect().await?;
         Ok(Self::builder(keys))
     }
@@ -247,7 +248,7 @@ impl<C> JwtValidator<C> {
     pub fn remote_keys(&self) -> Option<&RemoteKeys> {
         match &self.inner.keys {
             Keys::Local(_) => None,
-            #[cfg(feature = "issue")]
+            #[cfg(feature = "issuing")]
             Keys::Own(_) => None,
             Keys::Remote(keys) => Some(keys),
         }
@@ -334,7 +335,7 @@ impl<C: Send + Sync + 'static> JwtValidator<C> {
                     .check(token, claims, keys, now)
                     .map_err(Refusal::into_failure),
             ),
-            #[cfg(feature = "issue")]
+            #[cfg(feature = "issuing")]
             Keys::Own(own) => {
                 let keys = own.key_set(now);
                 let verdict = self.inner.check(token, claims, &keys, now);
@@ -351,7 +352,7 @@ impl<C: Send + Sync + 'static> JwtValidator<C> {
 }
 
 /// A token whose signature, issuer and type were verified, and nothing else.
-#[cfg(feature = "issue")]
+#[cfg(feature = "issuing")]
 pub(crate) struct AuthenticToken {
     pub(crate) token_id: Option<String>,
     pub(crate) client: Option<String>,
@@ -360,7 +361,7 @@ pub(crate) struct AuthenticToken {
 }
 
 /// The result of a check of authenticity.
-#[cfg(feature = "issue")]
+#[cfg(feature = "issuing")]
 pub(crate) enum Authenticity {
     Authentic(AuthenticToken),
     /// A claim by which the token can be revoked has a wrong type.
@@ -374,7 +375,7 @@ pub(crate) enum Authenticity {
     Foreign,
 }
 
-#[cfg(feature = "issue")]
+#[cfg(feature = "issuing")]
 impl<C: Send + Sync + 'static> JwtValidator<C> {
     /// Verifies the signature, the issuer and the type of a token and nothing else: neither its times nor its
     /// audience, and no claim that other validators may read in another way (M04: authenticity decides).

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use crate::layer::Shared;
-use crate::policy::{Needs, Nest, PathAmbiguity, Policy, Requirement};
+use crate::path::Nest;
+use crate::path_ambiguity::PathAmbiguity;
+use crate::policy::{Needs, Policy, Requirement};
 use crate::request::RequestView;
 use crate::validator::Validator;
 

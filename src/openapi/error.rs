@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use crate::policy::PathAmbiguity;
+use crate::path_ambiguity::PathAmbiguity;
 
 /// A document that cannot be understood, or a security scheme that cannot be written into it.
 ///

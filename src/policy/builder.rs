@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use super::canonical::{Allowed, PathAmbiguity};
 use super::list::Policies;
-use super::pattern::{Extent, PathPattern, Segment};
 use super::rule::{Effect, IntoRule, Rule};
 use super::tree::{Tree, TreeRule};
 use crate::error::ConfigError;
+use crate::path::{Allowed, Extent, PathPattern, Segment};
+use crate::path_ambiguity::PathAmbiguity;
 
 /// Builds [`Policies`]. Order matters: rules are read from the top.
 #[must_use = "a builder does nothing until `build` is called"]

@@ -7,9 +7,9 @@ use std::num::NonZeroUsize;
 
 use super::decision::Decision;
 use super::denial::Denial;
-use super::pattern::{FormOfPath, PathPattern, Segment};
 use super::plan::Plan;
 use crate::error::ConfigError;
+use crate::path::{FormOfPath, PathPattern, Segment};
 use crate::principal::Authenticated;
 use crate::request::RequestView;
 

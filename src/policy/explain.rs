@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use http::Method;
 
-use super::canonical::PathAmbiguity;
 use super::plan::Requirement;
 use super::rule::Effect;
+use crate::path_ambiguity::PathAmbiguity;
 
 /// Which rules apply to one request. Made by [`Policies::explain`](super::Policies::explain).
 ///

@@ -7,16 +7,15 @@ use http::Method;
 
 use super::Policy;
 use super::builder::PoliciesBuilder;
-use super::canonical::{self, Allowed, PathAmbiguity, Reading};
 use super::context::PolicyContext;
 use super::decision::{Decision, Needs};
 use super::denial::Denial;
 use super::explain::{AppliedRule, Explanation, write_table};
-use super::nest::{NOT_NESTED, Nest};
-use super::pattern::{FormOfPath, Segment};
 use super::plan::{Plan, Requirement};
 use super::rule::{Effect, Rule};
 use super::tree::{Lists, ListsIter, RuleIndex, Tree, TreeRule};
+use crate::path::{self, Allowed, FormOfPath, NOT_NESTED, Nest, Reading, Segment};
+use crate::path_ambiguity::PathAmbiguity;
 use crate::request::RequestView;
 
 /// An ordered list of rules for paths; itself a [`Policy`].
@@ -233,7 +232,7 @@ impl<T: ?Sized> Policies<T> {
     #[inline]
     fn find(&self, target: Target<'_>) -> Result<RuleMatch<'_>, PathAmbiguity> {
         let inner = &*self.inner;
-        let found = match canonical::read(target.path, inner.allowed)? {
+        let found = match path::read(target.path, inner.allowed)? {
             Reading::Plain if target.prefix().is_empty() => {
                 Found::Plain(inner.tree.find(target.path))
             }
@@ -463,7 +462,7 @@ fn decide<T: ?Sized>(
 impl<T: ?Sized> Policy<T> for Policies<T> {
     #[inline]
     fn plan(&self, request: &RequestView<'_>) -> Result<Plan<'_>, PathAmbiguity> {
-        request.nest().check(request);
+        request.nest().check(request.extensions());
         let matched = self.find(Target::of(request))?;
         let (requirement, opened_by) = self.requirement(&matched, request.method());
         Ok(Plan::matched(requirement, matched, opened_by))

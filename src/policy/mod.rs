@@ -7,7 +7,6 @@
 //! paths.
 
 mod builder;
-mod canonical;
 mod claims;
 mod closure;
 mod combine;
@@ -18,9 +17,7 @@ mod explain;
 mod guard;
 mod list;
 mod methods;
-mod nest;
 mod opening;
-mod pattern;
 mod plan;
 mod role;
 mod rule;
@@ -33,7 +30,6 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use builder::PoliciesBuilder;
-pub use canonical::PathAmbiguity;
 pub use claims::Claims;
 pub use closure::{IntoDecision, PolicyFn, decision_markers, policy_fn};
 pub use combine::{And, Not, Or};
@@ -43,7 +39,6 @@ pub use denial::{Denial, DenialKind};
 pub use explain::{AppliedRule, Explanation};
 pub use guard::{AuthenticatedOnly, Deny, Guard, OnMethods, authenticated, deny, guard};
 pub use list::Policies;
-pub(crate) use nest::{NOT_NESTED, Nest};
 pub use opening::{Opening, Optional, Permit, Public, optional, permit, public};
 pub use plan::{Plan, Requirement};
 pub use role::{Role, RoleHierarchy, RoleHierarchyBuilder, any_role, role};
@@ -53,6 +48,7 @@ pub use segment::{Owner, Tenant, owner, tenant};
 pub use step_up::{Acr, MaxAge, acr, max_age};
 
 use crate::error::ConfigError;
+pub use crate::path_ambiguity::PathAmbiguity;
 use crate::request::RequestView;
 
 /// Says whether a principal of type `T` may make a request.

@@ -8,8 +8,8 @@ use http::Method;
 use super::guard::{Guard, OnMethods};
 use super::methods::MethodSet;
 use super::opening::{Opening, Optional, Permit, Public};
-use super::pattern::{Extent, PathPattern};
 use super::{Policy, describe};
+use crate::path::{Extent, PathPattern};
 
 /// What may stand in a list of rules for principals of type `T`: a [`Guard`], an [`Opening`], or one
 /// of them limited to methods with `on`. A policy of your own becomes a guard with

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use super::pattern::{Extent, PathPattern, Segment, encode_segment};
+use crate::path::{Extent, PathPattern, Segment, encode_segment};
 
 /// The position of a rule in its list.
 pub(crate) type RuleIndex = u32;

@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use super::identity::OwnedIdentity;
 use super::{Revocations, TokenIdentity};
-use crate::validator::{Dependency, Failure, InvalidReason, Validated};
+use crate::failure::{Failure, InvalidReason};
+use crate::validator::{Dependency, Validated};
 
 /// An epoch that no store has.
 const NEVER: u64 = u64::MAX;

@@ -13,7 +13,7 @@ pub(crate) const GRACE: Duration = Duration::from_secs(300);
 /// life. All times count in whole seconds, `until` rounded up.
 ///
 /// This concerns access tokens. The refresh token of a session outlives the entry, so sessions of a
-/// `TokenIssuer` (feature `issue`) are better ended by its `end_session` and `end_sessions`, which take back their access
+/// `TokenIssuer` (feature `issuing`) are better ended by its `end_session` and `end_sessions`, which take back their access
 /// tokens as well. Otherwise `until` has to be the end of the sessions: a refresh asks the hub too, and ends what it finds
 /// revoked.
 ///
@@ -43,8 +43,8 @@ pub struct Revocation {
 
 /// What kind of thing that is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "issue", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "issue", serde(rename_all = "lowercase"))]
+#[cfg_attr(feature = "issuing", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "issuing", serde(rename_all = "lowercase"))]
 pub(crate) enum Kind {
     Token,
     Session,
@@ -149,7 +149,7 @@ impl fmt::Debug for Revocation {
 }
 
 /// As a store keeps it.
-#[cfg(feature = "issue")]
+#[cfg(feature = "issuing")]
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Kept<'a> {
     #[serde(rename = "k")]
@@ -164,7 +164,7 @@ struct Kept<'a> {
     until: u64,
 }
 
-#[cfg(feature = "issue")]
+#[cfg(feature = "issuing")]
 impl Revocation {
     /// The text by which a store keeps it. Names are in it as they are. The same revocation has the same text.
     #[must_use]
@@ -184,10 +184,10 @@ impl Revocation {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Corrupt`](crate::store::StoreError::Corrupt).
-    pub fn from_text(text: &[u8]) -> Result<Self, crate::store::StoreError> {
+    /// [`StoreError::Corrupt`](crate::issuing::store::StoreError::Corrupt).
+    pub fn from_text(text: &[u8]) -> Result<Self, crate::issuing::store::StoreError> {
         let kept: Kept<'_> = serde_json::from_slice(text)
-            .map_err(|error| crate::store::StoreError::not_json("a revocation", &error))?;
+            .map_err(|error| crate::issuing::store::StoreError::not_json("a revocation", &error))?;
         Ok(Self {
             kind: kept.kind,
             issuer: kept.issuer.map(|issuer| issuer.into_owned().into()),
@@ -212,7 +212,7 @@ fn next_second(time: SystemTime) -> u64 {
         })
 }
 
-#[cfg(all(test, feature = "issue"))]
+#[cfg(all(test, feature = "issuing"))]
 mod tests {
     use super::*;
 

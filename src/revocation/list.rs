@@ -100,8 +100,8 @@ pub struct RevocationListFull {
 }
 
 impl RevocationListFull {
-    #[cfg(feature = "issue")]
-    pub(super) fn limit(self) -> usize {
+    #[cfg(feature = "issuing")]
+    pub(crate) fn limit(self) -> usize {
         self.limit
     }
 }
@@ -155,8 +155,8 @@ impl RevocationList {
 
     /// The same for what others have taken back, which may take a tenth more: each of them stops at the limit, but they do
     /// not hear of one another at once.
-    #[cfg(feature = "issue")]
-    pub(super) fn take_in(&self, revocation: &Revocation) -> Result<(), RevocationListFull> {
+    #[cfg(feature = "issuing")]
+    pub(crate) fn take_in(&self, revocation: &Revocation) -> Result<(), RevocationListFull> {
         self.add(revocation, false)
     }
 

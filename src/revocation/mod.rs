@@ -53,13 +53,9 @@
 //! The request is refused with 503, unless
 //! [`insecure_allow_in_outage`](RevocationCheck::insecure_allow_in_outage) sets a time for which it is not.
 
-#[cfg(feature = "logout")]
-mod back_channel;
 mod check;
 #[cfg(feature = "revocation")]
 mod entry;
-#[cfg(feature = "issue")]
-mod hub;
 mod identity;
 #[cfg(feature = "revocation")]
 mod list;
@@ -70,19 +66,11 @@ mod revoke;
 use std::error::Error;
 use std::time::SystemTime;
 
-#[cfg(feature = "logout")]
-pub(crate) use back_channel::LogoutRules;
-#[cfg(feature = "logout")]
-pub use back_channel::{
-    BackChannelLogout, LogoutToken, LogoutTokenValidator, LogoutTokenValidatorBuilder,
-};
 pub use check::RevocationCheck;
 #[cfg(feature = "revocation")]
 pub use entry::Revocation;
-#[cfg(feature = "issue")]
+#[cfg(feature = "issuing")]
 pub(crate) use entry::{GRACE, seconds};
-#[cfg(feature = "issue")]
-pub use hub::{RevocationHub, RevocationHubBuilder};
 pub use identity::TokenIdentity;
 #[cfg(feature = "revocation")]
 pub use list::{RevocationList, RevocationListFull};

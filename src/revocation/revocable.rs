@@ -4,8 +4,9 @@ use std::fmt;
 
 use super::{RevocationCheck, TokenIdentity};
 use crate::extract::Credential;
+use crate::failure::{Failure, InvalidReason};
 use crate::request::RequestView;
-use crate::validator::{Failure, InvalidReason, Validated, Validator, Verdict};
+use crate::validator::{Validated, Validator, Verdict};
 
 /// A validator behind which a store of revocations is asked. Made by [`Validator::revocable`].
 #[derive(Clone)]

@@ -26,10 +26,3 @@ impl Revoke for RevocationList {
         Box::pin(ready(done.map_err(Into::into)))
     }
 }
-
-#[cfg(feature = "issue")]
-impl Revoke for super::RevocationHub {
-    fn revoke<'a>(&'a self, revocation: &'a Revocation) -> Revoked<'a> {
-        Box::pin(async { Ok(super::RevocationHub::revoke(self, revocation).await?) })
-    }
-}

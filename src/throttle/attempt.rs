@@ -10,10 +10,10 @@ use http::{HeaderValue, Response};
 use super::Throttle;
 use super::buckets::Spent;
 use super::keys::Digest;
-use crate::answer::answer;
+use crate::failure::Failure;
 use crate::rejection::RejectionKind;
-use crate::respond::retry_after_seconds;
-use crate::validator::Failure;
+use crate::rejection::answer;
+use crate::rejection::retry_after_seconds;
 
 /// An attempt that may be made. Made by [`Throttle::attempt`].
 ///

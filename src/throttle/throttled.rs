@@ -4,8 +4,9 @@ use std::fmt;
 
 use super::{ClientAddress, Throttle};
 use crate::extract::Credential;
+use crate::failure::{Failure, FailureKind};
 use crate::request::RequestView;
-use crate::validator::{Failure, FailureKind, Validator, Verdict};
+use crate::validator::{Validator, Verdict};
 
 /// A validator that is not asked by clients that have presented too many bad credentials. Made by
 /// [`Validator::throttled`].

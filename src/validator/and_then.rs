@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::{IntoVerdict, Validated, Validator, Verdict};
 use crate::extract::Credential;
+use crate::failure::{Failure, InvalidReason};
 use crate::request::RequestView;
 
 /// A validator followed by a closure that makes another principal. Made by [`Validator::and_then`].
@@ -83,7 +84,7 @@ where
             Verdict::Ready(Err(failure)) => Verdict::Ready(Err(failure)),
             // What has ended is not looked up: the layer would refuse it anyway.
             Verdict::Ready(Ok(first)) if first.is_expired(request.now()) => {
-                Verdict::Ready(Err(super::Failure::invalid(super::InvalidReason::Expired)))
+                Verdict::Ready(Err(Failure::invalid(InvalidReason::Expired)))
             }
             Verdict::Ready(Ok(first)) => {
                 let (principal, limits) = first.into_parts();
@@ -125,7 +126,8 @@ mod tests {
     use http::Request;
 
     use super::*;
-    use crate::validator::{Failure, FailureKind, InvalidReason, validator_fn};
+    use crate::failure::FailureKind;
+    use crate::validator::validator_fn;
 
     /// Polls until the verdict is there; nothing here waits for anything.
     async fn run<V: Validator>(

@@ -1,7 +1,8 @@
 //! A validator for one scheme only.
 
-use super::{Failure, Validator, Verdict};
+use super::{Validator, Verdict};
 use crate::extract::{Credential, Scheme};
+use crate::failure::Failure;
 use crate::request::RequestView;
 
 /// A validator that is asked only for one scheme. Made by [`Validator::for_scheme`].

@@ -3,7 +3,6 @@
 mod and_then;
 mod dependency;
 mod expiring;
-mod failure;
 mod for_scheme;
 #[cfg(feature = "opaque")]
 mod opaque;
@@ -18,7 +17,6 @@ use std::sync::Arc;
 pub use and_then::AndThen;
 pub use dependency::Dependency;
 pub use expiring::Expiring;
-pub use failure::{Failure, FailureKind, InvalidReason};
 pub use for_scheme::ForScheme;
 #[cfg(feature = "opaque")]
 pub use opaque::{OpaqueTokens, TokenDigest};
@@ -27,6 +25,7 @@ pub use validated::Validated;
 pub use validator_fn::{IntoVerdict, ValidatorFn, markers, validator_fn};
 
 use crate::extract::{Credential, Scheme};
+use crate::failure::Failure;
 use crate::request::RequestView;
 use crate::revocation::{Revocable, RevocationCheck, TokenIdentity};
 

@@ -9,9 +9,10 @@ use papaya::HashMap;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::{Failure, InvalidReason, Validated, Validator, Verdict};
+use super::{Validated, Validator, Verdict};
 use crate::error::ConfigError;
 use crate::extract::{Credential, Scheme};
+use crate::failure::{Failure, InvalidReason};
 use crate::request::RequestView;
 
 /// Opaque tokens and whom they stand for: any number of them, changeable while requests run. Needs the

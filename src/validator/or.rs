@@ -1,7 +1,8 @@
 //! Two validators of one kind of principal.
 
-use super::{Failure, FailureKind, Validated, Validator, Verdict};
+use super::{Validated, Validator, Verdict};
 use crate::extract::Credential;
+use crate::failure::{Failure, FailureKind};
 use crate::request::RequestView;
 
 /// Asks one validator, and another where the first does not accept. Made by [`Validator::or`].
@@ -101,7 +102,8 @@ mod tests {
     use http::Request;
 
     use super::*;
-    use crate::validator::{InvalidReason, validator_fn};
+    use crate::failure::InvalidReason;
+    use crate::validator::validator_fn;
 
     fn answer(text: &str) -> Result<u8, Failure> {
         match text {

@@ -4,8 +4,9 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 
-use super::{Failure, Validated, Validator, Verdict};
+use super::{Validated, Validator, Verdict};
 use crate::extract::Credential;
+use crate::failure::Failure;
 use crate::request::RequestView;
 
 /// Makes a validator of a closure or function that takes the [`Credential`].

@@ -4,7 +4,7 @@ use super::*;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use tower_bearer::Failure;
-use tower_bearer::revocation::LogoutToken;
+use tower_bearer::logout::LogoutToken;
 
 const REVOKED: Result<(), FailureKind> = Err(FailureKind::Invalid(InvalidReason::Revoked));
 
@@ -321,11 +321,11 @@ async fn a_secret_of_the_client_signs_too() {
     assert_eq!(service.post(&token).await.status(), 200);
 }
 
-#[cfg(feature = "issue")]
+#[cfg(feature = "issuing")]
 #[tokio::test]
 async fn the_keys_of_this_process_are_followed() {
     // E03
-    use tower_bearer::issue::{SigningKey, SigningKeys};
+    use tower_bearer::issuing::{SigningKey, SigningKeys};
     use tower_bearer::jwt::Algorithm;
 
     let generate = || SigningKey::generate(Algorithm::ES256).unwrap();
@@ -347,10 +347,11 @@ async fn the_keys_of_this_process_are_followed() {
     assert_eq!(service.post(&former).await.status(), 400);
 }
 
-#[cfg(feature = "issue")]
+#[cfg(feature = "issuing")]
 #[tokio::test]
 async fn a_hub_hears_of_it_too() {
-    use tower_bearer::revocation::{RevocationHub, Revocations as _, TokenIdentity};
+    use tower_bearer::issuing::RevocationHub;
+    use tower_bearer::revocation::{Revocations as _, TokenIdentity};
     let hub = RevocationHub::in_memory();
     let clock = ManualClock::new(now());
     let validator = builder().build().unwrap();

@@ -3,7 +3,7 @@
 use super::*;
 use http_server::{HttpServer, Reply};
 use tokens::{base64url, jwks};
-use tower_bearer::issuer::RemoteKeys;
+use tower_bearer::provider::RemoteKeys;
 
 const JWKS: &str = "/jwks";
 /// The default of the cooldown.

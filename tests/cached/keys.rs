@@ -4,8 +4,8 @@ use std::time::SystemTime;
 
 use serde_json::json;
 use tower_bearer::clock::Clock as _;
-use tower_bearer::issuer::{RemoteKeys, RemoteKeysBuilder};
 use tower_bearer::jwt::{JwtIssuers, JwtValidator};
+use tower_bearer::provider::{RemoteKeys, RemoteKeysBuilder};
 
 use super::*;
 use crate::http_server::{Gate, HttpServer, Reply};

@@ -2,8 +2,8 @@
 
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use tower_bearer::RejectionKind;
-use tower_bearer::issuer::FetchErrorKind;
 use tower_bearer::jwt::TokenError;
+use tower_bearer::provider::FetchErrorKind;
 
 use super::*;
 use crate::http_server::Gate;

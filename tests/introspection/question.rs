@@ -4,7 +4,7 @@ use http::Method;
 use tower_bearer::jwt::TokenError;
 use tower_bearer::{Failure, Scheme, Source, validator_fn};
 
-use tower_bearer::issuer::HttpFetcher;
+use tower_bearer::provider::HttpFetcher;
 
 use super::*;
 

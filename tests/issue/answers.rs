@@ -5,8 +5,8 @@ use http::Response;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
 use http_body_util::BodyExt as _;
 use tower_bearer::ConfigError;
+use tower_bearer::issuing::store::StoreError;
 use tower_bearer::jwt::SharedSecret;
-use tower_bearer::store::StoreError;
 
 async fn read<B>(response: Response<B>) -> (Response<()>, Value)
 where

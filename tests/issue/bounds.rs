@@ -5,9 +5,12 @@ use std::collections::BTreeSet;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
+use tower_bearer::issuing::RevocationHubBuilder;
+use tower_bearer::issuing::store::{
+    MemoryStore, SessionRecord, SessionStore, StoreError, StoreFuture,
+};
 use tower_bearer::jwt::ClaimsLayout;
-use tower_bearer::revocation::{Revocation, RevocationHubBuilder};
-use tower_bearer::store::{MemoryStore, SessionRecord, SessionStore, StoreError, StoreFuture};
+use tower_bearer::revocation::Revocation;
 
 /// A process with its own clock on a store that others share.
 async fn process(

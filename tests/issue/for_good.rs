@@ -4,8 +4,8 @@ use super::*;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
-use tower_bearer::revocation::RevocationHubBuilder;
-use tower_bearer::store::MemoryStore;
+use tower_bearer::issuing::RevocationHubBuilder;
+use tower_bearer::issuing::store::MemoryStore;
 
 /// Everything in the hub that concerns access tokens has ended by then, and a restart has forgotten it.
 const LATER: Duration = Duration::from_secs(22 * 60);
@@ -422,8 +422,8 @@ async fn a_hub_that_held_too_much_can_tell_again() {
     let clock = ManualClock::new(now());
     let store = TestStore::shared();
     let small = hub(&store, &clock).limit(2).open().await.unwrap();
+    use tower_bearer::issuing::store::RevocationStore as _;
     use tower_bearer::revocation::Revocation;
-    use tower_bearer::store::RevocationStore as _;
     // Twice the limit, and more than the rest.
     for number in 0..20 {
         let revocation = Revocation::session(Some(ISSUER), &number.to_string(), now() + SECOND);

@@ -2,8 +2,8 @@
 
 use super::*;
 use std::time::Instant;
+use tower_bearer::issuing::store::StoreError;
 use tower_bearer::revocation::{Revocation, Revocations as _, TokenIdentity};
-use tower_bearer::store::StoreError;
 
 /// Nobody waits longer for what has to happen.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -220,7 +220,7 @@ async fn access_tokens_go_before_the_session_does() {
 #[tokio::test]
 async fn a_session_that_cannot_be_read_is_an_outage_and_says_nothing() {
     // J04
-    use tower_bearer::store::{SessionRecord, SessionStore as _};
+    use tower_bearer::issuing::store::{SessionRecord, SessionStore as _};
     let world = World::new().await;
     let tokens = world.issue().await;
     let id = session(&tokens);

@@ -13,7 +13,7 @@ use http::Method;
 use http::header::CONTENT_TYPE;
 use http_body_util::{BodyExt, StreamBody};
 use tower::ServiceExt as _;
-use tower_bearer::issue::{ClientCredentials, RevocationEndpoint};
+use tower_bearer::issuing::{ClientCredentials, RevocationEndpoint};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 

@@ -3,9 +3,9 @@
 use super::*;
 use std::error::Error;
 use std::fmt::{Debug, Write as _};
-use tower_bearer::issue::{ClientCredentials, TokenForm};
+use tower_bearer::issuing::store::{SessionStore as _, StoreError};
+use tower_bearer::issuing::{ClientCredentials, TokenForm};
 use tower_bearer::revocation::{Revocation, RevocationList, TokenIdentity};
-use tower_bearer::store::{SessionStore as _, StoreError};
 
 const SECRET: &str = "t0pSecretWhichNobodyMaySee";
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use std::collections::BTreeSet;
-use tower_bearer::store::{SessionRecord, SessionStore as _};
+use tower_bearer::issuing::store::{SessionRecord, SessionStore as _};
 
 async fn list(world: &World, of: SessionsOf<'_>) -> Vec<SessionId> {
     let sessions = world.issuer.sessions(of, None, 1_000).await.unwrap();

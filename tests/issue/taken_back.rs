@@ -1,9 +1,9 @@
 //! What the hub is told, and what issuer and validator make of it.
 
 use super::*;
+use tower_bearer::issuing::store::StoreError;
 use tower_bearer::jwt::JwtValidatorBuilder;
 use tower_bearer::revocation::{Revocation, Revocations as _, TokenIdentity};
-use tower_bearer::store::StoreError;
 
 async fn revoke(world: &World, revocation: Revocation) {
     let hub = world.issuer.revocations();

@@ -8,10 +8,12 @@ use std::time::Duration;
 use http::{Request, Response, StatusCode};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_bearer::BearerAuthLayer;
-use tower_bearer::issue::{Grant, InvalidGrant, IssueError, SigningKey, SigningKeys, TokenIssuer};
+use tower_bearer::issuing::RevocationHub;
+use tower_bearer::issuing::store::{RedbStore, SessionsOf};
+use tower_bearer::issuing::{
+    Grant, InvalidGrant, IssueError, SigningKey, SigningKeys, TokenIssuer,
+};
 use tower_bearer::jwt::{JwtValidator, SharedSecret};
-use tower_bearer::revocation::RevocationHub;
-use tower_bearer::store::{RedbStore, SessionsOf};
 
 use super::directory::Directory;
 use super::kill::{Random, Said, Worker, begin, done, seed};

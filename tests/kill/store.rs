@@ -6,10 +6,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
-use tower_bearer::revocation::Revocation;
-use tower_bearer::store::{
+use tower_bearer::issuing::store::{
     RedbStore, RevocationStore, SessionId, SessionRecord, SessionStore, SessionsOf,
 };
+use tower_bearer::revocation::Revocation;
 
 use super::directory::Directory;
 use super::kill::{Random, Said, Worker, begin, done, seed};

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use tower_bearer::clock::{ManualClock, SystemClock};
-use tower_bearer::issuer::{ClientAuthentication, Introspection, IntrospectionBuilder};
 use tower_bearer::jwt::{ByShape, JwtValidator};
+use tower_bearer::provider::{ClientAuthentication, Introspection, IntrospectionBuilder};
 use tower_bearer::{InvalidReason, RejectionKind, Validator as _};
 
 use crate::api::{Answer, Api};

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc;
 use tower_bearer::clock::{ManualClock, SystemClock};
-use tower_bearer::issuer::RemoteKeys;
 use tower_bearer::jwt::{Algorithm, JwtValidator};
+use tower_bearer::provider::RemoteKeys;
 
 use crate::api::Api;
 use crate::realm::{Realm, for_mallory, header};

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use tower_bearer::issuer::{FetchErrorKind, HttpFetcher, IssuerError};
+use tower_bearer::provider::{FetchErrorKind, HttpFetcher, IssuerError};
 
 use super::*;
 

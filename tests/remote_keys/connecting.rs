@@ -2,8 +2,8 @@
 
 use std::error::Error as _;
 
-use tower_bearer::issuer::IssuerError;
 use tower_bearer::jwt::{Algorithm, JwksOptions};
+use tower_bearer::provider::IssuerError;
 
 use super::*;
 

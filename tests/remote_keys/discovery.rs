@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use tower_bearer::BoxFuture;
-use tower_bearer::issuer::{Fetch, FetchError, IssuerError};
+use tower_bearer::provider::{Fetch, FetchError, IssuerError};
 
 use super::*;
 use crate::http_server::Gate;

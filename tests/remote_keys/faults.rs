@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
-use tower_bearer::issuer::{FetchErrorKind, IssuerError};
+use tower_bearer::provider::{FetchErrorKind, IssuerError};
 use tower_bearer::{Rejection, RejectionKind};
 
 use super::*;

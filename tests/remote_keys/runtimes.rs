@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::runtime::{Builder, Runtime};
 use tower_bearer::BoxFuture;
-use tower_bearer::issuer::{Fetch, FetchError, IssuerError};
+use tower_bearer::provider::{Fetch, FetchError, IssuerError};
 
 use super::*;
 use crate::http_server::Gate;

@@ -13,14 +13,15 @@ use std::time::{Duration, SystemTime};
 
 use http::Request;
 use tower_bearer::clock::Clock;
-use tower_bearer::issue::{
+use tower_bearer::issuing::RevocationHub;
+use tower_bearer::issuing::store::{
+    Changes, Cursor, MemoryStore, RevocationStore, SessionId, SessionsOf, StoreFuture,
+};
+use tower_bearer::issuing::{
     Grant, InvalidGrant, IssueError, SigningKey, SigningKeys, TokenIssuer, TokenResponse,
 };
 use tower_bearer::jwt::{Algorithm, JwtValidator};
-use tower_bearer::revocation::{Revocation, RevocationHub};
-use tower_bearer::store::{
-    Changes, Cursor, MemoryStore, RevocationStore, SessionId, SessionsOf, StoreFuture,
-};
+use tower_bearer::revocation::Revocation;
 use tower_bearer::{Credential, RequestView, Validator as _, Verdict};
 
 const AUDIENCE: &str = "https://api.example";

@@ -4,8 +4,8 @@ use super::*;
 use axum::Router;
 use http::Method;
 use support::{Body, send};
-use tower_bearer::issue::JwkSetEndpoint;
-use tower_bearer::issuer::RemoteKeys;
+use tower_bearer::issuing::JwkSetEndpoint;
+use tower_bearer::provider::RemoteKeys;
 
 fn request(method: Method) -> Request<Body> {
     Request::builder()

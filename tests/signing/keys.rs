@@ -379,7 +379,7 @@ fn no_text_shows_a_private_key() {
     let ed25519 = SigningKey::from_pem(private_pem("ed25519")).unwrap();
     let pem = ed25519.to_pkcs8_pem().unwrap();
     let keys = SigningKeys::new(ed25519).unwrap();
-    let endpoint = tower_bearer::issue::JwkSetEndpoint::new(&keys);
+    let endpoint = tower_bearer::issuing::JwkSetEndpoint::new(&keys);
     let secrets = SigningKeys::new(key).unwrap();
     let texts = [
         format!("{keys:?} {keys:#?}"),

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::time::SystemTime;
 
-use tower_bearer::store::{MemoryStore, RedbStore, RevocationStore};
+use tower_bearer::issuing::store::{MemoryStore, RedbStore, RevocationStore};
 
 use super::directory::Directory;
 use super::store_contract;

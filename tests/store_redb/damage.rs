@@ -5,10 +5,10 @@ use std::panic::catch_unwind;
 use std::path::Path;
 use std::time::SystemTime;
 
-use tower_bearer::revocation::Revocation;
-use tower_bearer::store::{
+use tower_bearer::issuing::store::{
     RedbStore, RevocationStore as _, SessionRecord, SessionStore as _, SessionsOf, StoreError,
 };
+use tower_bearer::revocation::Revocation;
 
 use super::block_on;
 use super::directory::Directory;

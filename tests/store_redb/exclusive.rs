@@ -8,7 +8,7 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::SystemTime;
 
-use tower_bearer::store::{RedbStore, SessionStore as _, StoreError};
+use tower_bearer::issuing::store::{RedbStore, SessionStore as _, StoreError};
 
 use super::block_on;
 use super::directory::Directory;

@@ -8,10 +8,11 @@ use std::time::SystemTime;
 
 use futures_util::FutureExt as _;
 use redb::{Database, TableDefinition};
-use tower_bearer::revocation::{Revocation, RevocationHub};
-use tower_bearer::store::{
+use tower_bearer::issuing::RevocationHub;
+use tower_bearer::issuing::store::{
     RedbStore, RevocationStore as _, SessionStore as _, SessionsOf, StoreError,
 };
+use tower_bearer::revocation::Revocation;
 
 use super::block_on;
 use super::directory::Directory;

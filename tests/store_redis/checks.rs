@@ -8,8 +8,10 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Instant, SystemTime};
 
-use tower_bearer::revocation::RevocationHub;
-use tower_bearer::store::{RedisStore, RevocationStore as _, SessionStore as _, StoreError};
+use tower_bearer::issuing::RevocationHub;
+use tower_bearer::issuing::store::{
+    RedisStore, RevocationStore as _, SessionStore as _, StoreError,
+};
 
 use crate::redis_server::{RedisServer, free_port};
 use crate::{SECOND, id, record, session, store, store_contract, until};

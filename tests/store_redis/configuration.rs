@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tower_bearer::store::{RedisStore, StoreError};
+use tower_bearer::issuing::store::{RedisStore, StoreError};
 
 use crate::redis_server::{RedisServer, free_port};
 use crate::{SECOND, is_unavailable, store};

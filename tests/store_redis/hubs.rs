@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use tower_bearer::clock::{Clock as _, ManualClock};
-use tower_bearer::revocation::{Revocation, RevocationCheck, RevocationHub, TokenIdentity};
-use tower_bearer::store::{RedisStore, RevocationStore as _};
+use tower_bearer::issuing::RevocationHub;
+use tower_bearer::issuing::store::{RedisStore, RevocationStore as _};
+use tower_bearer::revocation::{Revocation, RevocationCheck, TokenIdentity};
 use tower_bearer::{FailureKind, InvalidReason};
 
 use crate::redis_server::RedisServer;

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use http::{Request, Response};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_bearer::BearerAuthLayer;
-use tower_bearer::issue::{Grant, SigningKey, SigningKeys, TokenIssuer};
+use tower_bearer::issuing::RevocationHub;
+use tower_bearer::issuing::store::RedisStore;
+use tower_bearer::issuing::{Grant, SigningKey, SigningKeys, TokenIssuer};
 use tower_bearer::jwt::{JwtValidator, SharedSecret};
-use tower_bearer::revocation::RevocationHub;
-use tower_bearer::store::RedisStore;
 
 use crate::DEADLINE;
 use crate::processes::{Process, URL, next_line};
@@ -168,7 +168,7 @@ async fn work(url: &str) {
 }
 
 fn said(
-    tokens: Result<tower_bearer::issue::TokenResponse, tower_bearer::issue::IssueError>,
+    tokens: Result<tower_bearer::issuing::TokenResponse, tower_bearer::issuing::IssueError>,
 ) -> String {
     match tokens {
         Ok(tokens) => format!(

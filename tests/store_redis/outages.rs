@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use tower_bearer::store::{RedisStore, RevocationStore as _, SessionStore as _};
+use tower_bearer::issuing::store::{RedisStore, RevocationStore as _, SessionStore as _};
 
 use crate::redis_server::RedisServer;
 use crate::{DEADLINE, SECOND, id, is_unavailable, record, session, store};

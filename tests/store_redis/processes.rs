@@ -6,9 +6,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use http::Request;
 use tower_bearer::clock::ManualClock;
+use tower_bearer::issuing::RevocationHub;
+use tower_bearer::issuing::store::RedisStore;
 use tower_bearer::jwt::{JwtValidator, SharedSecret};
-use tower_bearer::revocation::{Revocation, RevocationHub};
-use tower_bearer::store::RedisStore;
+use tower_bearer::revocation::Revocation;
 use tower_bearer::{Credential, RequestView, Verdict};
 
 use crate::redis_server::RedisServer;

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
-use tower_bearer::revocation::{Revocation, RevocationHub};
-use tower_bearer::store::{Changes, Cursor, RedisStore, RevocationStore, StoreFuture};
+use tower_bearer::issuing::RevocationHub;
+use tower_bearer::issuing::store::{Changes, Cursor, RedisStore, RevocationStore, StoreFuture};
+use tower_bearer::revocation::Revocation;
 
 use crate::redis_server::RedisServer;
 use crate::{HOUR, ISSUER, SECOND, asks, session, store, until};

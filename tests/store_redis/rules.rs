@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use tower_bearer::store::RedisStore;
+use tower_bearer::issuing::store::RedisStore;
 
 use crate::redis_server::RedisServer;
 use crate::session_rules::{self, Stores};

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use tower_bearer::store::{RedisStore, SessionRecord, SessionStore as _, SessionsOf, StoreError};
+use tower_bearer::issuing::store::{
+    RedisStore, SessionRecord, SessionStore as _, SessionsOf, StoreError,
+};
 
 use crate::redis_server::RedisServer;
 use crate::{HOUR, ISSUER, id, record, store};

@@ -9,12 +9,13 @@ use http::Request;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use tower_bearer::clock::ManualClock;
-use tower_bearer::issue::{
+use tower_bearer::issuing::RevocationHub;
+use tower_bearer::issuing::store::{RevocationStore, SessionStore, SessionsOf};
+use tower_bearer::issuing::{
     Grant, InvalidGrant, IssueError, SigningKey, SigningKeys, TokenIssuer, TokenResponse,
 };
 use tower_bearer::jwt::{Algorithm, JwtValidator};
-use tower_bearer::revocation::{Revocation, RevocationHub};
-use tower_bearer::store::{RevocationStore, SessionStore, SessionsOf};
+use tower_bearer::revocation::Revocation;
 use tower_bearer::{Credential, RequestView, Validator as _, Verdict};
 
 const ISSUER: &str = "https://issuer.example";

@@ -9,16 +9,17 @@ use std::time::{Duration, SystemTime};
 
 use http::Request;
 use tower_bearer::clock::ManualClock;
-use tower_bearer::issue::{
+use tower_bearer::issuing::RevocationHub;
+use tower_bearer::issuing::store::{
+    Changes, Cursor, RevocationStore, SessionId, SessionRecord, SessionStore, SessionsOf,
+    StoreError, StoreFuture,
+};
+use tower_bearer::issuing::{
     Grant, InvalidGrant, IssueError, SigningKey, SigningKeys, TokenIssuer, TokenIssuerBuilder,
     TokenResponse,
 };
 use tower_bearer::jwt::{Algorithm, JwtValidator};
-use tower_bearer::revocation::{Revocation, RevocationHub};
-use tower_bearer::store::{
-    Changes, Cursor, RevocationStore, SessionId, SessionRecord, SessionStore, SessionsOf,
-    StoreError, StoreFuture,
-};
+use tower_bearer::revocation::Revocation;
 use tower_bearer::{Credential, RequestView, Validator as _, Verdict};
 
 const AUDIENCE: &str = "https://api.example";

@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tower_bearer::revocation::Revocation;
-use tower_bearer::store::{
+use tower_bearer::issuing::store::{
     Cursor, RevocationStore, SessionId, SessionRecord, SessionStore, SessionsOf, StoreError,
 };
+use tower_bearer::revocation::Revocation;
 
 /// Names that something between the store and its disk might not like.
 pub(crate) const ODD_NAMES: [&str; 12] = [

@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::Notify;
-use tower_bearer::revocation::Revocation;
-use tower_bearer::store::{
+use tower_bearer::issuing::store::{
     Changes, Cursor, MemoryStore, RevocationStore, SessionId, SessionRecord, SessionStore,
     SessionsOf, StoreError, StoreFuture,
 };
+use tower_bearer::revocation::Revocation;
 
 /// So many revocations are read at a time, so that it takes several times.
 const PAGE: usize = 2;

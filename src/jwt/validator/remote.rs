@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::{Inner, JwtValidator, Refusal};
-use crate::issuer::{Current, KeysFuture, Missing, RemoteKeys};
+use crate::failure::Failure;
 use crate::jwt::claims::RawClaims;
 use crate::jwt::error::TokenError;
 use crate::jwt::key_set::{KeySet, NoKey};
 use crate::jwt::room::{PayloadRoom, SignatureRoom};
 use crate::jwt::token::UnverifiedToken;
-use crate::validator::{Dependency, Failure, Validated, Verdict};
+use crate::provider::{Current, KeysFuture, Missing, RemoteKeys};
+use crate::validator::{Dependency, Validated, Verdict};
 
 impl<C: Send + Sync + 'static> JwtValidator<C> {
     pub(super) fn decide_remotely(

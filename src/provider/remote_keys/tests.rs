@@ -1,0 +1,122 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+
+use super::*;
+use crate::clock::ManualClock;
+use crate::provider::{Fetch, FetchError};
+
+/// Answers with the set of the moment.
+#[derive(Clone)]
+struct Issuer(Arc<Shared>);
+
+struct Shared {
+    jwks: Mutex<String>,
+    asked: AtomicUsize,
+}
+
+impl Fetch for Issuer {
+    fn fetch(&self, _: Request<Bytes>, _: usize) -> BoxFuture<Result<Response<Bytes>, FetchError>> {
+        self.0.asked.fetch_add(1, Ordering::SeqCst);
+        let body = Bytes::from(self.0.jwks.lock().unwrap().clone());
+        Box::pin(async move { Ok(Response::new(body)) })
+    }
+}
+
+impl Issuer {
+    fn set(&self, kid: &str) {
+        *self.0.jwks.lock().unwrap() = format!(
+            r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","kid":"{kid}","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}}]}}"#
+        );
+    }
+
+    fn asked(&self) -> usize {
+        self.0.asked.load(Ordering::SeqCst)
+    }
+}
+
+fn now() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+}
+
+async fn connected(kid: &str) -> (Issuer, RemoteKeys) {
+    let issuer = Issuer(Arc::new(Shared {
+        jwks: Mutex::default(),
+        asked: AtomicUsize::new(0),
+    }));
+    issuer.set(kid);
+    let keys = RemoteKeys::builder("https://issuer.example/jwks")
+        .fetcher(issuer.clone())
+        .clock(ManualClock::new(now()))
+        .connect()
+        .await
+        .unwrap();
+    (issuer, keys)
+}
+
+fn at_hand(keys: &RemoteKeys) -> Arc<KeySet> {
+    match keys.current(now()) {
+        Current::Keys(keys) => keys,
+        Current::Wait(_) => panic!("no keys at hand"),
+        Current::Unavailable(failure) => panic!("{failure}"),
+    }
+}
+
+async fn waited(missing: Missing) -> Option<Arc<KeySet>> {
+    match missing {
+        Missing::Wait(keys) => Some(keys.await.unwrap()),
+        Missing::Final => None,
+        Missing::Unavailable(failure) => panic!("{failure}"),
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_saw_the_set_before_looks_again() {
+    // E08: a request reads the keys, a fetch brings others, and then the request finds no key.
+    let (issuer, keys) = connected("old").await;
+    let before = at_hand(&keys);
+    issuer.set("new");
+    assert!(waited(keys.missing(Some("another"), now())).await.is_some());
+    assert_eq!(issuer.asked(), 2);
+    let after = at_hand(&keys);
+    assert!(!Arc::ptr_eq(&before, &after));
+    for missing in [
+        keys.missing(Some("new"), now()),
+        keys.missing(None, now()),
+        keys.suspicious(now()),
+    ] {
+        let found = waited(missing).await.unwrap();
+        assert!(Arc::ptr_eq(&found, &after));
+    }
+    assert!(waited(keys.missing(Some("another"), now())).await.is_none());
+    assert!(waited(keys.missing(Some("a third"), now())).await.is_none());
+    assert_eq!(issuer.asked(), 2);
+}
+
+#[tokio::test]
+async fn the_same_set_stays_the_same_pointer() {
+    // F05: whatever is bound to a set lasts as long as the set.
+    let (issuer, keys) = connected("a").await;
+    let before = at_hand(&keys);
+    keys.refresh().await.unwrap();
+    assert!(Arc::ptr_eq(&before, &at_hand(&keys)));
+    issuer.set("b");
+    keys.refresh().await.unwrap();
+    assert!(!Arc::ptr_eq(&before, &at_hand(&keys)));
+    assert_eq!(issuer.asked(), 3);
+}
+
+#[tokio::test]
+async fn who_asks_while_another_one_decides_is_served() {
+    // E08: with usable keys, nobody waits for a lock.
+    let (_, keys) = connected("a").await;
+    let due = now() + Duration::from_secs(600);
+    let deciding = keys.keeper.lock();
+    let (tell, told) = std::sync::mpsc::channel();
+    let other = keys.clone();
+    std::thread::spawn(move || tell.send(matches!(other.current(due), Current::Keys(_))));
+    assert_eq!(told.recv_timeout(Duration::from_secs(30)), Ok(true));
+    drop(deciding);
+}
