@@ -22,7 +22,7 @@ use tower::{Layer as _, Service};
 use tower_bearer::BearerAuthLayer;
 use tower_bearer::cache::CacheSettings;
 use tower_bearer::jwt::{JwtIssuers, JwtValidator, JwtValidatorBuilder, SharedSecret};
-use tower_bearer::revocation::{RevocationList, Revocations as _, TokenIdentity};
+use tower_bearer::revocation::{RevocationClaims, RevocationList, Revocations as _};
 
 const KID: &str = "2026-11";
 
@@ -157,7 +157,7 @@ fn issuers(c: &mut Criterion) {
 fn revocations(c: &mut Criterion) {
     let mut group = c.benchmark_group("revocations");
     let until = SystemTime::now() + Duration::from_secs(86_400);
-    let token = TokenIdentity::new()
+    let token = RevocationClaims::new()
         .with_issuer(ISSUER)
         .with_token_id("t-1")
         .with_session("s-1")

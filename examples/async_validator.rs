@@ -77,7 +77,7 @@ pub fn app(directory: DirectoryClient) -> Result<Router, ConfigError> {
         .remove_credential()
         .on_decision(|event| {
             // The client is told nothing of the reason; whoever runs the server is.
-            if let Outcome::Refused(rejection) = event.outcome()
+            if let Outcome::Rejected(rejection) = event.outcome()
                 && let Some(reason) = rejection.source()
             {
                 eprintln!("{rejection}: {reason}");

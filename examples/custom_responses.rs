@@ -218,7 +218,7 @@ fn audit(event: &DecisionEvent<'_>) {
     let (outcome, kind) = describe(event);
     let user = event.principal::<User>().map_or("-", |user| user.name);
     let reason = match event.outcome() {
-        Outcome::Refused(rejection) => rejection.kind().reason().unwrap_or("-"),
+        Outcome::Rejected(rejection) => rejection.kind().reason().unwrap_or("-"),
         _ => "-",
     };
     eprintln!(
@@ -287,7 +287,7 @@ fn describe(event: &DecisionEvent<'_>) -> (&'static str, &'static str) {
         Outcome::Allowed => ("allowed", "none"),
         Outcome::Anonymous => ("anonymous", "none"),
         Outcome::Preflight => ("preflight", "none"),
-        Outcome::Refused(rejection) => ("refused", rejection.kind().as_str()),
+        Outcome::Rejected(rejection) => ("refused", rejection.kind().as_str()),
         _ => ("other", "none"),
     }
 }

@@ -11,7 +11,7 @@ use http::request::Parts;
 
 use crate::principal::Authenticated;
 
-/// Who is calling, as an argument of a handler. Needs the feature `axum`.
+/// Who is calling, as an argument of a handler. RequiredScopes the feature `axum`.
 ///
 /// `Authenticated<User>` fails with 500 and [`NotAuthenticated`] where there is no principal: the
 /// layer is missing, or the path is `public` or `optional`. There, take
@@ -115,7 +115,7 @@ mod issue {
     use axum_core::body::Body;
     use axum_core::response::{IntoResponse, Response};
 
-    use crate::issuing::{IssueError, TokenResponse};
+    use crate::issuing::{IssuingError, TokenResponse};
 
     impl IntoResponse for TokenResponse {
         fn into_response(self) -> Response {
@@ -123,7 +123,7 @@ mod issue {
         }
     }
 
-    impl IntoResponse for IssueError {
+    impl IntoResponse for IssuingError {
         fn into_response(self) -> Response {
             self.to_response().map(Body::new)
         }

@@ -92,13 +92,13 @@ impl fmt::Debug for ManualClock {
 /// for a moment, what is cleared away by it would be missing when it is set right.
 #[cfg(feature = "revocation")]
 #[derive(Clone, Copy)]
-pub(crate) struct Steady {
+pub(crate) struct ClampedClock {
     start: SystemTime,
     really: Instant,
 }
 
 #[cfg(feature = "revocation")]
-impl Steady {
+impl ClampedClock {
     pub(crate) fn new() -> Self {
         Self {
             start: SystemTime::now(),
@@ -108,7 +108,7 @@ impl Steady {
 }
 
 #[cfg(feature = "revocation")]
-impl Clock for Steady {
+impl Clock for ClampedClock {
     fn now(&self) -> SystemTime {
         let passed = self.start.checked_add(self.really.elapsed());
         passed.map_or(self.start, |passed| passed.min(SystemTime::now()))
@@ -122,12 +122,12 @@ mod tests {
     #[test]
     fn a_clock_that_is_set_ahead_makes_nothing_go() {
         let year = Duration::from_secs(31_536_000);
-        let behind = Steady {
+        let behind = ClampedClock {
             start: SystemTime::now() - year,
             really: Instant::now(),
         };
         assert!(behind.now() < SystemTime::now() - year + Duration::from_secs(300));
-        let ahead = Steady {
+        let ahead = ClampedClock {
             start: SystemTime::now() + year,
             really: Instant::now(),
         };

@@ -85,7 +85,7 @@ impl InvalidReason {
     /// Whether the validator knew the credential and turned it down for good, so that no other
     /// validator may accept it.
     #[must_use]
-    pub fn is_final(self) -> bool {
+    pub fn is_definitive(self) -> bool {
         match self {
             InvalidReason::Expired
             | InvalidReason::NotYetValid

@@ -11,7 +11,7 @@ use crate::extract::{Source, Sources};
 use crate::observe::DecisionEvent;
 use crate::path::Nest;
 use crate::policy::{AuthenticatedOnly, Guard, Policy, authenticated};
-use crate::rejection::{ProblemDetails, Refusals, Responder};
+use crate::rejection::{ProblemDetails, RejectionResponses, Responder};
 use crate::service::BearerAuth;
 use crate::validator::Validator;
 
@@ -65,11 +65,11 @@ pub(crate) struct Settings {
     realm: Arc<str>,
     pub(crate) sources: Sources,
     pub(crate) max_length: usize,
-    pub(crate) refusals: Refusals,
+    pub(crate) refusals: RejectionResponses,
     pub(crate) hook: Option<Hook>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) nest: Nest,
-    pub(crate) pass_preflight: bool,
+    pub(crate) allow_preflight: bool,
     pub(crate) remove_credential: bool,
 }
 
@@ -86,14 +86,14 @@ impl<V> BearerAuthLayer<V> {
                 validator: Arc::new(validator),
                 policy: Arc::new(authenticated()),
                 settings: Settings {
-                    refusals: Refusals::new(Arc::new(ProblemDetails), &sources, &realm),
+                    refusals: RejectionResponses::new(Arc::new(ProblemDetails), &sources, &realm),
                     realm,
                     sources,
                     max_length: 8 * 1024,
                     hook: None,
                     clock: Arc::new(SystemClock),
                     nest: Nest::undeclared(),
-                    pass_preflight: false,
+                    allow_preflight: false,
                     remove_credential: false,
                 },
             }),
@@ -246,7 +246,7 @@ impl<V, P> BearerAuthLayer<V, P> {
         Ok(self.with(|settings| settings.nest = nest))
     }
 
-    /// Calls `hook` for every decision: for audit logs and metrics. It replaces an earlier one, and
+    /// InFlightRequests `hook` for every decision: for audit logs and metrics. It replaces an earlier one, and
     /// costs nothing where there is none. It runs within the request, so it must not block.
     pub fn on_decision(self, hook: impl Fn(&DecisionEvent<'_>) + Send + Sync + 'static) -> Self {
         self.with(|settings| settings.hook = Some(Arc::new(hook)))
@@ -262,8 +262,8 @@ impl<V, P> BearerAuthLayer<V, P> {
     /// Anybody can send such a request, so what answers `OPTIONS` behind this layer must do nothing else.
     ///
     /// Default: a preflight is a request like any other.
-    pub fn pass_cors_preflight(self) -> Self {
-        self.with(|settings| settings.pass_preflight = true)
+    pub fn allow_cors_preflight(self) -> Self {
+        self.with(|settings| settings.allow_preflight = true)
     }
 
     /// Takes the credential out of the request before the service sees it.
@@ -290,7 +290,7 @@ impl<V, P> BearerAuthLayer<V, P> {
 impl Settings {
     fn rebuild_challenges(&mut self) {
         let responder = self.refusals.responder();
-        self.refusals = Refusals::new(responder, &self.sources, &self.realm);
+        self.refusals = RejectionResponses::new(responder, &self.sources, &self.realm);
     }
 }
 
@@ -327,7 +327,7 @@ impl fmt::Debug for Settings {
             .field("max_length", &self.max_length)
             .field("nested_at", &self.nest.text())
             .field("challenges", &self.refusals)
-            .field("pass_preflight", &self.pass_preflight)
+            .field("allow_preflight", &self.allow_preflight)
             .field("remove_credential", &self.remove_credential)
             .finish_non_exhaustive()
     }

@@ -127,7 +127,7 @@
 //!
 //! With the feature `jwt` and a crypto back end, `aws_lc_rs` or `rust_crypto`, the module `jwt` has a
 //! validator for JSON Web Tokens; `jwks` and `oidc` fetch its keys and find its issuer; `introspection` asks
-//! the authorization server about opaque tokens. `JwtIssuers` is for several issuers, `ByShape` for JWTs
+//! the authorization server about opaque tokens. `JwtIssuers` is for several issuers, `JwtOrOpaque` for JWTs
 //! beside opaque tokens; a `ClaimsLayout` says where a provider puts roles and scopes, and
 //! `.claims::<T>()` reads the claims into a type of the application.
 //!

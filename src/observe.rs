@@ -34,8 +34,8 @@ pub enum Outcome<'a> {
     Anonymous,
     /// It goes on as a CORS preflight.
     Preflight,
-    /// It was refused.
-    Refused(&'a Rejection),
+    /// The layer rejected the request.
+    Rejected(&'a Rejection),
 }
 
 /// Whether the decision had to wait.
@@ -100,7 +100,7 @@ impl<'a> DecisionEvent<'a> {
     ///
     /// let validator = validator_fn(|_: Credential<'_>| Ok::<_, Failure>(User { id: 7 }));
     /// let layer = BearerAuthLayer::new(validator).on_decision(|event| {
-    ///     if let Outcome::Refused(rejection) = event.outcome() {
+    ///     if let Outcome::Rejected(rejection) = event.outcome() {
     ///         let user = event.principal::<User>().map(|user| user.id);
     ///         eprintln!("{} {rejection} user={user:?} rule={:?}", event.method(), event.rule());
     ///     }

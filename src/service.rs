@@ -16,7 +16,7 @@ use crate::failure::{Failure, InvalidReason};
 use crate::future::{ResponseFuture, Work};
 use crate::layer::Shared;
 use crate::observe::{DecisionEvent, Latency, Outcome};
-use crate::policy::{Decision, Denial, Needs, Plan, Policy, PolicyContext, Requirement};
+use crate::policy::{Decision, Denial, Plan, Policy, PolicyContext, RequiredScopes, Requirement};
 use crate::principal::{self, Authenticated, Presented};
 use crate::rejection::Rejection;
 use crate::request::RequestView;
@@ -131,7 +131,7 @@ where
     #[inline]
     pub(crate) fn begin(&self, request: &RequestView<'_>) -> Step<V::Principal> {
         let settings = &self.settings;
-        if settings.pass_preflight && is_preflight(request) {
+        if settings.allow_preflight && is_preflight(request) {
             self.observe(
                 request,
                 Latency::Immediate,
@@ -163,7 +163,7 @@ where
                 return self.pass_anonymous(request, &plan);
             }
             Ok(None) => {
-                let rejection = Rejection::missing(self.needs(request, &plan));
+                let rejection = Rejection::missing(self.required_scopes(request, &plan));
                 return self.refuse(&rejection, request, Latency::Immediate, None, None);
             }
             Err(error) => {
@@ -262,9 +262,9 @@ where
             .policy
             .decide(&PolicyContext::new(&authenticated, request, plan))
         {
-            Decision::Pass => self.pass(request, authenticated, latency),
+            Decision::Allow => self.pass(request, authenticated, latency),
             Decision::Deny(denial) => self.denied(request, plan, &authenticated, denial, latency),
-            Decision::Wait(future) => Step::Wait(Work::decision(authenticated, future)),
+            Decision::Pending(future) => Step::Wait(Work::decision(authenticated, future)),
         }
     }
 
@@ -308,7 +308,7 @@ where
         latency: Latency,
     ) -> Step<V::Principal> {
         let presented = authenticated.presented();
-        let needs = self.needs(request, plan);
+        let needs = self.required_scopes(request, plan);
         let rejection = Rejection::denial(denial, presented.scheme, needs);
         self.refuse(
             &rejection,
@@ -330,9 +330,9 @@ where
         self.refuse(&rejection, request, latency, Some(presented), None)
     }
 
-    fn needs(&self, request: &RequestView<'_>, plan: &Plan<'_>) -> Vec<Arc<str>> {
-        let mut needs = Needs::new();
-        self.policy.needs(request, plan, &mut needs);
+    fn required_scopes(&self, request: &RequestView<'_>, plan: &Plan<'_>) -> Vec<Arc<str>> {
+        let mut needs = RequiredScopes::new();
+        self.policy.required_scopes(request, plan, &mut needs);
         needs.into_scopes()
     }
 
@@ -348,7 +348,7 @@ where
         self.observe(
             request,
             latency,
-            Outcome::Refused(rejection),
+            Outcome::Rejected(rejection),
             rejection.rule(),
             presented,
             principal,
@@ -395,7 +395,7 @@ where
         match authenticated {
             Some(authenticated) => {
                 if settings.remove_credential {
-                    settings.sources.hide_all(request, true);
+                    settings.sources.redact_all(request, true);
                 } else {
                     let source = authenticated.presented().source;
                     settings.sources.hide(request, source, false);
@@ -404,7 +404,7 @@ where
             }
             None => settings
                 .sources
-                .hide_all(request, settings.remove_credential),
+                .redact_all(request, settings.remove_credential),
         }
     }
 }

@@ -30,7 +30,7 @@ pub(crate) fn decision(event: &DecisionEvent<'_>) {
         Outcome::Preflight => {
             tracing::trace!(target: "tower_bearer", outcome = "preflight");
         }
-        Outcome::Refused(rejection) => {
+        Outcome::Rejected(rejection) => {
             let kind = rejection.kind();
             let reason = kind.reason().unwrap_or_default();
             let status = rejection.status().as_u16();
@@ -69,12 +69,12 @@ pub(crate) fn credentials_refused(_: u16) {}
 /// The keys of an issuer could not be fetched: for the operator, before there are refusals. The text names
 /// the address without its query, and nothing of an answer (E14).
 #[cfg(all(feature = "jwks", feature = "tracing"))]
-pub(crate) fn keys_not_fetched(error: &crate::provider::IssuerError) {
+pub(crate) fn keys_not_fetched(error: &crate::provider::ProviderError) {
     tracing::warn!(target: "tower_bearer", outcome = "keys-not-fetched", reason = %error);
 }
 
 #[cfg(all(feature = "jwks", not(feature = "tracing")))]
-pub(crate) fn keys_not_fetched(_: &crate::provider::IssuerError) {}
+pub(crate) fn keys_not_fetched(_: &crate::provider::ProviderError) {}
 
 /// Somebody was logged out elsewhere, and nobody could be told here: for the operator.
 #[cfg(all(feature = "logout", feature = "tracing"))]

@@ -23,7 +23,7 @@ use tower_bearer::clock::ManualClock;
 use tower_bearer::jwt::{AccessToken, JwtIssuers, JwtValidator, KeySet, SharedSecret};
 use tower_bearer::policy::{Claims, Policies, authenticated, scope};
 use tower_bearer::provider::{Fetch, FetchError, RemoteKeys};
-use tower_bearer::revocation::{RevocationList, Revocations, TokenIdentity};
+use tower_bearer::revocation::{RevocationClaims, RevocationList, Revocations};
 use tower_bearer::{
     Authenticated, BearerAuthLayer, BoxFuture, Credential, Failure, InvalidReason, RequestView,
     Validated, Validator, Verdict,
@@ -268,7 +268,7 @@ impl Store {
 impl Revocations for Store {
     fn is_revoked(
         &self,
-        token: &TokenIdentity<'_>,
+        token: &RevocationClaims<'_>,
         now: SystemTime,
     ) -> Result<bool, Box<dyn Error + Send + Sync>> {
         match self.0.is_down.load(Ordering::SeqCst) {
@@ -844,8 +844,8 @@ fn table(prefix: &'static str) -> impl Strategy<Value = Table> {
     })
 }
 
-fn identify(session: &Session) -> TokenIdentity<'_> {
-    TokenIdentity::new()
+fn identify(session: &Session) -> RevocationClaims<'_> {
+    RevocationClaims::new()
         .with_token_id(&*session.name)
         .with_session(session.scope)
         .with_issued_at(now())

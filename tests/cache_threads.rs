@@ -17,7 +17,7 @@ use tower_bearer::cache::{CacheSettings, Cached, VerdictCache};
 use tower_bearer::clock::ManualClock;
 use tower_bearer::jwt::{JwtIssuers, JwtValidator, JwtValidatorBuilder, SharedSecret};
 use tower_bearer::provider::{Fetch, FetchError, RemoteKeys};
-use tower_bearer::revocation::{RevocationList, Revocations, TokenIdentity};
+use tower_bearer::revocation::{RevocationClaims, RevocationList, Revocations};
 use tower_bearer::{
     BoxFuture, Credential, Failure, InvalidReason, RequestView, Validated, Validator, Verdict,
 };
@@ -568,7 +568,7 @@ fn a_list_that_is_swept_and_grows_loses_nothing_that_counts() {
     let per_writer = 20 * ROUNDS;
     let is_revoked = |writer: usize, number: usize| {
         let name = name(writer, number);
-        let token = TokenIdentity::new();
+        let token = RevocationClaims::new();
         let token = match number % 3 {
             0 => token.with_token_id(&*name),
             1 => token.with_session(&*name),

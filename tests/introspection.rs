@@ -40,7 +40,7 @@ use tower_bearer::clock::ManualClock;
 use tower_bearer::jwt::AccessToken;
 use tower_bearer::policy::{Policies, scope};
 use tower_bearer::provider::{
-    ClientAuthentication, Fetch, FetchError, Introspection, IntrospectionBuilder, IssuerError,
+    ClientAuthentication, Fetch, FetchError, Introspection, IntrospectionBuilder, ProviderError,
 };
 use tower_bearer::{Authenticated, BearerAuthLayer, BoxFuture, Rejection, Validator};
 
@@ -155,11 +155,11 @@ async fn grpc(service: &Service, token: &str) -> Answer {
 }
 
 /// What the operator finds behind an outage.
-fn cause(answer: &Answer) -> IssuerError {
+fn cause(answer: &Answer) -> ProviderError {
     let rejection = answer.response.extensions().get::<Rejection>().unwrap();
     let source = rejection.source().expect("a source");
-    let error = source.downcast_ref::<IssuerError>();
-    error.expect("an `IssuerError`").clone()
+    let error = source.downcast_ref::<ProviderError>();
+    error.expect("an `ProviderError`").clone()
 }
 
 /// Polls each of them once; none is ready then.

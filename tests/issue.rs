@@ -47,7 +47,7 @@ use tower_bearer::clock::ManualClock;
 use tower_bearer::issuing::RevocationHub;
 use tower_bearer::issuing::store::{SessionId, SessionsOf};
 use tower_bearer::issuing::{
-    Grant, InvalidGrant, IssueError, SigningKey, SigningKeys, TokenIssuer, TokenIssuerBuilder,
+    Grant, InvalidGrant, IssuingError, SigningKey, SigningKeys, TokenIssuer, TokenIssuerBuilder,
     TokenResponse,
 };
 use tower_bearer::jwt::{Algorithm, JwtValidator};
@@ -107,7 +107,7 @@ impl World {
         self.issuer.issue(grant).await.unwrap()
     }
 
-    async fn refresh(&self, tokens: &TokenResponse) -> Result<TokenResponse, IssueError> {
+    async fn refresh(&self, tokens: &TokenResponse) -> Result<TokenResponse, IssuingError> {
         self.issuer
             .refresh(refresh_token(tokens), "web", None)
             .await
@@ -165,18 +165,18 @@ fn part_of(token: &str, index: usize) -> Value {
 }
 
 /// Why a grant is not valid.
-fn reason<T: std::fmt::Debug>(result: Result<T, IssueError>) -> InvalidGrant {
+fn reason<T: std::fmt::Debug>(result: Result<T, IssuingError>) -> InvalidGrant {
     match result {
-        Err(IssueError::InvalidGrant { reason }) => reason,
+        Err(IssuingError::InvalidGrant { reason }) => reason,
         other => panic!("{other:?}"),
     }
 }
 
-fn is_reused<T: std::fmt::Debug>(result: Result<T, IssueError>) -> bool {
+fn is_reused<T: std::fmt::Debug>(result: Result<T, IssuingError>) -> bool {
     matches!(reason(result), InvalidGrant::Reused { .. })
 }
 
 /// The status of an error that has to be there.
-fn status_of<T: std::fmt::Debug>(result: Result<T, IssueError>) -> u16 {
+fn status_of<T: std::fmt::Debug>(result: Result<T, IssuingError>) -> u16 {
     result.unwrap_err().status().as_u16()
 }

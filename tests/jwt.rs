@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_bearer::clock::ManualClock;
 use tower_bearer::jwt::{
-    AccessToken, Algorithm, ByShape, ClaimPath, ClaimsLayout, CryptoBackend, JwksOptions,
-    JwtIssuers, JwtValidator, JwtValidatorBuilder, Key, KeyError, KeySet, PublicKey, SharedSecret,
+    AccessToken, Algorithm, ClaimPath, ClaimsLayout, CryptoBackend, JwksOptions, JwtIssuers,
+    JwtOrOpaque, JwtValidator, JwtValidatorBuilder, Key, KeyError, KeySet, PublicKey, SharedSecret,
     TokenError,
 };
 use tower_bearer::policy::Claims as _;
@@ -1215,7 +1215,7 @@ fn a_jwt_is_not_handed_on_by_shape_and_is_by_or() {
         ("v4.public.eyJzdWIiOiJhbGljZSJ9", asked, asked),
     ] {
         assert_eq!(
-            kind(&ByShape::new(jwt.clone(), opaque()), token),
+            kind(&JwtOrOpaque::new(jwt.clone(), opaque()), token),
             by_shape,
             "{token}"
         );

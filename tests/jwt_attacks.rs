@@ -21,7 +21,7 @@ use rsa::traits::{PrivateKeyParts as _, PublicKeyParts as _};
 use serde_json::{Value, json};
 use tower_bearer::ConfigError;
 use tower_bearer::jwt::{
-    AccessToken, Algorithm, ByShape, ClaimsLayout, CryptoBackend, JwksOptions, JwtIssuers,
+    AccessToken, Algorithm, ClaimsLayout, CryptoBackend, JwksOptions, JwtIssuers, JwtOrOpaque,
     JwtValidator, JwtValidatorBuilder, Key, KeyError, KeySet, PublicKey, SharedSecret, TokenError,
 };
 use tower_bearer::policy::Claims;
@@ -221,14 +221,14 @@ const ISSUERS: Setting = |backend| {
 const BY_SHAPE: Setting = |backend| {
     let other = with_key(backend, SharedSecret::hs256(SECRET).unwrap());
     let jwt = with_pem(backend, "rsa").build().unwrap();
-    Arc::new(ByShape::new(jwt, other.build().unwrap()))
+    Arc::new(JwtOrOpaque::new(jwt, other.build().unwrap()))
 };
 
 /// The same for the longest tokens.
 const BY_SHAPE_LONG: Setting = |backend| {
     let other = with_key(backend, SharedSecret::hs256(SECRET).unwrap());
     let jwt = with_pem(backend, "rsa").max_length(16_384).build().unwrap();
-    Arc::new(ByShape::new(jwt, other.build().unwrap()))
+    Arc::new(JwtOrOpaque::new(jwt, other.build().unwrap()))
 };
 
 const OTHER_ISSUER: &str = "https://other.example";

@@ -601,7 +601,7 @@ fn methods_and_preflights_are_decided_below_the_prefix() {
     let auth = layer(&policies)
         .nested_at("/api")
         .unwrap()
-        .pass_cors_preflight();
+        .allow_cors_preflight();
     let app = boxed(auth.layer(service_fn(|_: Request<Body>| {
         ready(Ok(Response::new(Body::empty())))
     })));

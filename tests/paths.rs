@@ -1077,7 +1077,7 @@ fn options_is_open_for_a_real_preflight_alone_and_only_if_enabled() {
     ] {
         let mut layer = layer(&rules(None));
         if enabled {
-            layer = layer.pass_cors_preflight();
+            layer = layer.allow_cors_preflight();
         }
         let app = boxed(layer.layer(place(Area::Admin)));
         let probe = Probe::new(b"/admin", method, headers).unwrap();

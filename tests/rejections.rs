@@ -716,7 +716,7 @@ async fn a_policy_can_name_the_cause_of_its_outage_and_the_hook_sees_what_outer_
             Err::<(), _>(Denial::unavailable().with_source("secret-text of the store"))
         }))
         .on_decision(move |event| {
-            let Outcome::Refused(rejection) = event.outcome() else {
+            let Outcome::Rejected(rejection) = event.outcome() else {
                 return;
             };
             let cause = rejection.source().map(ToString::to_string);
@@ -992,10 +992,10 @@ async fn the_hook_sees_every_decision() {
     let seen: Arc<Mutex<Vec<String>>> = Arc::default();
     let log = Arc::clone(&seen);
     let service = layer()
-        .pass_cors_preflight()
+        .allow_cors_preflight()
         .on_decision(move |event| {
             let outcome = match event.outcome() {
-                Outcome::Refused(rejection) => rejection.kind().as_str(),
+                Outcome::Rejected(rejection) => rejection.kind().as_str(),
                 Outcome::Allowed => "allowed",
                 Outcome::Anonymous => "anonymous",
                 Outcome::Preflight => "preflight",
@@ -1091,7 +1091,7 @@ async fn a_preflight_passes_only_when_asked_for_and_only_if_it_is_one() {
     ] {
         let mut layer = layer();
         if pass {
-            layer = layer.pass_cors_preflight();
+            layer = layer.allow_cors_preflight();
         }
         let mut request = request(method, "/me", &[]);
         for field in fields {

@@ -23,7 +23,7 @@ use support::{Answer, Body, send};
 use tower::Layer as _;
 use tower_bearer::clock::ManualClock;
 use tower_bearer::jwt::{JwtValidator, JwtValidatorBuilder, SharedSecret};
-use tower_bearer::revocation::{RevocationList, Revocations, TokenIdentity};
+use tower_bearer::revocation::{RevocationClaims, RevocationList, Revocations};
 use tower_bearer::{
     BearerAuthLayer, Credential, FailureKind, InvalidReason, RequestView, Validator, Verdict,
 };
@@ -126,7 +126,7 @@ const DETAIL: &str = "redis://revocations.internal:6379 is gone";
 impl Revocations for Store {
     fn is_revoked(
         &self,
-        _: &TokenIdentity<'_>,
+        _: &RevocationClaims<'_>,
         _: SystemTime,
     ) -> Result<bool, Box<dyn Error + Send + Sync>> {
         self.asked.fetch_add(1, Ordering::SeqCst);

@@ -473,7 +473,7 @@ async fn a_cors_layer_outside_answers_preflights_and_lets_browsers_read_refusals
 #[tokio::test]
 async fn a_cors_layer_inside_gets_preflights_only_if_they_are_let_through() {
     let cors = CorsLayer::permissive().layer(service_fn(serve::<Full<Bytes>>));
-    let open = layer().pass_cors_preflight().layer(cors.clone());
+    let open = layer().allow_cors_preflight().layer(cors.clone());
     let closed = layer().layer(cors);
     let answered = open.clone().oneshot(preflight("/")).await.unwrap();
     assert_eq!(answered.status(), StatusCode::OK);

@@ -40,7 +40,7 @@ use std::time::{Duration, Instant, SystemTime};
 use redis_server::RedisServer;
 use tower_bearer::issuing::RevocationHub;
 use tower_bearer::issuing::store::{RedisStore, SessionId, SessionRecord, StoreError};
-use tower_bearer::revocation::{Revocation, Revocations as _, TokenIdentity};
+use tower_bearer::revocation::{Revocation, RevocationClaims, Revocations as _};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -87,7 +87,9 @@ fn session(name: &str) -> Revocation {
 
 /// What a hub says of a token in that session; `None` if it cannot tell.
 fn asks(hub: &RevocationHub, name: &str) -> Option<bool> {
-    let token = TokenIdentity::new().with_issuer(ISSUER).with_session(name);
+    let token = RevocationClaims::new()
+        .with_issuer(ISSUER)
+        .with_session(name);
     hub.is_revoked(&token, SystemTime::now()).ok()
 }
 

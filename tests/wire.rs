@@ -1161,7 +1161,7 @@ async fn a_hook_is_told_nothing_that_the_client_wrote() {
         let scheme = event.scheme().map(|scheme| scheme.as_str());
         let source = event.source().map(|source| source.as_str());
         let mut text = format!("{event:?} {scheme:?} {source:?}");
-        if let Outcome::Refused(rejection) = event.outcome() {
+        if let Outcome::Rejected(rejection) = event.outcome() {
             let kind = rejection.kind();
             let labels = [Some(kind.as_str()), kind.reason()];
             text = format!("{text} {rejection} {rejection:?} {labels:?}");

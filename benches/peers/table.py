@@ -4,7 +4,7 @@
     cargo bench && ./table.py
 
 Reads the medians below target/criterion (CARGO_TARGET_DIR is respected) and the versions from
-Cargo.lock. Needs Python 3.11 and nothing else. `--fastest` takes the fastest sample of each instead of
+Cargo.lock. RequiredScopes Python 3.11 and nothing else. `--fastest` takes the fastest sample of each instead of
 the median, to see what other load on the machine has added, and draws nothing.
 """
 

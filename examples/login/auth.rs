@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tower_bearer::Authenticated;
 use tower_bearer::issuing::store::{SessionId, SessionsOf, StoreError};
 use tower_bearer::issuing::{
-    ClientCredentials, Grant, InvalidGrant, IssueError, Session, TokenForm, TokenResponse,
+    ClientCredentials, Grant, InvalidGrant, IssuingError, Session, TokenForm, TokenResponse,
 };
 use tower_bearer::jwt::AccessToken;
 
@@ -31,7 +31,7 @@ pub(crate) async fn token(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<TokenResponse, IssueError> {
+) -> Result<TokenResponse, IssuingError> {
     let form = TokenForm::parse(&body)?;
     let client = client(&headers, &form)?;
     match form.grant_type()? {
@@ -52,7 +52,7 @@ pub(crate) async fn token(
             let token = form.require("refresh_token")?;
             app.issuer.refresh(token, &client, form.get("scope")).await
         }
-        _ => Err(IssueError::UnsupportedGrantType),
+        _ => Err(IssuingError::UnsupportedGrantType),
     }
 }
 
@@ -62,18 +62,18 @@ pub(crate) async fn refresh(
     State(app): State<App>,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<TokenResponse, IssueError> {
+) -> Result<TokenResponse, IssuingError> {
     let form = TokenForm::parse(&body)?;
     let client = client(&headers, &form)?;
     let token = form.require("refresh_token")?;
     app.issuer.refresh(token, &client, form.get("scope")).await
 }
 
-fn client(headers: &HeaderMap, form: &TokenForm) -> Result<String, IssueError> {
+fn client(headers: &HeaderMap, form: &TokenForm) -> Result<String, IssuingError> {
     let client = ClientCredentials::read(headers, form)?;
     match client.secret() {
         None if CLIENTS.contains(&client.id()) => Ok(client.id().to_owned()),
-        _ => Err(IssueError::InvalidClient),
+        _ => Err(IssuingError::InvalidClient),
     }
 }
 
@@ -86,7 +86,7 @@ pub(crate) async fn log_in(
     name: &str,
     password: &str,
     scope: Option<&str>,
-) -> Result<TokenResponse, IssueError> {
+) -> Result<TokenResponse, IssuingError> {
     let address = app.client_address.resolve(peer.ip(), headers);
     let attempt = app.throttle.attempt(address, name)?;
     let user = match app.users.authenticate(name, password).await {
@@ -98,7 +98,7 @@ pub(crate) async fn log_in(
     };
     let Some(user) = user else {
         attempt.failed();
-        return Err(IssueError::InvalidGrant {
+        return Err(IssuingError::InvalidGrant {
             reason: InvalidGrant::Credentials,
         });
     };
@@ -106,7 +106,7 @@ pub(crate) async fn log_in(
     let scope = scope.unwrap_or(&user.scopes);
     let may_have = |scope: &str| user.scopes.split(' ').any(|other| other == scope);
     if !scope.split(' ').all(may_have) {
-        return Err(IssueError::InvalidScope);
+        return Err(IssuingError::InvalidScope);
     }
     let label = headers
         .get("user-agent")
@@ -146,7 +146,7 @@ fn session_of(user: &AccessToken) -> Option<SessionId> {
 pub(crate) async fn logout(
     State(app): State<App>,
     user: Authenticated<AccessToken>,
-) -> Result<StatusCode, IssueError> {
+) -> Result<StatusCode, IssuingError> {
     if let Some(session) = session_of(&user) {
         app.issuer.end_session(session).await?;
     }
@@ -158,7 +158,7 @@ pub(crate) async fn logout(
 pub(crate) async fn sessions(
     State(app): State<App>,
     user: Authenticated<AccessToken>,
-) -> Result<Json<Value>, IssueError> {
+) -> Result<Json<Value>, IssuingError> {
     let own = SessionsOf::Subject(user.subject().unwrap_or_default());
     let sessions = app.issuer.sessions(own, None, 100).await?;
     let this = session_of(&user);
@@ -182,7 +182,7 @@ pub(crate) async fn end_session(
     State(app): State<App>,
     user: Authenticated<AccessToken>,
     Path(id): Path<String>,
-) -> Result<StatusCode, IssueError> {
+) -> Result<StatusCode, IssuingError> {
     let Ok(id) = id.parse() else {
         return Ok(StatusCode::NOT_FOUND);
     };
@@ -198,7 +198,7 @@ pub(crate) async fn end_session(
 pub(crate) async fn log_out_user(
     State(app): State<App>,
     Path(id): Path<String>,
-) -> Result<Json<Value>, IssueError> {
+) -> Result<Json<Value>, IssuingError> {
     let ended = app.issuer.end_sessions(SessionsOf::Subject(&id)).await?;
     Ok(Json(json!({ "ended": ended })))
 }

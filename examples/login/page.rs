@@ -11,7 +11,7 @@ use axum::http::header::{
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{AppendHeaders, IntoResponse, Response};
 use serde_json::json;
-use tower_bearer::issuing::{IssueError, TokenForm, TokenResponse};
+use tower_bearer::issuing::{IssuingError, TokenForm, TokenResponse};
 use tower_bearer::permits_cookie;
 
 use crate::App;
@@ -78,7 +78,7 @@ pub(crate) async fn log_in(
     answer
         .await
         .map(|tokens| with_cookies(&tokens))
-        .map_err(IssueError::into_response)
+        .map_err(IssuingError::into_response)
 }
 
 /// New cookies for old ones. The page asks for it once the access token has expired.

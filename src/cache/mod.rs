@@ -1,4 +1,4 @@
-//! Remembering what a validator has said yes to. Needs the feature `cache`, which `jwt` brings along.
+//! Remembering what a validator has said yes to. RequiredScopes the feature `cache`, which `jwt` brings along.
 //!
 //! To check an RSA or elliptic-curve signature takes many times what all the rest of a request does, and a client
 //! sends the same token again and again. A `JwtValidator` remembers by itself; any other validator does with

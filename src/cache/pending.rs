@@ -8,8 +8,8 @@ use std::time::SystemTime;
 
 use futures_util::future::{FutureExt as _, Shared, WeakShared};
 
-use super::store::{Asked, Store};
-use super::token_key::{Brought, TokenKey, TokenRef};
+use super::store::{Observation, Store};
+use super::token_key::{PrecomputedHash, TokenKey, TokenRef};
 use crate::failure::Failure;
 use crate::validator::{BoxFuture, Validated};
 
@@ -30,13 +30,13 @@ pub(super) struct Pending<T> {
 }
 
 struct State<T> {
-    flights: HashMap<TokenKey, Flight<T>, Brought>,
+    flights: HashMap<TokenKey, Flight<T>, PrecomputedHash>,
     number: u64,
 }
 
 struct Flight<T> {
     number: u64,
-    asked: Asked,
+    asked: Observation,
     outcome: WeakShared<BoxFuture<Outcome<T>>>,
 }
 
@@ -92,10 +92,10 @@ impl<T: Send + Sync + 'static> Pending<T> {
         self: &Arc<Self>,
         token: TokenRef<'_>,
         store: &Store<V>,
-        asked: Asked,
+        asked: Observation,
         work: BoxFuture<Outcome<T>>,
     ) -> Awaited<T> {
-        let mut landing = Landing {
+        let mut landing = CompletionGuard {
             pending: Arc::clone(self),
             key: token.to_key(),
             number: None,
@@ -158,13 +158,13 @@ impl<T> Pending<T> {
 }
 
 /// Takes a validation out when it has ended, or is dropped before.
-struct Landing<T: Send + Sync + 'static> {
+struct CompletionGuard<T: Send + Sync + 'static> {
     pending: Arc<Pending<T>>,
     key: TokenKey,
     number: Option<u64>,
 }
 
-impl<T: Send + Sync + 'static> Drop for Landing<T> {
+impl<T: Send + Sync + 'static> Drop for CompletionGuard<T> {
     fn drop(&mut self) {
         let Some(number) = self.number else {
             return;

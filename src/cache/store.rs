@@ -11,7 +11,7 @@ use quick_cache::sync::Cache;
 use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 
 use super::settings::CacheSettings;
-use super::token_key::{Brought, Place, TokenHasher, TokenKey, TokenRef};
+use super::token_key::{CredentialPlace, PrecomputedHash, TokenHasher, TokenKey, TokenRef};
 use crate::extract::Credential;
 #[cfg(feature = "introspection")]
 use crate::extract::{CredentialSource, Scheme};
@@ -30,7 +30,7 @@ const SET_BACK: u64 = 5;
 /// Values by credential. Which of them goes when there are too many is decided by `quick_cache`: one that is
 /// asked for again and again stays, whatever passes through besides.
 pub(crate) struct Store<V> {
-    entries: Cache<TokenKey, Arc<Kept<V>>, Weight, Brought, Outside>,
+    entries: Cache<TokenKey, Arc<CachedEntry<V>>, Weight, PrecomputedHash, EvictedEntries>,
     hasher: TokenHasher,
     settings: CacheSettings,
     least_weight: usize,
@@ -45,9 +45,9 @@ pub(crate) struct Store<V> {
 }
 
 /// A value, and when it was found out.
-pub(crate) struct Kept<V> {
+pub(crate) struct CachedEntry<V> {
     value: V,
-    asked: Asked,
+    asked: Observation,
     until: SystemTime,
     weight: u64,
     /// Whether nothing was removed while it was found out. Until that is known nobody gets it.
@@ -56,14 +56,14 @@ pub(crate) struct Kept<V> {
 
 /// When a value was asked for. Taken before, so that what happens meanwhile is not overlooked.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Asked {
+pub(crate) struct Observation {
     at: SystemTime,
     time_to_live: Duration,
     epoch: u64,
     removals: u64,
 }
 
-impl Asked {
+impl Observation {
     pub(crate) fn at(&self) -> SystemTime {
         self.at
     }
@@ -80,8 +80,8 @@ impl Asked {
 #[derive(Clone)]
 struct Weight;
 
-impl<V> Weighter<TokenKey, Arc<Kept<V>>> for Weight {
-    fn weight(&self, _: &TokenKey, kept: &Arc<Kept<V>>) -> u64 {
+impl<V> Weighter<TokenKey, Arc<CachedEntry<V>>> for Weight {
+    fn weight(&self, _: &TokenKey, kept: &Arc<CachedEntry<V>>) -> u64 {
         kept.weight
     }
 }
@@ -89,12 +89,12 @@ impl<V> Weighter<TokenKey, Arc<Kept<V>>> for Weight {
 /// Collects what has to make room, and drops it when no lock is held any more: what a principal does then is
 /// not ours, and may be to ask this very table.
 #[derive(Clone)]
-struct Outside;
+struct EvictedEntries;
 
-impl<V> Lifecycle<TokenKey, Arc<Kept<V>>> for Outside {
-    type RequestState = Vec<(TokenKey, Arc<Kept<V>>)>;
+impl<V> Lifecycle<TokenKey, Arc<CachedEntry<V>>> for EvictedEntries {
+    type RequestState = Vec<(TokenKey, Arc<CachedEntry<V>>)>;
 
-    fn on_evict(&self, gone: &mut Self::RequestState, token: TokenKey, kept: Arc<Kept<V>>) {
+    fn on_evict(&self, gone: &mut Self::RequestState, token: TokenKey, kept: Arc<CachedEntry<V>>) {
         gone.push((token, kept));
     }
 }
@@ -118,9 +118,9 @@ impl<V> Store<V> {
             .hot_allocation(hot)
             .build();
         let entries = match options {
-            Ok(options) => Cache::with_options(options, Weight, Brought, Outside),
+            Ok(options) => Cache::with_options(options, Weight, PrecomputedHash, EvictedEntries),
             // Only if one of the two were not given. It keeps nothing then.
-            Err(_) => Cache::with(0, 0, Weight, Brought, Outside),
+            Err(_) => Cache::with(0, 0, Weight, PrecomputedHash, EvictedEntries),
         };
         Self {
             entries,
@@ -143,7 +143,11 @@ impl<V> Store<V> {
 
     /// The same for a token that is in no request.
     #[inline]
-    pub(crate) fn find_at<'t>(&self, place: Place, token: &'t [u8]) -> Option<TokenRef<'t>> {
+    pub(crate) fn find_at<'t>(
+        &self,
+        place: CredentialPlace,
+        token: &'t [u8],
+    ) -> Option<TokenRef<'t>> {
         if token.len() > self.settings.max_token_length {
             return None;
         }
@@ -164,7 +168,7 @@ impl<V> Store<V> {
         token: TokenRef<'_>,
         now: SystemTime,
         stands: impl FnOnce(&V) -> bool,
-    ) -> Option<Arc<Kept<V>>> {
+    ) -> Option<Arc<CachedEntry<V>>> {
         self.notice(now);
         let kept = self.entries.get(&token)?;
         if !kept.settled.load(Ordering::Acquire) {
@@ -181,8 +185,8 @@ impl<V> Store<V> {
     }
 
     /// To be called before a value is found out.
-    pub(crate) fn asked(&self, now: SystemTime) -> Asked {
-        Asked {
+    pub(crate) fn asked(&self, now: SystemTime) -> Observation {
+        Observation {
             at: now,
             time_to_live: self.settings.time_to_live,
             epoch: self.epoch.load(Ordering::Acquire),
@@ -192,13 +196,13 @@ impl<V> Store<V> {
 
     /// Whether somebody who comes at `now` may have a value that was asked for then.
     #[inline]
-    pub(crate) fn is_current(&self, asked: &Asked, now: SystemTime) -> bool {
+    pub(crate) fn is_current(&self, asked: &Observation, now: SystemTime) -> bool {
         asked.epoch == self.epoch.load(Ordering::Acquire) && asked.at <= now
     }
 
     /// The same for a value that is still being found out. One that takes long may never come, so who comes
     /// later asks anew.
-    pub(crate) fn may_be_awaited(&self, asked: &Asked, now: SystemTime) -> bool {
+    pub(crate) fn may_be_awaited(&self, asked: &Observation, now: SystemTime) -> bool {
         let kept_until = Self::until(asked);
         let joined_until = asked.at.checked_add(LONGEST_WAIT);
         self.is_current(asked, now)
@@ -208,7 +212,7 @@ impl<V> Store<V> {
     }
 
     /// Returns whether a value was removed since then, or may be at this moment.
-    pub(crate) fn has_removed_since(&self, asked: &Asked) -> bool {
+    pub(crate) fn has_removed_since(&self, asked: &Observation) -> bool {
         // In this order, since a `retain` that ends in between has changed the count.
         self.retaining.load(Ordering::SeqCst) != 0
             || self.removals.load(Ordering::SeqCst) != asked.removals
@@ -226,7 +230,7 @@ impl<V> Store<V> {
     }
 
     /// Returns when the time to live is over. `None` if that time cannot be represented.
-    fn until(asked: &Asked) -> Option<SystemTime> {
+    fn until(asked: &Observation) -> Option<SystemTime> {
         asked.at.checked_add(asked.time_to_live)
     }
 
@@ -237,7 +241,7 @@ impl<V> Store<V> {
         token: TokenRef<'_>,
         value: V,
         bytes: usize,
-        asked: Asked,
+        asked: Observation,
         ends: Option<SystemTime>,
     ) {
         let Some(until) = Self::until(&asked) else {
@@ -251,7 +255,7 @@ impl<V> Store<V> {
             .saturating_add(token.len())
             .saturating_add(OVERHEAD)
             .max(self.least_weight);
-        let kept = Arc::new(Kept {
+        let kept = Arc::new(CachedEntry {
             value,
             asked,
             until,
@@ -281,7 +285,7 @@ impl<V> Store<V> {
     }
 
     /// Removes what has ended by `now`, and is of no use though nobody has asked for it since.
-    pub(crate) fn remove_ended(&self, now: SystemTime) {
+    pub(crate) fn remove_expired(&self, now: SystemTime) {
         let epoch = self.epoch.load(Ordering::Acquire);
         // Dropped when no lock is held any more.
         let gone = RefCell::new(Vec::new());
@@ -391,7 +395,7 @@ impl<V> Drop for RetainGuard<'_, V> {
     }
 }
 
-impl<V> Kept<V> {
+impl<V> CachedEntry<V> {
     pub(crate) fn value(&self) -> &V {
         &self.value
     }

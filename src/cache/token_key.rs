@@ -14,15 +14,15 @@ use crate::extract::{CredentialSource, Scheme};
 /// A credential that is kept: all its bytes, where it stood, and their hash (F01). The bytes are wiped when it goes.
 pub(crate) struct TokenKey {
     hash: u64,
-    place: Place,
+    place: CredentialPlace,
     token: Zeroizing<Box<[u8]>>,
 }
 
 /// Where a credential stood.
-pub(crate) type Place = (Scheme, CredentialSource);
+pub(crate) type CredentialPlace = (Scheme, CredentialSource);
 
 /// All places from which a source may bring a token.
-pub(crate) const PLACES: [Place; 5] = [
+pub(crate) const PLACES: [CredentialPlace; 5] = [
     (Scheme::ApiKey, CredentialSource::ApiKeyHeader),
     (Scheme::Basic, CredentialSource::Authorization),
     (Scheme::Bearer, CredentialSource::Authorization),
@@ -34,7 +34,7 @@ pub(crate) const PLACES: [Place; 5] = [
 #[derive(Clone, Copy)]
 pub(crate) struct TokenRef<'t> {
     hash: u64,
-    place: Place,
+    place: CredentialPlace,
     token: &'t [u8],
 }
 
@@ -113,7 +113,7 @@ impl TokenHasher {
     }
 
     #[inline]
-    pub(crate) fn find<'t>(&self, place: Place, token: &'t [u8]) -> TokenRef<'t> {
+    pub(crate) fn find<'t>(&self, place: CredentialPlace, token: &'t [u8]) -> TokenRef<'t> {
         let mut hasher = self.0.build_hasher();
         hasher.write(token);
         hasher.write_u16(u16::from_be_bytes([place.0 as u8, place.1 as u8]));
@@ -127,20 +127,20 @@ impl TokenHasher {
 
 /// Takes the hash that a key brings along.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Brought;
+pub(crate) struct PrecomputedHash;
 
-pub(crate) struct BroughtHasher(u64);
+pub(crate) struct PrecomputedHasher(u64);
 
-impl BuildHasher for Brought {
-    type Hasher = BroughtHasher;
+impl BuildHasher for PrecomputedHash {
+    type Hasher = PrecomputedHasher;
 
     #[inline]
-    fn build_hasher(&self) -> BroughtHasher {
-        BroughtHasher(0)
+    fn build_hasher(&self) -> PrecomputedHasher {
+        PrecomputedHasher(0)
     }
 }
 
-impl Hasher for BroughtHasher {
+impl Hasher for PrecomputedHasher {
     #[inline]
     fn write_u64(&mut self, hash: u64) {
         self.0 = hash;
@@ -162,7 +162,7 @@ impl Hasher for BroughtHasher {
 mod tests {
     use super::*;
 
-    const PLACE: Place = (Scheme::Bearer, CredentialSource::Authorization);
+    const PLACE: CredentialPlace = (Scheme::Bearer, CredentialSource::Authorization);
 
     #[test]
     fn a_credential_is_found_by_all_of_it_and_by_nothing_less() {

@@ -58,12 +58,12 @@ impl CacheLimit {
 /// The panic of a validation that others wait for too.
 #[derive(Debug, thiserror::Error)]
 #[error("the validation panicked")]
-struct Panicked;
+struct ValidationPanicked;
 
 /// What a validation found out no longer holds.
 #[derive(Debug, thiserror::Error)]
 #[error("what the verdict rests on has changed while it was waited for")]
-struct Overtaken;
+struct DependencyChanged;
 
 impl<T> VerdictCache<T> {
     pub(crate) fn new(settings: &CacheSettings) -> Self {
@@ -138,8 +138,8 @@ impl<T> VerdictCache<T> {
     /// Forgets the verdicts that have ended by `now`. They are of no use to anybody, but until somebody asks for
     /// them or their room is needed they stay in memory, their tokens too: for a timer of your own, where that
     /// matters. Looks at each of them.
-    pub fn remove_ended(&self, now: SystemTime) {
-        self.inner.store.remove_ended(now);
+    pub fn remove_expired(&self, now: SystemTime) {
+        self.inner.store.remove_expired(now);
     }
 
     /// Returns the limit that the settings of this cache impose on an outer cache, for this token.
@@ -221,7 +221,7 @@ impl<T: Send + Sync + 'static> VerdictCache<T> {
                     let result = AssertUnwindSafe(future)
                         .catch_unwind()
                         .await
-                        .unwrap_or_else(|_| Err(Failure::unavailable(Panicked)));
+                        .unwrap_or_else(|_| Err(Failure::unavailable(ValidationPanicked)));
                     // F08: here it has come to its end.
                     if let Ok(validated) = &result {
                         inner.keep(key.by_ref(), validated, asked);
@@ -246,7 +246,7 @@ async fn joined<T: Send + Sync + 'static>(
     match outcome.await {
         // F05: what it rests on may have gone before this request came, and the request cannot be looked at again.
         Ok(validated) if !validated.stands(now) => {
-            Err(Failure::unavailable(Overtaken).with_retry_after(Duration::ZERO))
+            Err(Failure::unavailable(DependencyChanged).with_retry_after(Duration::ZERO))
         }
         result => result,
     }
@@ -261,7 +261,12 @@ impl<T> Inner<T> {
         Some(kept.value().clone())
     }
 
-    fn keep(&self, token: TokenRef<'_>, validated: &Validated<T>, asked: super::store::Asked) {
+    fn keep(
+        &self,
+        token: TokenRef<'_>,
+        validated: &Validated<T>,
+        asked: super::store::Observation,
+    ) {
         // What a principal takes is not known. One that was read from its token is about as long.
         let bytes = token
             .len()

@@ -216,7 +216,7 @@ mod basic {
     use super::{Credential, Scheme};
     use crate::failure::{Failure, InvalidReason};
 
-    /// User and password of a `Basic` credential. Its `Debug` shows neither. Needs the feature `basic`.
+    /// User and password of a `Basic` credential. Its `Debug` shows neither. RequiredScopes the feature `basic`.
     pub struct BasicCredentials {
         text: String,
         colon: usize,
@@ -243,7 +243,7 @@ mod basic {
     }
 
     impl Credential<'_> {
-        /// Reads user and password. Needs the feature `basic`
+        /// Reads user and password. RequiredScopes the feature `basic`
         /// ([RFC 7617 section 2](https://www.rfc-editor.org/rfc/rfc7617#section-2)).
         ///
         /// # Errors

@@ -4,7 +4,7 @@ mod authorization;
 mod cookie;
 mod credential;
 mod fetch_metadata;
-mod hide;
+mod redact;
 mod source;
 mod token68;
 mod websocket;

@@ -4,7 +4,7 @@ use http::header::{self, AUTHORIZATION, COOKIE, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderMap, HeaderName, Request};
 
 use super::credential::{Credential, CredentialSource, Scheme};
-use super::hide::{hide_elements, hide_field};
+use super::redact::{redact_elements, redact_field};
 use super::token68::{is_token, is_visible_ascii};
 use super::{authorization, cookie, fetch_metadata, websocket};
 use crate::error::ConfigError;
@@ -403,13 +403,13 @@ impl Sources {
 
     /// Does the same to whatever credential an unauthenticated request brought along.
     #[inline]
-    pub(crate) fn hide_all<B>(&self, request: &mut Request<B>, remove: bool) {
+    pub(crate) fn redact_all<B>(&self, request: &mut Request<B>, remove: bool) {
         if request.headers().is_empty() {
             return;
         }
         if self.bearer || self.basic {
             // Nobody has looked yet whether there is more than one line.
-            hide_elements(
+            redact_elements(
                 request.headers_mut(),
                 &AUTHORIZATION,
                 b',',
@@ -434,11 +434,11 @@ impl Sources {
     pub(crate) fn hide<B>(&self, request: &mut Request<B>, source: CredentialSource, remove: bool) {
         let headers = request.headers_mut();
         match source {
-            CredentialSource::Authorization => hide_field(headers, &AUTHORIZATION, remove),
+            CredentialSource::Authorization => redact_field(headers, &AUTHORIZATION, remove),
             CredentialSource::ApiKeyHeader => {
                 for place in &self.list {
                     if let Kind::ApiKey(name) = &place.kind {
-                        hide_elements(headers, name, b',', remove, |_, _| true);
+                        redact_elements(headers, name, b',', remove, |_, _| true);
                     }
                 }
             }
@@ -446,7 +446,7 @@ impl Sources {
             CredentialSource::Cookie => {
                 for place in &self.list {
                     if let Kind::Cookie { name } = &place.kind {
-                        hide_elements(headers, &COOKIE, b';', remove, |_, element| {
+                        redact_elements(headers, &COOKIE, b';', remove, |_, element| {
                             element
                                 .split(|byte| *byte == b'=')
                                 .next()
@@ -460,7 +460,7 @@ impl Sources {
             CredentialSource::WebSocketProtocol => {
                 for place in &self.list {
                     if let Kind::WebSocketProtocol { marker } = &place.kind {
-                        hide_elements(
+                        redact_elements(
                             headers,
                             &SEC_WEBSOCKET_PROTOCOL,
                             b',',

@@ -12,9 +12,9 @@ use serde_json::{Map, Value};
 use super::issuer::Inner;
 use super::refresh_token::{RefreshToken, random};
 use super::session::{Dates, MARGIN, State, time};
-use super::{Grant, IssueError, TokenResponse};
+use super::{Grant, IssuingError, TokenResponse};
 use crate::issuing::store::{SessionId, SessionRecord, SessionsOf};
-use crate::revocation::{Revocations, TokenIdentity};
+use crate::revocation::{RevocationClaims, Revocations};
 
 /// The longest token that a validator takes unless told otherwise.
 const MAX_TOKEN: usize = 8_192;
@@ -109,8 +109,8 @@ impl Inner {
         moment.checked_add(longest).unwrap_or(moment)
     }
 
-    pub(super) fn identity<'a>(&'a self, grant: &'a Grant) -> TokenIdentity<'a> {
-        TokenIdentity::new()
+    pub(super) fn identity<'a>(&'a self, grant: &'a Grant) -> RevocationClaims<'a> {
+        RevocationClaims::new()
             .with_issuer(&*self.issuer)
             .with_subject(&*grant.subject)
             .with_client(&*grant.client)
@@ -121,9 +121,9 @@ impl Inner {
     /// sessions can log in within the same second (K06: whole seconds).
     pub(super) fn earliest_iat(
         &self,
-        identity: TokenIdentity<'_>,
+        identity: RevocationClaims<'_>,
         now: SystemTime,
-    ) -> Result<Option<SystemTime>, IssueError> {
+    ) -> Result<Option<SystemTime>, IssuingError> {
         for ahead in 0..=MAX_AHEAD {
             let second = now.checked_add(Duration::from_secs(ahead)).unwrap_or(now);
             if !self.is_revoked_in_hub(&identity.with_issued_at(second), now)? {
@@ -134,17 +134,17 @@ impl Inner {
     }
 
     /// From when on a token for this grant can be dated.
-    pub(super) fn begin(&self, grant: &Grant, now: SystemTime) -> Result<SystemTime, IssueError> {
+    pub(super) fn begin(&self, grant: &Grant, now: SystemTime) -> Result<SystemTime, IssuingError> {
         let identity = self.identity(grant);
         if let Some(second) = self.earliest_iat(identity, now)? {
             return Ok(second);
         }
         // A token that is dead from the beginning helps nobody.
         match self.earliest_iat(identity.with_version(u64::MAX), now)? {
-            Some(_) => Err(IssueError::Grant {
+            Some(_) => Err(IssuingError::Grant {
                 problem: "its token version has been revoked",
             }),
-            None => Err(IssueError::Revocations {
+            None => Err(IssuingError::Revocations {
                 problem: format!(
                     "a revocation covers every token issued in the next {MAX_AHEAD} seconds: sessions were ended \
                      many times in a row, or clocks differ by more than that"
@@ -155,11 +155,11 @@ impl Inner {
 
     fn is_revoked_in_hub(
         &self,
-        identity: &TokenIdentity<'_>,
+        identity: &RevocationClaims<'_>,
         now: SystemTime,
-    ) -> Result<bool, IssueError> {
+    ) -> Result<bool, IssuingError> {
         let revoked = self.hub.is_revoked(identity, now);
-        revoked.map_err(|error| IssueError::Revocations {
+        revoked.map_err(|error| IssuingError::Revocations {
             problem: error.to_string(),
         })
     }
@@ -169,9 +169,9 @@ impl Inner {
         record: &SessionRecord,
         state: &State,
         now: SystemTime,
-    ) -> Result<bool, IssueError> {
+    ) -> Result<bool, IssuingError> {
         let id = record.id().to_string();
-        let identity = TokenIdentity::new()
+        let identity = RevocationClaims::new()
             .with_issuer(&*self.issuer)
             .with_subject(record.subject())
             .with_client(record.client())
@@ -189,7 +189,7 @@ impl Inner {
         session: Option<SessionId>,
         state: &State,
         dates: Dates,
-    ) -> Result<String, IssueError> {
+    ) -> Result<String, IssuingError> {
         let Dates { iat, exp } = dates;
         let claims = AccessClaims {
             iss: &self.issuer,
@@ -205,12 +205,12 @@ impl Inner {
             claims: &state.claims,
         };
         let token = self.keys.current().sign_jwt("at+jwt", &claims);
-        let token = token.map_err(|error| IssueError::Crypto {
+        let token = token.map_err(|error| IssuingError::Crypto {
             problem: error.to_string(),
         })?;
         match token.len() <= MAX_TOKEN {
             true => Ok(token),
-            false => Err(IssueError::Grant {
+            false => Err(IssuingError::Grant {
                 problem: "the token would have more than 8192 bytes, which validators refuse",
             }),
         }

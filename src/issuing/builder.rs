@@ -8,7 +8,7 @@ use super::access_claims::MAX_ACCESS_TTL;
 use super::issuer::Inner;
 use super::session::Lifetimes;
 use super::{SigningKeys, TokenIssuer};
-use crate::clock::{Clock, Steady, SystemClock};
+use crate::clock::{ClampedClock, Clock, SystemClock};
 use crate::error::ConfigError;
 use crate::issuing::RevocationHub;
 use crate::issuing::store::{MemoryStore, SessionStore};
@@ -173,7 +173,7 @@ impl TokenIssuerBuilder {
             .fold(own, |own, audience| own.audience(audience.clone()));
         let clearing: Arc<dyn Clock> = match &self.clock {
             Some(clock) => Arc::clone(clock),
-            None => Arc::new(Steady::new()),
+            None => Arc::new(ClampedClock::new()),
         };
         Ok(TokenIssuer::from_inner(Inner {
             own: own.build()?,

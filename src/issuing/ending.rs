@@ -14,9 +14,9 @@ use aws_lc_rs::digest::{SHA256, digest};
 use super::access_claims::MAX_ACCESS_TTL;
 use super::issuer::{ATTEMPTS, Inner};
 use super::session::{EndReason, MARGIN, State, time};
-use super::{IssueError, TokenIssuer};
+use super::{IssuingError, TokenIssuer};
 use crate::issuing::store::{SessionId, SessionRecord, SessionsOf, StoreError};
-use crate::revocation::{Revocation, TokenIdentity, seconds};
+use crate::revocation::{Revocation, RevocationClaims, seconds};
 
 /// Page size for listing sessions.
 pub(super) const PAGE: usize = 256;
@@ -59,7 +59,7 @@ impl EndedSession {
         Self {
             id: record.id(),
             latest_iat: u64::MAX,
-            until: record.ends_at_second(),
+            until: record.expires_at_second(),
             is_marked: false,
             is_new: true,
         }
@@ -69,7 +69,7 @@ impl EndedSession {
 /// The errors of an operation on many sessions.
 #[derive(Default)]
 struct Failures {
-    worst: Option<IssueError>,
+    worst: Option<IssuingError>,
     /// The hub is unavailable, so it is not called again for each session.
     hub_is_away: bool,
 }
@@ -77,13 +77,13 @@ struct Failures {
 impl Failures {
     /// Notes an error. If the hub is full, every session has ended all the same; after any other error, a
     /// session may not have ended.
-    fn note(&mut self, error: IssueError) {
-        if self.worst.as_ref().is_none_or(IssueError::is_full) {
+    fn note(&mut self, error: IssuingError) {
+        if self.worst.as_ref().is_none_or(IssuingError::is_full) {
             self.worst = Some(error);
         }
     }
 
-    fn note_hub(&mut self, error: IssueError) {
+    fn note_hub(&mut self, error: IssuingError) {
         self.hub_is_away |= !error.is_full();
         self.note(error);
     }
@@ -98,9 +98,9 @@ impl TokenIssuer {
     ///
     /// # Errors
     ///
-    /// [`IssueError::Store`] if the session may have ended only in part. Its access tokens may still be
+    /// [`IssuingError::Store`] if the session may have ended only in part. Its access tokens may still be
     /// valid; try again.
-    pub async fn end_session(&self, id: SessionId) -> Result<bool, IssueError> {
+    pub async fn end_session(&self, id: SessionId) -> Result<bool, IssuingError> {
         match self.find(id).await? {
             Some(record) => self.end(record, EndReason::Revoked).await,
             None => Ok(false),
@@ -112,7 +112,7 @@ impl TokenIssuer {
     /// # Errors
     ///
     /// As for [`end_session`](Self::end_session).
-    pub async fn end_session_of(&self, subject: &str, id: SessionId) -> Result<bool, IssueError> {
+    pub async fn end_session_of(&self, subject: &str, id: SessionId) -> Result<bool, IssuingError> {
         match self.find(id).await? {
             Some(record) if record.subject() == subject => {
                 self.end(record, EndReason::Revoked).await
@@ -136,7 +136,7 @@ impl TokenIssuer {
     /// Tokens that were issued within the same second are revoked too, since `iat` has no fraction. Later
     /// logins are given tokens that are dated after the revocation, up to 60 seconds ahead. If the clock of
     /// this machine is ahead of another one by more than that, logins of this user fail there with
-    /// [`IssueError::Revocations`] until the excess over 60 seconds has passed. A third machine that is
+    /// [`IssuingError::Revocations`] until the excess over 60 seconds has passed. A third machine that is
     /// behind both rejects a token dated ahead until the difference is within the leeway of its validator.
     ///
     /// The entry stays in the hub and its store for as long as a refresh token is valid, at least a day:
@@ -144,9 +144,9 @@ impl TokenIssuer {
     ///
     /// # Errors
     ///
-    /// [`IssueError::Store`] if some sessions may not have ended; try again. After [`StoreError::Full`] every
+    /// [`IssuingError::Store`] if some sessions may not have ended; try again. After [`StoreError::Full`] every
     /// session has ended, and access tokens may still be valid until they expire.
-    pub async fn end_sessions(&self, of: SessionsOf<'_>) -> Result<usize, IssueError> {
+    pub async fn end_sessions(&self, of: SessionsOf<'_>) -> Result<usize, IssuingError> {
         let issuer = self.clone();
         let (is_subject, name) = match of {
             SessionsOf::Subject(name) => (true, name.to_owned()),
@@ -162,7 +162,7 @@ impl TokenIssuer {
         .await
     }
 
-    async fn end_all(&self, of: SessionsOf<'_>) -> Result<usize, IssueError> {
+    async fn end_all(&self, of: SessionsOf<'_>) -> Result<usize, IssuingError> {
         let mut failures = Failures::default();
         let mut entry: Option<(u64, SystemTime)> = None;
         let mut ended = 0;
@@ -201,7 +201,7 @@ impl TokenIssuer {
         is_covered: impl Fn(&EndedSession) -> bool,
         counts: impl Fn(&EndedSession) -> bool,
         failures: &mut Failures,
-    ) -> Result<usize, IssueError> {
+    ) -> Result<usize, IssuingError> {
         let inner = &*self.inner;
         let (mut ended, mut after) = (0, None);
         loop {
@@ -216,7 +216,7 @@ impl TokenIssuer {
                     Ok(Some(session)) => session,
                     Ok(None) => continue,
                     // One contended session does not stop the others from ending.
-                    Err(error @ IssueError::Store(StoreError::Contended)) => {
+                    Err(error @ IssuingError::Store(StoreError::Contended)) => {
                         failures.note(error);
                         continue;
                     }
@@ -232,7 +232,7 @@ impl TokenIssuer {
                         continue;
                     }
                 }
-                if let Err(error) = inner.remove_ended(&session).await {
+                if let Err(error) = inner.remove_expired(&session).await {
                     failures.note(error);
                 }
             }
@@ -251,18 +251,18 @@ impl TokenIssuer {
     ///
     /// # Errors
     ///
-    /// [`IssueError::Store`]: try again.
+    /// [`IssuingError::Store`]: try again.
     pub async fn revoke_versions_below(
         &self,
         subject: &str,
         version: u64,
-    ) -> Result<(), IssueError> {
+    ) -> Result<(), IssuingError> {
         let issuer = self.clone();
         let subject = subject.to_owned();
         to_completion(async move { issuer.end_versions_below(&subject, version).await }).await
     }
 
-    async fn end_versions_below(&self, subject: &str, version: u64) -> Result<(), IssueError> {
+    async fn end_versions_below(&self, subject: &str, version: u64) -> Result<(), IssuingError> {
         let inner = &*self.inner;
         let until = inner.until_refreshed(inner.clock.now());
         let revocation = Revocation::versions_below(Some(&inner.issuer), subject, version, until);
@@ -291,7 +291,7 @@ impl TokenIssuer {
         token_id: &str,
         session: Option<SessionId>,
         expires_at: SystemTime,
-    ) -> Result<(), IssueError> {
+    ) -> Result<(), IssuingError> {
         let issuer = self.clone();
         let token_id = token_id.to_owned();
         // Validators on machines whose clock is behind accept the token longer than the store would keep the entry.
@@ -316,7 +316,7 @@ impl TokenIssuer {
         id: SessionId,
         token_id: &str,
         until: SystemTime,
-    ) -> Result<bool, IssueError> {
+    ) -> Result<bool, IssuingError> {
         let inner = &*self.inner;
         let token = short_digest(token_id);
         for _ in 0..ATTEMPTS {
@@ -355,10 +355,10 @@ impl TokenIssuer {
         &self,
         of: SessionsOf<'_>,
         now: SystemTime,
-    ) -> Result<(u64, SystemTime), IssueError> {
+    ) -> Result<(u64, SystemTime), IssuingError> {
         let inner = &*self.inner;
         let issuer = Some(&*inner.issuer);
-        let all = TokenIdentity::new()
+        let all = RevocationClaims::new()
             .with_issuer(issuer)
             .with_version(u64::MAX);
         let all = match of {
@@ -382,7 +382,7 @@ impl TokenIssuer {
     }
 
     /// Returns the record of a session of this issuer (M01: one issuer per session).
-    pub(super) async fn find(&self, id: SessionId) -> Result<Option<SessionRecord>, IssueError> {
+    pub(super) async fn find(&self, id: SessionId) -> Result<Option<SessionRecord>, IssuingError> {
         let found = self.inner.sessions.find(id).await?;
         Ok(found.filter(|record| record.issuer() == self.inner.issuer))
     }
@@ -392,7 +392,7 @@ impl TokenIssuer {
         &self,
         record: SessionRecord,
         reason: EndReason,
-    ) -> Result<bool, IssueError> {
+    ) -> Result<bool, IssuingError> {
         let issuer = self.clone();
         to_completion(async move { issuer.end_one(record, reason).await }).await
     }
@@ -401,13 +401,13 @@ impl TokenIssuer {
         &self,
         record: SessionRecord,
         reason: EndReason,
-    ) -> Result<bool, IssueError> {
+    ) -> Result<bool, IssuingError> {
         let inner = &*self.inner;
         let known = EndedSession::of(&record);
         match self.mark_ended(record, reason).await {
             Ok(Some(session)) => {
                 inner.revoke_access_tokens(&session).await?;
-                inner.remove_ended(&session).await?;
+                inner.remove_expired(&session).await?;
                 Ok(true)
             }
             Ok(None) => Ok(false),
@@ -425,7 +425,7 @@ impl TokenIssuer {
         &self,
         record: SessionRecord,
         reason: EndReason,
-    ) -> Result<Option<EndedSession>, IssueError> {
+    ) -> Result<Option<EndedSession>, IssuingError> {
         let mut record = record;
         for _ in 0..ATTEMPTS {
             let Ok(state) = State::from_record(&record) else {
@@ -448,14 +448,14 @@ impl TokenIssuer {
 }
 
 impl Inner {
-    async fn revoke_access_tokens(&self, session: &EndedSession) -> Result<(), IssueError> {
+    async fn revoke_access_tokens(&self, session: &EndedSession) -> Result<(), IssuingError> {
         let id = session.id.to_string();
         let revocation = Revocation::session(Some(&self.issuer), &id, time(session.until));
         Ok(self.hub.revoke(&revocation).await?)
     }
 
     /// Removes the record of a session whose access tokens are revoked.
-    async fn remove_ended(&self, session: &EndedSession) -> Result<(), IssueError> {
+    async fn remove_expired(&self, session: &EndedSession) -> Result<(), IssuingError> {
         match self.sessions.remove(session.id).await {
             // The mark is final. The store removes the record when the access tokens of the session have expired.
             Err(_) if session.is_marked => Ok(()),
@@ -475,8 +475,8 @@ fn short_digest(token_id: &str) -> u64 {
 /// Spawns the work, so that it completes if the caller drops the future. Without a runtime of tokio, the work
 /// runs in place.
 pub(super) async fn to_completion<T: Send + 'static>(
-    work: impl Future<Output = Result<T, IssueError>> + Send + 'static,
-) -> Result<T, IssueError> {
+    work: impl Future<Output = Result<T, IssuingError>> + Send + 'static,
+) -> Result<T, IssuingError> {
     match tokio::runtime::Handle::try_current() {
         Ok(runtime) => runtime
             .spawn(work)

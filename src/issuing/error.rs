@@ -17,7 +17,7 @@ use crate::issuing::store::{SessionId, StoreError};
 /// Nothing of it but the code reaches the client; the rest is for logs, and holds no token and no name.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum IssueError {
+pub enum IssuingError {
     /// 400 `invalid_request`: a parameter is missing, twice or malformed.
     #[error("{problem}")]
     InvalidRequest {
@@ -113,7 +113,7 @@ pub enum InvalidGrant {
     Revoked,
 }
 
-impl IssueError {
+impl IssuingError {
     pub(crate) fn invalid_grant(reason: InvalidGrant) -> Self {
         Self::InvalidGrant { reason }
     }
@@ -166,9 +166,9 @@ impl IssueError {
     /// # Example
     ///
     /// ```
-    /// use tower_bearer::issuing::{InvalidGrant, IssueError};
+    /// use tower_bearer::issuing::{InvalidGrant, IssuingError};
     ///
-    /// let error = IssueError::InvalidGrant { reason: InvalidGrant::Credentials };
+    /// let error = IssuingError::InvalidGrant { reason: InvalidGrant::Credentials };
     /// let response = error.to_response();
     /// assert_eq!(response.status(), 400);
     /// assert_eq!(response.headers()["cache-control"], "no-store");
@@ -236,7 +236,7 @@ pub(crate) fn json_response(status: StatusCode, body: Bytes) -> Response<AnswerB
 }
 
 #[cfg(feature = "throttle")]
-impl From<crate::throttle::TooManyAttempts> for IssueError {
+impl From<crate::throttle::TooManyAttempts> for IssuingError {
     fn from(refused: crate::throttle::TooManyAttempts) -> Self {
         Self::Throttled {
             retry_after: refused.retry_after(),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::IssueError;
+use super::IssuingError;
 
 /// How many parameters a form may have.
 const MAX_PARAMETERS: usize = 64;
@@ -22,7 +22,7 @@ const MAX_PARAMETERS: usize = 64;
 /// assert_eq!(form.get("scope"), None);
 /// assert!(form.require("client_id").is_err());
 /// assert!(TokenForm::parse(b"scope=a&scope=b").is_err());
-/// # Ok::<_, tower_bearer::issuing::IssueError>(())
+/// # Ok::<_, tower_bearer::issuing::IssuingError>(())
 /// ```
 #[derive(Clone)]
 pub struct TokenForm {
@@ -34,9 +34,9 @@ impl TokenForm {
     ///
     /// # Errors
     ///
-    /// [`IssueError::InvalidRequest`] if a parameter is given twice, is not UTF-8, or if there are more than 64.
-    pub fn parse(body: &[u8]) -> Result<Self, IssueError> {
-        let invalid = |problem| Err(IssueError::InvalidRequest { problem });
+    /// [`IssuingError::InvalidRequest`] if a parameter is given twice, is not UTF-8, or if there are more than 64.
+    pub fn parse(body: &[u8]) -> Result<Self, IssuingError> {
+        let invalid = |problem| Err(IssuingError::InvalidRequest { problem });
         let mut parameters: Vec<(String, String)> = Vec::new();
         for (name, value) in form_urlencoded::parse(body) {
             // What is no UTF-8 would otherwise become a replacement character, and two passwords one.
@@ -67,9 +67,9 @@ impl TokenForm {
     ///
     /// # Errors
     ///
-    /// [`IssueError::InvalidRequest`].
-    pub fn require(&self, name: &str) -> Result<&str, IssueError> {
-        self.get(name).ok_or(IssueError::InvalidRequest {
+    /// [`IssuingError::InvalidRequest`].
+    pub fn require(&self, name: &str) -> Result<&str, IssuingError> {
+        self.get(name).ok_or(IssuingError::InvalidRequest {
             problem: "a parameter is missing",
         })
     }
@@ -78,8 +78,8 @@ impl TokenForm {
     ///
     /// # Errors
     ///
-    /// [`IssueError::InvalidRequest`] if there is none.
-    pub fn grant_type(&self) -> Result<&str, IssueError> {
+    /// [`IssuingError::InvalidRequest`] if there is none.
+    pub fn grant_type(&self) -> Result<&str, IssuingError> {
         self.require("grant_type")
     }
 }

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use serde_json::{Map, Value};
 
-use super::error::IssueError;
+use super::error::IssuingError;
 use super::scope_list;
 use crate::revocation::seconds;
 
@@ -109,7 +109,7 @@ impl Grant {
         self
     }
 
-    pub(crate) fn check(&self) -> Result<(), IssueError> {
+    pub(crate) fn check(&self) -> Result<(), IssuingError> {
         let problem = if self.subject.is_empty() || self.client.is_empty() {
             "the subject or the client is empty"
         } else if self.subject.len() > MAX_NAME || self.client.len() > MAX_NAME {
@@ -131,7 +131,7 @@ impl Grant {
         } else {
             return Ok(());
         };
-        Err(IssueError::Grant { problem })
+        Err(IssuingError::Grant { problem })
     }
 }
 
@@ -165,7 +165,7 @@ mod tests {
             good().claim("x", long),
         ];
         for grant in bad {
-            assert!(matches!(grant.check(), Err(IssueError::Grant { .. })));
+            assert!(matches!(grant.check(), Err(IssuingError::Grant { .. })));
         }
     }
 }

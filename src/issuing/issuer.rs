@@ -7,10 +7,10 @@ use std::time::{Duration, SystemTime};
 use super::access_claims::{DatedAhead, MAX_ACCESS_TTL};
 use super::logins::Logins;
 use super::refresh_token::{NoRandomness, RefreshToken, Salt};
-use super::session::{EndReason, Lifetimes, NoStep, Session, State, Step, micros};
+use super::session::{EndReason, Lifetimes, RefreshRejected, Session, State, Step, micros};
 use super::session_limit::NewSession;
 use super::{
-    Grant, InvalidGrant, IssueError, JwkSetEndpoint, RevocationEndpoint, SigningKeys,
+    Grant, InvalidGrant, IssuingError, JwkSetEndpoint, RevocationEndpoint, SigningKeys,
     TokenIssuerBuilder, TokenResponse,
 };
 use crate::clock::Clock;
@@ -99,9 +99,9 @@ impl TokenIssuer {
     ///
     /// # Errors
     ///
-    /// [`IssueError::Store`] if the session could not be kept, [`IssueError::Revocations`] if the hub cannot tell at the moment
-    /// what has been taken back, [`IssueError::Grant`] if the grant cannot be put into a token.
-    pub async fn issue(&self, grant: Grant) -> Result<TokenResponse, IssueError> {
+    /// [`IssuingError::Store`] if the session could not be kept, [`IssuingError::Revocations`] if the hub cannot tell at the moment
+    /// what has been taken back, [`IssuingError::Grant`] if the grant cannot be put into a token.
+    pub async fn issue(&self, grant: Grant) -> Result<TokenResponse, IssuingError> {
         grant.check()?;
         let inner = &*self.inner;
         let now = inner.clock.now();
@@ -128,9 +128,9 @@ impl TokenIssuer {
     ///
     /// # Errors
     ///
-    /// [`IssueError::Grant`] if the grant cannot be put into a token, [`IssueError::Revocations`] if the hub cannot tell at the
+    /// [`IssuingError::Grant`] if the grant cannot be put into a token, [`IssuingError::Revocations`] if the hub cannot tell at the
     /// moment what has been taken back.
-    pub fn issue_access_token(&self, grant: Grant) -> Result<TokenResponse, IssueError> {
+    pub fn issue_access_token(&self, grant: Grant) -> Result<TokenResponse, IssuingError> {
         grant.check()?;
         let inner = &*self.inner;
         let now = inner.clock.now();
@@ -152,17 +152,17 @@ impl TokenIssuer {
     ///
     /// # Errors
     ///
-    /// [`IssueError::InvalidGrant`], [`IssueError::InvalidScope`], or, if it cannot be told, [`IssueError::Store`] and
-    /// [`IssueError::Revocations`]. After `Store` the token may have been spent: with a
+    /// [`IssuingError::InvalidGrant`], [`IssuingError::InvalidScope`], or, if it cannot be told, [`IssuingError::Store`] and
+    /// [`IssuingError::Revocations`]. After `Store` the token may have been spent: with a
     /// [grace](TokenIssuerBuilder::reuse_grace) the client can ask again.
     pub async fn refresh(
         &self,
         refresh_token: &str,
         client: &str,
         scope: Option<&str>,
-    ) -> Result<TokenResponse, IssueError> {
+    ) -> Result<TokenResponse, IssuingError> {
         let inner = &*self.inner;
-        let unknown = IssueError::invalid_grant(InvalidGrant::Unknown);
+        let unknown = IssuingError::invalid_grant(InvalidGrant::Unknown);
         let Some(presented) = RefreshToken::parse(refresh_token) else {
             return Err(unknown);
         };
@@ -178,27 +178,27 @@ impl TokenIssuer {
             let step = state.present(&presented, is_client, scope, &inner.lifetimes, salt, now);
             let step = match step {
                 Ok(step) => step,
-                Err(NoStep::Client) => {
-                    return Err(IssueError::invalid_grant(InvalidGrant::Client));
+                Err(RefreshRejected::Client) => {
+                    return Err(IssuingError::invalid_grant(InvalidGrant::Client));
                 }
-                Err(NoStep::Expired) => {
-                    return Err(IssueError::invalid_grant(InvalidGrant::Expired));
+                Err(RefreshRejected::Expired) => {
+                    return Err(IssuingError::invalid_grant(InvalidGrant::Expired));
                 }
-                Err(NoStep::Scope) => return Err(IssueError::InvalidScope),
+                Err(RefreshRejected::Scope) => return Err(IssuingError::InvalidScope),
                 // The request that ended it may have failed before the access tokens were revoked (M03: endings resume).
-                Err(NoStep::Ended(reason)) => {
+                Err(RefreshRejected::Ended(reason)) => {
                     let reported = match reason {
                         EndReason::Revoked => InvalidGrant::Revoked,
                         EndReason::Reused => InvalidGrant::Reused { session: id },
                     };
                     return match self.end(record, reason).await {
                         Err(error) if !error.is_full() => Err(error),
-                        _ => Err(IssueError::invalid_grant(reported)),
+                        _ => Err(IssuingError::invalid_grant(reported)),
                     };
                 }
-                Err(NoStep::Reused) => {
+                Err(RefreshRejected::Reused) => {
                     self.end(record, EndReason::Reused).await?;
-                    return Err(IssueError::invalid_grant(InvalidGrant::Reused {
+                    return Err(IssuingError::invalid_grant(InvalidGrant::Reused {
                         session: id,
                     }));
                 }
@@ -206,7 +206,7 @@ impl TokenIssuer {
             if inner.is_revoked(&record, &state, now)? {
                 // An entry of the hub goes when the access tokens have; the session has to go with it.
                 self.end(record, EndReason::Revoked).await?;
-                return Err(IssueError::invalid_grant(InvalidGrant::Revoked));
+                return Err(IssuingError::invalid_grant(InvalidGrant::Revoked));
             }
             let scope = scope.unwrap_or(&state.scope);
             let (subject, client) = (record.subject(), record.client());
@@ -237,13 +237,13 @@ impl TokenIssuer {
     ///
     /// # Errors
     ///
-    /// [`IssueError::InvalidGrant`] if it was issued to another client, [`IssueError::InvalidRequest`] if it
+    /// [`IssuingError::InvalidGrant`] if it was issued to another client, [`IssuingError::InvalidRequest`] if it
     /// is an access token that cannot be revoked individually, because it has no `jti` or no `exp`,
-    /// [`IssueError::UnknownKey`] if it names this issuer and a signing key that this process does not hold,
-    /// [`IssueError::Store`] if the revocation may not be in effect everywhere: try again.
-    pub async fn revoke(&self, token: &str, client: &str) -> Result<(), IssueError> {
+    /// [`IssuingError::UnknownKey`] if it names this issuer and a signing key that this process does not hold,
+    /// [`IssuingError::Store`] if the revocation may not be in effect everywhere: try again.
+    pub async fn revoke(&self, token: &str, client: &str) -> Result<(), IssuingError> {
         let inner = &*self.inner;
-        let wrong_client = || Err(IssueError::invalid_grant(InvalidGrant::Client));
+        let wrong_client = || Err(IssuingError::invalid_grant(InvalidGrant::Client));
         if let Some(refresh_token) = RefreshToken::parse(token) {
             let id = refresh_token.session(&inner.issuer);
             let Some(record) = self.find(id).await? else {
@@ -261,14 +261,14 @@ impl TokenIssuer {
                 .and_then(|end| end.checked_add(MAX_ACCESS_TTL))
                 .is_some_and(|end| end <= now)
         };
-        let unreadable = || IssueError::InvalidRequest {
+        let unreadable = || IssuingError::InvalidRequest {
             problem: "the token has no readable `jti` or `exp`, so it cannot be revoked individually",
         };
         let token = match inner.own.authenticate(token.as_bytes()) {
             Authenticity::Authentic(token) => token,
             Authenticity::Unreadable => return Err(unreadable()),
             Authenticity::UnknownKey { expires_at } if !is_past(expires_at) => {
-                return Err(IssueError::UnknownKey);
+                return Err(IssuingError::UnknownKey);
             }
             Authenticity::UnknownKey { .. } | Authenticity::Foreign => return Ok(()),
         };
@@ -291,13 +291,13 @@ impl TokenIssuer {
     ///
     /// # Errors
     ///
-    /// [`IssueError::Store`].
+    /// [`IssuingError::Store`].
     pub async fn sessions(
         &self,
         of: SessionsOf<'_>,
         after: Option<SessionId>,
         limit: usize,
-    ) -> Result<Vec<Session>, IssueError> {
+    ) -> Result<Vec<Session>, IssuingError> {
         let inner = &*self.inner;
         let now = inner.clock.now();
         let mut after = after;
@@ -377,7 +377,7 @@ impl TokenIssuer {
     }
 }
 
-impl From<NoRandomness> for IssueError {
+impl From<NoRandomness> for IssuingError {
     fn from(error: NoRandomness) -> Self {
         Self::Crypto {
             problem: error.to_string(),

@@ -23,8 +23,8 @@
 //! # }
 //! ```
 //!
-//! With the feature `axum`, [`TokenResponse`] and [`IssueError`] are responses, so a handler may be
-//! `async fn login(..) -> Result<TokenResponse, IssueError>`.
+//! With the feature `axum`, [`TokenResponse`] and [`IssuingError`] are responses, so a handler may be
+//! `async fn login(..) -> Result<TokenResponse, IssuingError>`.
 //!
 //! # What happens to a session
 //!
@@ -82,7 +82,7 @@ mod signing_keys;
 pub mod store;
 
 pub use builder::TokenIssuerBuilder;
-pub use error::{InvalidGrant, IssueError};
+pub use error::{InvalidGrant, IssuingError};
 pub use form::TokenForm;
 pub use grant::Grant;
 pub use issuer::TokenIssuer;

@@ -16,14 +16,14 @@ use tower_service::Service;
 use zeroize::Zeroizing;
 
 use super::error::json_response;
-use super::{IssueError, TokenForm, TokenIssuer};
+use super::{IssuingError, TokenForm, TokenIssuer};
 use crate::answer_body::AnswerBody;
 use crate::endpoint::{is_form, read};
 
 /// The longest form: a token, and little more.
 const MAX_FORM: usize = 16_384;
 
-type Allowed = Pin<Box<dyn Future<Output = Result<bool, IssueError>> + Send>>;
+type Allowed = Pin<Box<dyn Future<Output = Result<bool, IssuingError>> + Send>>;
 type Authenticate = dyn Fn(ClientCredentials) -> Allowed + Send + Sync;
 
 /// A Tower service by which a client gives back a token ([RFC 7009](https://www.rfc-editor.org/rfc/rfc7009)):
@@ -77,9 +77,9 @@ impl ClientCredentials {
     ///
     /// # Errors
     ///
-    /// [`IssueError::InvalidRequest`] if there are none, or a client uses both ways. [`IssueError::InvalidClient`] if the header
+    /// [`IssuingError::InvalidRequest`] if there are none, or a client uses both ways. [`IssuingError::InvalidClient`] if the header
     /// cannot be read.
-    pub fn read(headers: &HeaderMap, form: &TokenForm) -> Result<Self, IssueError> {
+    pub fn read(headers: &HeaderMap, form: &TokenForm) -> Result<Self, IssuingError> {
         let mut all = headers.get_all(AUTHORIZATION).iter();
         let (Some(header), more) = (all.next(), all.next()) else {
             let secret = form.get("client_secret");
@@ -89,13 +89,13 @@ impl ClientCredentials {
             });
         };
         if more.is_some() || form.get("client_secret").is_some() {
-            return Err(IssueError::InvalidRequest {
+            return Err(IssuingError::InvalidRequest {
                 problem: "the client authenticates in two ways",
             });
         }
-        let client = basic(header.as_bytes()).ok_or(IssueError::InvalidClient)?;
+        let client = basic(header.as_bytes()).ok_or(IssuingError::InvalidClient)?;
         match form.get("client_id") {
-            Some(id) if id != client.id => Err(IssueError::InvalidClient),
+            Some(id) if id != client.id => Err(IssuingError::InvalidClient),
             _ => Ok(client),
         }
     }
@@ -142,13 +142,13 @@ impl RevocationEndpoint {
         self
     }
 
-    async fn answer<B>(self, request: Request<B>) -> Result<(), IssueError>
+    async fn answer<B>(self, request: Request<B>) -> Result<(), IssuingError>
     where
         B: Body,
     {
         let (parts, body) = request.into_parts();
         if parts.method != Method::POST {
-            return Err(IssueError::Method);
+            return Err(IssuingError::Method);
         }
         let form = read_form(&parts.headers, body).await?;
         let client = ClientCredentials::read(&parts.headers, &form)?;
@@ -158,22 +158,22 @@ impl RevocationEndpoint {
             None => client.secret.is_none(),
         };
         if !is_client {
-            return Err(IssueError::InvalidClient);
+            return Err(IssuingError::InvalidClient);
         }
         self.issuer.revoke(form.require("token")?, &id).await
     }
 }
 
-async fn read_form<B: Body>(headers: &HeaderMap, body: B) -> Result<TokenForm, IssueError> {
+async fn read_form<B: Body>(headers: &HeaderMap, body: B) -> Result<TokenForm, IssuingError> {
     if !is_form(headers) {
-        return Err(IssueError::InvalidRequest {
+        return Err(IssuingError::InvalidRequest {
             problem: "the content type is not application/x-www-form-urlencoded",
         });
     }
     match read(body, MAX_FORM).await {
         Ok(body) => TokenForm::parse(&Zeroizing::new(body)),
-        Err(StatusCode::PAYLOAD_TOO_LARGE) => Err(IssueError::TooLong { limit: MAX_FORM }),
-        Err(_) => Err(IssueError::InvalidRequest {
+        Err(StatusCode::PAYLOAD_TOO_LARGE) => Err(IssuingError::TooLong { limit: MAX_FORM }),
+        Err(_) => Err(IssuingError::InvalidRequest {
             problem: "the form could not be received",
         }),
     }

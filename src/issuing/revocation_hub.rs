@@ -8,29 +8,31 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::store::{Changes, Cursor, MemoryStore, RevocationStore, StoreError};
-use crate::clock::{Clock, Steady};
-use crate::revocation::{Revocation, RevocationList, Revocations, Revoke, Revoked, TokenIdentity};
+use crate::clock::{ClampedClock, Clock};
+use crate::revocation::{
+    Revocation, RevocationClaims, RevocationList, Revocations, Revoke, RevokeFuture,
+};
 use crate::trace;
 
 /// How many entries there may be unless told otherwise.
 const DEFAULT_LIMIT: usize = 1_000_000;
 /// How old what is known of a shared store may be, unless told otherwise.
-const DEFAULT_MAX_SILENCE: Duration = Duration::from_secs(2);
+const DEFAULT_MAX_STALENESS: Duration = Duration::from_secs(2);
 /// An answer may take half a second, and tells how things stood when it was asked for; the next one takes as long. With
 /// less than both and some time on the way, a store that is well would seem silent now and then.
-const LEAST_MAX_SILENCE: Duration = Duration::from_millis(1_500);
+const MIN_MAX_STALENESS: Duration = Duration::from_millis(1_500);
 /// After a failure the store is asked again this much later,
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const MIN_BACKOFF: Duration = Duration::from_millis(50);
 /// and never later than this.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const MAX_BACKOFF: Duration = Duration::from_secs(1);
 /// After an overflow all of it is read again this much later, since that is a lot.
-const OVERFLOWN_PAUSE: Duration = Duration::from_secs(5);
+const OVERFLOW_BACKOFF: Duration = Duration::from_secs(5);
 
 /// One place at which everything is taken back: kept in a store, looked up in memory. Clones share it.
 ///
 /// What is [revoked](Self::revoke) here is refused from then on by every validator of this process that was given the
 /// hub, remembered tokens included. If the store is shared, every other process refuses it within
-/// [`max_silence`](RevocationHubBuilder::max_silence), usually within milliseconds: each keeps a copy that follows the store,
+/// [`max_staleness`](RevocationHubBuilder::max_staleness), usually within milliseconds: each keeps a copy that follows the store,
 /// and says that it [cannot tell](Revocations::is_revoked) once it has heard nothing for that long. Requests are then
 /// refused with 503, or let through for a bounded time by
 /// [`insecure_allow_in_outage`](crate::revocation::RevocationCheck::insecure_allow_in_outage).
@@ -67,16 +69,16 @@ struct Inner {
     list: RevocationList,
     store: Arc<dyn RevocationStore>,
     clock: Arc<dyn Clock>,
-    touch: Option<Touch>,
+    touch: Option<SyncState>,
     /// Why the store was not heard the last time.
     trouble: Mutex<Option<StoreError>>,
     /// An entry of the store found no room here, so nothing can be told any more.
-    overflown: AtomicBool,
+    overflowed: AtomicBool,
 }
 
 /// When the store was heard for the last time.
-struct Touch {
-    max_silence: Duration,
+struct SyncState {
+    max_staleness: Duration,
     start: Instant,
     /// Everything that was in the store so many nanoseconds after `start` is known.
     heard: AtomicU64,
@@ -86,18 +88,18 @@ struct Touch {
 #[must_use]
 pub struct RevocationHubBuilder {
     store: Arc<dyn RevocationStore>,
-    max_silence: Duration,
+    max_staleness: Duration,
     limit: usize,
     clock: Arc<dyn Clock>,
 }
 
 /// Nothing is known of the store at the moment.
 #[derive(Debug, thiserror::Error)]
-enum OutOfTouch {
+enum NotSynced {
     #[error("the store of revocations has not been heard for {silence:?}, longer than {max:?}")]
     Silence { silence: Duration, max: Duration },
     #[error("the store holds more revocations than the limit of the hub: raise it")]
-    Overflown,
+    Overflowed,
 }
 
 impl RevocationHub {
@@ -125,9 +127,9 @@ impl RevocationHub {
     pub fn builder(store: impl RevocationStore + 'static) -> RevocationHubBuilder {
         RevocationHubBuilder {
             store: Arc::new(store),
-            max_silence: DEFAULT_MAX_SILENCE,
+            max_staleness: DEFAULT_MAX_STALENESS,
             limit: DEFAULT_LIMIT,
-            clock: Arc::new(Steady::new()),
+            clock: Arc::new(ClampedClock::new()),
         }
     }
 
@@ -171,13 +173,13 @@ impl RevocationHub {
 
     /// Whether it can tell at the moment. Always, if the store is not shared.
     #[must_use]
-    pub fn is_in_touch(&self) -> bool {
+    pub fn is_synced(&self) -> bool {
         self.inner.check_touch().is_ok()
     }
 }
 
 impl Revoke for RevocationHub {
-    fn revoke<'a>(&'a self, revocation: &'a Revocation) -> Revoked<'a> {
+    fn revoke<'a>(&'a self, revocation: &'a Revocation) -> RevokeFuture<'a> {
         Box::pin(async { Ok(RevocationHub::revoke(self, revocation).await?) })
     }
 }
@@ -186,8 +188,8 @@ impl RevocationHubBuilder {
     /// How old what is known of a shared store may be: the bound on how late a revocation takes effect in other
     /// processes. Default: 2 seconds. Not below a second and a half: the store is heard about twice a second, and what it
     /// says counts from when it was asked.
-    pub fn max_silence(mut self, max_silence: Duration) -> Self {
-        self.max_silence = max_silence.max(LEAST_MAX_SILENCE);
+    pub fn max_staleness(mut self, max_staleness: Duration) -> Self {
+        self.max_staleness = max_staleness.max(MIN_MAX_STALENESS);
         self
     }
 
@@ -241,8 +243,8 @@ impl RevocationHubBuilder {
     }
 
     fn new_hub(self) -> RevocationHub {
-        let touch = self.store.is_shared().then(|| Touch {
-            max_silence: self.max_silence,
+        let touch = self.store.is_shared().then(|| SyncState {
+            max_staleness: self.max_staleness,
             start: Instant::now(),
             heard: AtomicU64::new(0),
         });
@@ -253,7 +255,7 @@ impl RevocationHubBuilder {
                 clock: self.clock,
                 touch,
                 trouble: Mutex::new(None),
-                overflown: AtomicBool::new(false),
+                overflowed: AtomicBool::new(false),
             }),
         }
     }
@@ -269,7 +271,7 @@ impl Inner {
             has_room &= self.list.take_in(revocation).is_ok() || is_over;
         }
         if !has_room {
-            self.overflown.store(true, Ordering::Release);
+            self.overflowed.store(true, Ordering::Release);
         }
         has_room
     }
@@ -278,25 +280,25 @@ impl Inner {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn check_touch(&self) -> Result<(), OutOfTouch> {
-        if self.overflown.load(Ordering::Acquire) {
-            return Err(OutOfTouch::Overflown);
+    fn check_touch(&self) -> Result<(), NotSynced> {
+        if self.overflowed.load(Ordering::Acquire) {
+            return Err(NotSynced::Overflowed);
         }
         let Some(touch) = &self.touch else {
             return Ok(());
         };
         let silence = touch.silence();
-        match silence <= touch.max_silence {
+        match silence <= touch.max_staleness {
             true => Ok(()),
-            false => Err(OutOfTouch::Silence {
+            false => Err(NotSynced::Silence {
                 silence,
-                max: touch.max_silence,
+                max: touch.max_staleness,
             }),
         }
     }
 }
 
-impl Touch {
+impl SyncState {
     fn heard_at(&self, when: Instant) {
         let since = when.saturating_duration_since(self.start).as_nanos();
         let since = u64::try_from(since).unwrap_or(u64::MAX);
@@ -311,12 +313,12 @@ impl Touch {
 
 /// Follows the store until the last clone of the hub is gone.
 async fn follow(hub: Weak<Inner>, mut cursor: Option<Cursor>) {
-    let mut pause = FIRST_PAUSE;
+    let mut pause = MIN_BACKOFF;
     // Whether all that was read since the beginning of the store has found room.
     let mut has_room = true;
     while let Some(inner) = hub.upgrade() {
         let Some(touch) = &inner.touch else { return };
-        let (store, patience) = (Arc::clone(&inner.store), touch.max_silence);
+        let (store, patience) = (Arc::clone(&inner.store), touch.max_staleness);
         drop(inner);
         // What the answer says was so when it was asked for, or later.
         let asked = Instant::now();
@@ -327,20 +329,20 @@ async fn follow(hub: Weak<Inner>, mut cursor: Option<Cursor>) {
                 *inner.trouble() = None;
                 has_room &= inner.apply(&changes);
                 cursor = Some(changes.cursor);
-                pause = FIRST_PAUSE;
+                pause = MIN_BACKOFF;
                 // With more to come, it is not known yet how things stood when it was asked.
                 if changes.more {
                     continue;
                 }
                 if has_room {
-                    inner.overflown.store(false, Ordering::Release);
+                    inner.overflowed.store(false, Ordering::Release);
                     if let Some(touch) = &inner.touch {
                         touch.heard_at(asked);
                     }
                     continue;
                 }
                 // The hub reads everything again, until enough revocations have expired and the rest fits.
-                pause = OVERFLOWN_PAUSE;
+                pause = OVERFLOW_BACKOFF;
                 cursor = None;
                 has_room = true;
             }
@@ -354,7 +356,7 @@ async fn follow(hub: Weak<Inner>, mut cursor: Option<Cursor>) {
         }
         drop(inner);
         tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        pause = (pause * 2).min(MAX_BACKOFF);
     }
 }
 
@@ -373,7 +375,7 @@ async fn ask(
 impl Revocations for RevocationHub {
     fn is_revoked(
         &self,
-        token: &TokenIdentity<'_>,
+        token: &RevocationClaims<'_>,
         now: SystemTime,
     ) -> Result<bool, Box<dyn Error + Send + Sync>> {
         // What is known to be revoked stays so, in touch or not.
@@ -394,7 +396,7 @@ impl fmt::Debug for RevocationHub {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RevocationHub")
             .field("len", &self.len())
-            .field("is_in_touch", &self.is_in_touch())
+            .field("is_synced", &self.is_synced())
             .finish_non_exhaustive()
     }
 }
@@ -402,7 +404,7 @@ impl fmt::Debug for RevocationHub {
 impl fmt::Debug for RevocationHubBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RevocationHubBuilder")
-            .field("max_silence", &self.max_silence)
+            .field("max_staleness", &self.max_staleness)
             .field("limit", &self.limit)
             .finish_non_exhaustive()
     }

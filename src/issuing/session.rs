@@ -35,7 +35,7 @@ pub(crate) struct State {
     pub(crate) current: Digest,
     /// The one that was spent last, as long as its holder may ask again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) previous: Option<Spent>,
+    pub(crate) previous: Option<SpentToken>,
     /// The greatest `iat` and `exp` of all access tokens that were issued for the session. Ending the session
     /// revokes up to these values, independent of the local clock and configuration (M02: records of what was
     /// issued).
@@ -70,7 +70,7 @@ pub(crate) struct Dates {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Spent {
+pub(crate) struct SpentToken {
     digest: Digest,
     at: u64,
     salt: Salt,
@@ -97,7 +97,7 @@ pub(crate) enum Step {
 
 /// Why nothing comes of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NoStep {
+pub(crate) enum RefreshRejected {
     /// It was issued to another client.
     Client,
     /// The session has expired.
@@ -187,22 +187,22 @@ impl State {
         lifetimes: &Lifetimes,
         salt: Salt,
         now: SystemTime,
-    ) -> Result<Step, NoStep> {
+    ) -> Result<Step, RefreshRejected> {
         if !is_client {
-            return Err(NoStep::Client);
+            return Err(RefreshRejected::Client);
         }
         if let Some(reason) = self.ended {
-            return Err(NoStep::Ended(reason));
+            return Err(RefreshRejected::Ended(reason));
         }
         if self.is_over(lifetimes, now) {
-            return Err(NoStep::Expired);
+            return Err(RefreshRejected::Expired);
         }
         let dates = self.dates(lifetimes, now);
         let use_order = micros(now).max(self.use_order.saturating_add(1));
         let now = seconds(now);
         let step = if self.current.is_of(token) {
             let next = token.successor(&salt);
-            let previous = (!lifetimes.grace.is_zero()).then_some(Spent {
+            let previous = (!lifetimes.grace.is_zero()).then_some(SpentToken {
                 digest: self.current,
                 at: now,
                 salt,
@@ -222,7 +222,7 @@ impl State {
                 // Either way, since a clock may be set back.
                 spent.digest.is_of(token) && spent.at.abs_diff(now) < lifetimes.grace.as_secs()
             });
-            let spent = spent.ok_or(NoStep::Reused)?;
+            let spent = spent.ok_or(RefreshRejected::Reused)?;
             let is_recorded = dates.iat <= self.latest_iat && dates.exp <= self.latest_exp;
             let raised = (!is_recorded).then(|| {
                 let mut state = self.clone();
@@ -233,7 +233,9 @@ impl State {
         };
         // Last, so that a spent token is noticed whatever it asks for, and before anything is spent.
         match scope {
-            Some(scope) if !scope_list::is_part_of(scope, &self.scope) => Err(NoStep::Scope),
+            Some(scope) if !scope_list::is_part_of(scope, &self.scope) => {
+                Err(RefreshRejected::Scope)
+            }
             _ => Ok(step),
         }
     }
@@ -421,7 +423,7 @@ mod tests {
         token: &RefreshToken,
         lifetimes: &Lifetimes,
         second: u64,
-    ) -> Result<Step, NoStep> {
+    ) -> Result<Step, RefreshRejected> {
         let salt = Salt::generate().unwrap();
         state.present(token, true, None, lifetimes, salt, at(second))
     }
@@ -447,10 +449,19 @@ mod tests {
         let (state, first) = start(&lifetimes);
         let (state, second) = rotate(&state, &first, &lifetimes, 1);
         assert_eq!(state.previous, None);
-        assert_eq!(present(&state, &first, &lifetimes, 1), Err(NoStep::Reused));
+        assert_eq!(
+            present(&state, &first, &lifetimes, 1),
+            Err(RefreshRejected::Reused)
+        );
         let (state, third) = rotate(&state, &second, &lifetimes, 1);
-        assert_eq!(present(&state, &first, &lifetimes, 2), Err(NoStep::Reused));
-        assert_eq!(present(&state, &second, &lifetimes, 2), Err(NoStep::Reused));
+        assert_eq!(
+            present(&state, &first, &lifetimes, 2),
+            Err(RefreshRejected::Reused)
+        );
+        assert_eq!(
+            present(&state, &second, &lifetimes, 2),
+            Err(RefreshRejected::Reused)
+        );
         rotate(&state, &third, &lifetimes, 2);
     }
 
@@ -471,13 +482,16 @@ mod tests {
         for second_of in [30, 10, 99] {
             assert_eq!(
                 present(&state, &first, &LIFETIMES, second_of),
-                Err(NoStep::Reused),
+                Err(RefreshRejected::Reused),
                 "{second_of}"
             );
         }
         // Who has used the second one has not lost it.
         let (state, _) = rotate(&state, &second, &LIFETIMES, 21);
-        assert_eq!(present(&state, &first, &LIFETIMES, 21), Err(NoStep::Reused));
+        assert_eq!(
+            present(&state, &first, &LIFETIMES, 21),
+            Err(RefreshRejected::Reused)
+        );
     }
 
     #[test]
@@ -485,14 +499,14 @@ mod tests {
         let (state, token) = start(&LIFETIMES);
         assert_eq!(
             present(&state, &token, &LIFETIMES, 100),
-            Err(NoStep::Expired)
+            Err(RefreshRejected::Expired)
         );
         let (state, token) = rotate(&state, &token, &LIFETIMES, 99);
         let (state, token) = rotate(&state, &token, &LIFETIMES, 198);
         assert_eq!(state.idle_ends_at, 1_250);
         assert_eq!(
             present(&state, &token, &LIFETIMES, 250),
-            Err(NoStep::Expired)
+            Err(RefreshRejected::Expired)
         );
         // A clock that was ahead and is set right has ended nothing.
         rotate(&state, &token, &LIFETIMES, 249);
@@ -522,9 +536,9 @@ mod tests {
             Some("read  write"),
             Some(""),
         ] {
-            assert_eq!(ask(true, bad), Err(NoStep::Scope), "{bad:?}");
+            assert_eq!(ask(true, bad), Err(RefreshRejected::Scope), "{bad:?}");
         }
-        assert_eq!(ask(false, None), Err(NoStep::Client));
+        assert_eq!(ask(false, None), Err(RefreshRejected::Client));
     }
 
     #[test]
@@ -575,7 +589,7 @@ mod tests {
         for token in [&first, &second] {
             for second_of in [0, 1, 50, 5_000] {
                 let step = present(&ended, token, &LIFETIMES, second_of);
-                assert_eq!(step, Err(NoStep::Ended(EndReason::Reused)));
+                assert_eq!(step, Err(RefreshRejected::Ended(EndReason::Reused)));
             }
         }
         // Nor after it was stored.

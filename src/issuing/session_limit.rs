@@ -2,7 +2,7 @@
 
 use super::ending::{PAGE, to_completion};
 use super::session::{EndReason, State, micros};
-use super::{IssueError, TokenIssuer};
+use super::{IssuingError, TokenIssuer};
 use crate::issuing::store::{SessionId, SessionRecord, SessionsOf, StoreError};
 
 /// A session that a login is about to store.
@@ -24,7 +24,7 @@ struct Listed {
 
 impl TokenIssuer {
     /// Stores a session and enforces the limit of its user. The work continues if the future is dropped.
-    pub(super) async fn store(&self, new: NewSession) -> Result<(), IssueError> {
+    pub(super) async fn store(&self, new: NewSession) -> Result<(), IssuingError> {
         let issuer = self.clone();
         to_completion(async move {
             let inner = &*issuer.inner;
@@ -35,7 +35,7 @@ impl TokenIssuer {
             let stored = issuer.store_within_limit(new).await;
             match &stored {
                 // The logins that wait would meet the same error one after another, except that of a full store.
-                Err(error @ IssueError::Store(_)) if !error.is_full() => turn.fail(),
+                Err(error @ IssuingError::Store(_)) if !error.is_full() => turn.fail(),
                 _ => {}
             }
             stored
@@ -46,7 +46,7 @@ impl TokenIssuer {
     /// Evicts sessions, stores the new one, and enforces the limit again. A limit that is checked before the
     /// insert alone does not hold for concurrent logins. The last login to list the sessions sees all of them
     /// (M06: limits hold under concurrency).
-    async fn store_within_limit(&self, mut new: NewSession) -> Result<(), IssueError> {
+    async fn store_within_limit(&self, mut new: NewSession) -> Result<(), IssuingError> {
         let max = self.inner.max_sessions;
         let mut listed = self.listed(&new.subject).await?;
         // Greater than the number of every existing session, also if a machine whose clock is ahead used them.
@@ -72,7 +72,7 @@ impl TokenIssuer {
     }
 
     /// Stores the session, unless everything of its user was revoked while the login ran.
-    async fn insert(&self, new: &NewSession) -> Result<SessionRecord, IssueError> {
+    async fn insert(&self, new: &NewSession) -> Result<SessionRecord, IssuingError> {
         let inner = &*self.inner;
         let record = new
             .state
@@ -91,7 +91,7 @@ impl TokenIssuer {
             Ok(false) => Ok(record),
             Ok(true) => {
                 self.withdraw(&record).await;
-                Err(IssueError::Revocations {
+                Err(IssuingError::Revocations {
                     problem: "the sessions of the user were ended during the login".into(),
                 })
             }
@@ -113,7 +113,7 @@ impl TokenIssuer {
         &self,
         sessions: &mut Vec<(u64, SessionRecord)>,
         keep: usize,
-    ) -> Result<bool, IssueError> {
+    ) -> Result<bool, IssuingError> {
         let excess = sessions.len().saturating_sub(keep).min(PAGE);
         sessions.sort_unstable_by_key(|(order, record)| (*order, record.id()));
         for (_, record) in sessions.drain(..excess) {
@@ -129,7 +129,7 @@ impl TokenIssuer {
     }
 
     /// Returns the sessions of a user. Completes interrupted endings.
-    async fn listed(&self, subject: &str) -> Result<Listed, IssueError> {
+    async fn listed(&self, subject: &str) -> Result<Listed, IssuingError> {
         let inner = &*self.inner;
         let now = inner.clock.now();
         let of = SessionsOf::Subject(subject);

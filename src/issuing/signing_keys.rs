@@ -74,7 +74,7 @@ struct State {
     keys: Vec<Entry>,
     /// What is published from when on, the first of them from the beginning of time: keys that retire only leave. So a
     /// clock that is set ahead for a moment takes no key away.
-    published: Vec<Published>,
+    published: Vec<PublishedKey>,
 }
 
 #[derive(Clone)]
@@ -84,7 +84,7 @@ struct Entry {
     retires_at: Option<SystemTime>,
 }
 
-struct Published {
+struct PublishedKey {
     from: Option<SystemTime>,
     set: Arc<KeySet>,
     jwks: Arc<str>,
@@ -259,7 +259,7 @@ impl State {
             .chain(moments.into_iter().map(Some))
             .map(|from| {
                 let stays = |entry: &&Entry| from.is_none_or(|from| !entry.is_over(from));
-                Published::new(from, keys.iter().filter(stays))
+                PublishedKey::new(from, keys.iter().filter(stays))
             })
             .collect::<Result<_, _>>()?;
         Ok(Self {
@@ -269,15 +269,15 @@ impl State {
         })
     }
 
-    fn at(&self, now: SystemTime) -> &Published {
-        let has_begun = |published: &&Published| published.from.is_none_or(|from| now >= from);
+    fn at(&self, now: SystemTime) -> &PublishedKey {
+        let has_begun = |published: &&PublishedKey| published.from.is_none_or(|from| now >= from);
         // The first one has no beginning.
         let published = self.published.iter().rev().find(has_begun);
         published.unwrap_or(&self.published[0])
     }
 }
 
-impl Published {
+impl PublishedKey {
     fn new<'a>(
         from: Option<SystemTime>,
         keys: impl Iterator<Item = &'a Entry> + Clone,

@@ -12,7 +12,7 @@ use super::claim_path::Scopes;
 use super::claims::{NumericDate, RawClaims, Texts, Times, is_word, words};
 use super::error::TokenError;
 use super::layout::ClaimsLayout;
-use super::packed::{List, Packer, Span};
+use super::packed_texts::{List, Packer, Span};
 use crate::policy::Claims;
 
 /// A verified access token: what its claims say

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::error::TokenError;
 use super::json::{self, StrictValue, Text};
 use super::layout::ClaimsLayout;
-use crate::revocation::TokenIdentity;
+use crate::revocation::RevocationClaims;
 
 /// The last second of the year 9999: what lies beyond is not a date but a mistake, such as
 /// milliseconds.
@@ -79,7 +79,10 @@ impl<'p> RawClaims<'p> {
     }
 
     /// By what the token may be taken back.
-    pub(crate) fn identity(&self, layout: &ClaimsLayout) -> Result<TokenIdentity<'_>, TokenError> {
+    pub(crate) fn identity(
+        &self,
+        layout: &ClaimsLayout,
+    ) -> Result<RevocationClaims<'_>, TokenError> {
         // A claim that cannot be compared with the revocations must not count as absent (D01: a wrong type is
         // not absence).
         let session = match self.rest.get("sid") {
@@ -98,7 +101,7 @@ impl<'p> RawClaims<'p> {
         if self.is_unreadable("jti") {
             return Err(TokenError::claim("jti"));
         }
-        Ok(TokenIdentity::new()
+        Ok(RevocationClaims::new()
             .with_issuer(self.iss.as_deref())
             .with_client(layout.client(self)?)
             .with_version(version)
@@ -194,7 +197,7 @@ impl<'de> Visitor<'de> for ClaimsVisitor<'_, 'de> {
                             *self.at = Some($optional);
                             once(&mut seen, $own_bit)?;
                             match map.next_value_seed($kind)? {
-                                LenientValue::Absent => {}
+                                LenientValue::UnknownKeyIds => {}
                                 LenientValue::Read(value) => claims.$own = Some(value),
                                 LenientValue::Other(value) => {
                                     json::insert(&mut claims.rest, name.into_owned(), value)?;
@@ -253,7 +256,7 @@ fn once<E: de::Error>(seen: &mut u16, bit: u32) -> Result<(), E> {
 /// The value of a claim that decides nothing by itself.
 enum LenientValue<T> {
     /// `null`
-    Absent,
+    UnknownKeyIds,
     Read(T),
     /// Of another type.
     Other(Value),
@@ -277,7 +280,9 @@ impl<'de> DeserializeSeed<'de> for LenientText {
         Ok(match reader.deserialize_any(visitor)? {
             LenientValue::Read(Texts::One(text)) => LenientValue::Read(text),
             LenientValue::Other(value) => LenientValue::Other(value),
-            LenientValue::Absent | LenientValue::Read(Texts::List(_)) => LenientValue::Absent,
+            LenientValue::UnknownKeyIds | LenientValue::Read(Texts::List(_)) => {
+                LenientValue::UnknownKeyIds
+            }
         })
     }
 }
@@ -300,7 +305,7 @@ impl<'de> DeserializeSeed<'de> for LenientDate {
         let value = StrictValue { depth: 1 }.deserialize(reader)?;
         Ok(match NumericDate::deserialize(&value) {
             Ok(date) => LenientValue::Read(date),
-            Err(_) if value.is_null() => LenientValue::Absent,
+            Err(_) if value.is_null() => LenientValue::UnknownKeyIds,
             Err(_) => LenientValue::Other(value),
         })
     }
@@ -343,7 +348,7 @@ impl<'de> Visitor<'de> for LenientVisitor {
     }
 
     fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(LenientValue::Absent)
+        Ok(LenientValue::UnknownKeyIds)
     }
 
     fn visit_bool<E: de::Error>(self, value: bool) -> Result<Self::Value, E> {
@@ -379,7 +384,7 @@ impl<'de> Visitor<'de> for LenientVisitor {
             match items.next_element_seed(item)? {
                 None => return Ok(LenientValue::Read(Texts::List(texts))),
                 Some(LenientValue::Read(text)) => texts.extend_from_slice(text.as_slice()),
-                Some(LenientValue::Absent) => break Value::Null,
+                Some(LenientValue::UnknownKeyIds) => break Value::Null,
                 Some(LenientValue::Other(value)) => break value,
             }
         };

@@ -6,11 +6,11 @@ use std::fmt;
 use serde::de::{self, Deserializer as _, MapAccess, Visitor};
 
 use super::algorithm::Algorithm;
+use super::decode_buffer::HeaderBuffer;
 use super::error::TokenError;
+use super::inline_text::InlineText;
 use super::json::{StrictValue, Text};
 use super::key::MAX_KID;
-use super::room::HeaderRoom;
-use super::short::Short;
 
 /// How many members a header may have.
 const MAX_HEADER_MEMBERS: usize = 24;
@@ -20,14 +20,14 @@ const MAX_HEADER_MEMBERS: usize = 24;
 pub(crate) struct Header {
     /// `None`: one that is not supported, or `none`.
     pub(crate) algorithm: Option<Algorithm>,
-    kid: Option<Short<62>>,
-    typ: Option<Short<30>>,
+    kid: Option<InlineText<62>>,
+    typ: Option<InlineText<30>>,
 }
 
 impl Header {
     /// Reads a header in base64url: strict JSON, and nothing in it that would have to be understood.
     pub(crate) fn read(text: &[u8]) -> Result<Self, TokenError> {
-        let mut room = HeaderRoom::new();
+        let mut room = HeaderBuffer::new();
         let text = room.decode(text).ok_or(TokenError::NotAJwt)?;
         if text.trim_ascii_start().first() != Some(&b'{') {
             return Err(TokenError::NotAJwt);
@@ -51,17 +51,17 @@ impl Header {
     pub(crate) fn to_kept(&self) -> Self {
         Self {
             algorithm: self.algorithm,
-            kid: self.kid.as_ref().map(Short::to_kept),
-            typ: self.typ.as_ref().map(Short::to_kept),
+            kid: self.kid.as_ref().map(InlineText::to_kept),
+            typ: self.typ.as_ref().map(InlineText::to_kept),
         }
     }
 
     pub(crate) fn kid(&self) -> Option<&str> {
-        self.kid.as_ref().map(Short::as_str)
+        self.kid.as_ref().map(InlineText::as_str)
     }
 
     pub(crate) fn typ(&self) -> Option<&str> {
-        self.typ.as_ref().map(Short::as_str)
+        self.typ.as_ref().map(InlineText::as_str)
     }
 }
 
@@ -173,8 +173,8 @@ impl<'de> Members<'de> {
         let kid = self.kid.filter(|kid| !kid.is_empty());
         Ok(Header {
             algorithm: Algorithm::from_name(&alg),
-            kid: kid.map(|kid| Short::from(&*kid)),
-            typ: self.typ.map(|typ| Short::from(&*typ)),
+            kid: kid.map(|kid| InlineText::from(&*kid)),
+            typ: self.typ.map(|typ| InlineText::from(&*typ)),
         })
     }
 }

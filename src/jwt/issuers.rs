@@ -9,9 +9,9 @@ use arc_swap::ArcSwap;
 
 use super::access_token::AccessToken;
 use super::claims::RawClaims;
+use super::decode_buffer::PayloadBuffer;
 use super::error::TokenError;
 use super::header::Header;
-use super::room::PayloadRoom;
 use super::token::{MAX_LENGTH, Parts, UnverifiedToken};
 use super::validator::{JwtValidator, may_be_a_jwt};
 use crate::cache::{CacheLimit, CacheSettings, VerdictCache};
@@ -220,15 +220,16 @@ impl<C: Send + Sync + 'static> JwtIssuers<C> {
     /// Returns the verdict, and the limit that the chosen validator sets for caching it.
     fn decide(&self, text: &[u8], request: &RequestView<'_>) -> (Verdict<C>, CacheLimit) {
         let table = self.shared.table.load();
-        let mut room = PayloadRoom::new();
+        let mut room = PayloadBuffer::new();
         let (issuer, token, claims) = match choose(&table, text, &mut room) {
             Ok(chosen) => chosen,
             Err(error) => return (Verdict::Ready(Err(error.into())), CacheLimit::NOTHING),
         };
         let limit = issuer.validator.cache_limit(text);
-        let verdict = issuer
-            .validator
-            .decide_about(text, &token, Some(claims), request.now());
+        let verdict =
+            issuer
+                .validator
+                .decide_with_claims(text, &token, Some(claims), request.now());
         let is_there = Arc::clone(&issuer.is_there);
         let verdict = match verdict {
             Verdict::Ready(result) => {
@@ -243,13 +244,13 @@ impl<C: Send + Sync + 'static> JwtIssuers<C> {
     }
 }
 
-type Chosen<'a, C> = (&'a Issuer<C>, UnverifiedToken<'a>, RawClaims<'a>);
+type IssuerAndToken<'a, C> = (&'a Issuer<C>, UnverifiedToken<'a>, RawClaims<'a>);
 
 fn choose<'a, C: Send + Sync + 'static>(
     table: &'a Table<C>,
     text: &'a [u8],
-    room: &'a mut PayloadRoom,
-) -> Result<Chosen<'a, C>, TokenError> {
+    room: &'a mut PayloadBuffer,
+) -> Result<IssuerAndToken<'a, C>, TokenError> {
     if text.len() > MAX_LENGTH {
         return Err(TokenError::TooLong {
             length: text.len(),

@@ -11,7 +11,7 @@
 //! | an OpenID Connect or OAuth 2.0 issuer | `JwtValidator::discover("https://login.example.com/").await?` |
 //! | several issuers | [`JwtIssuers`] |
 //! | the keys with which this process signs (feature `issuing`) | `JwtValidator::builder(&signing_keys)` |
-//! | JWTs and opaque tokens | [`ByShape`], or [`or`](crate::Validator::or) |
+//! | JWTs and opaque tokens | [`JwtOrOpaque`], or [`or`](crate::Validator::or) |
 //!
 //! followed by `.issuer(..)` (discovery sets it), `.audience(..)` and `.build()?`.
 //!
@@ -27,7 +27,7 @@
 //!
 //! # fn main_(validator: JwtValidator) {
 //! let layer = BearerAuthLayer::new(validator).on_decision(|event| {
-//!     let Outcome::Refused(rejection) = event.outcome() else { return };
+//!     let Outcome::Rejected(rejection) = event.outcome() else { return };
 //!     if let Some(error) = rejection.source().and_then(|source| source.downcast_ref::<TokenError>()) {
 //!         eprintln!("refused: {error}");
 //!     }
@@ -69,26 +69,26 @@ mod algorithm;
 mod backend;
 mod base64url;
 mod builder;
-mod by_shape;
 mod checks;
 mod claim_path;
 mod claims;
+mod decode_buffer;
 mod error;
 mod header;
+mod inline_text;
 mod issuers;
 pub(crate) mod json;
 mod jwk;
+mod jwt_or_opaque;
 mod key;
 mod key_error;
 mod key_set;
 mod known_headers;
 mod layout;
 mod material;
-mod packed;
+mod packed_texts;
 pub(crate) mod pem;
-mod room;
 mod secret;
-mod short;
 mod token;
 mod validator;
 
@@ -98,7 +98,6 @@ pub use algorithm::Algorithm;
 pub(crate) use algorithm::{Curve, Family};
 pub use backend::CryptoBackend;
 pub use builder::JwtValidatorBuilder;
-pub use by_shape::ByShape;
 #[cfg(any(feature = "introspection", feature = "logout"))]
 pub(crate) use checks::Typing;
 #[cfg(feature = "logout")]
@@ -112,6 +111,7 @@ pub(crate) use claims::RawClaims;
 pub(crate) use claims::Times;
 pub use error::TokenError;
 pub use issuers::JwtIssuers;
+pub use jwt_or_opaque::JwtOrOpaque;
 #[cfg(feature = "issuing")]
 pub(crate) use key::checked_kid;
 pub use key::{Key, PublicKey};

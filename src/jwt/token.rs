@@ -2,10 +2,10 @@
 //! read strictly. Nothing here is verified.
 
 use super::claims::RawClaims;
+use super::decode_buffer::{HeaderBuffer, PayloadBuffer, SignatureBuffer};
 use super::error::TokenError;
 use super::header::Header;
 use super::known_headers::FoundHeader;
-use super::room::{HeaderRoom, PayloadRoom, SignatureRoom};
 
 /// The longest token that any validator reads, in bytes.
 pub(crate) const MAX_LENGTH: usize = 16 * 1024;
@@ -53,7 +53,7 @@ impl<'t> Parts<'t> {
     /// Reads the claims. Not verified.
     pub(crate) fn claims<'r>(
         &self,
-        room: &'r mut PayloadRoom,
+        room: &'r mut PayloadBuffer,
     ) -> Result<RawClaims<'r>, TokenError> {
         let bytes = room.decode(self.payload).ok_or(TokenError::Claims)?;
         RawClaims::read(std::str::from_utf8(bytes).map_err(|_| TokenError::Claims)?)
@@ -61,7 +61,7 @@ impl<'t> Parts<'t> {
 
     pub(crate) fn signature<'r>(
         &self,
-        room: &'r mut SignatureRoom,
+        room: &'r mut SignatureBuffer,
     ) -> Result<&'r [u8], TokenError> {
         room.decode(self.signature).ok_or(TokenError::Signature)
     }
@@ -97,7 +97,7 @@ impl UnverifiedToken<'_> {
 /// object in front.
 pub(crate) fn looks_like_a_jwt(token: &[u8]) -> bool {
     split_at_dot(token).is_some_and(|(header, rest)| {
-        let mut room = HeaderRoom::new();
+        let mut room = HeaderBuffer::new();
         split_at_dot(rest).is_some()
             && header.len() <= MAX_LENGTH
             && room

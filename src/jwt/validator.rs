@@ -13,13 +13,13 @@ use super::access_token::AccessToken;
 use super::builder::JwtValidatorBuilder;
 use super::checks::Checks;
 use super::claims::RawClaims;
+use super::decode_buffer::{PayloadBuffer, SignatureBuffer};
 use super::error::TokenError;
 use super::key::Key;
 use super::key_error::KeyError;
 use super::key_set::{KeySet, NoKey};
 use super::known_headers::KnownHeaders;
 use super::layout::ClaimsLayout;
-use super::room::{PayloadRoom, SignatureRoom};
 use super::token::{Parts, UnverifiedToken};
 use crate::cache::{CacheLimit, VerdictCache};
 use crate::extract::Credential;
@@ -178,7 +178,7 @@ impl JwtValidator {
     ///
     /// # Errors
     ///
-    /// [`IssuerError`](crate::provider::IssuerError) if the issuer cannot be reached, calls itself
+    /// [`ProviderError`](crate::provider::ProviderError) if the issuer cannot be reached, calls itself
     /// something else, or has no usable key.
     ///
     /// # Example
@@ -198,7 +198,7 @@ impl JwtValidator {
     #[cfg(feature = "oidc")]
     pub async fn discover(
         issuer: impl Into<String>,
-    ) -> Result<JwtValidatorBuilder, crate::provider::IssuerError> {
+    ) -> Result<JwtValidatorBuilder, crate::provider::ProviderError> {
         let keys = RemoteKeys::discover(issuer).connect().await?;
         Ok(Self::builder(keys))
     }
@@ -317,11 +317,11 @@ impl<C: Send + Sync + 'static> JwtValidator<C> {
         token: &UnverifiedToken<'_>,
         now: SystemTime,
     ) -> Verdict<C> {
-        self.decide_about(text, token, None, now)
+        self.decide_with_claims(text, token, None, now)
     }
 
     /// The same where the claims may have been read already.
-    pub(crate) fn decide_about(
+    pub(crate) fn decide_with_claims(
         &self,
         text: &[u8],
         token: &UnverifiedToken<'_>,
@@ -333,7 +333,7 @@ impl<C: Send + Sync + 'static> JwtValidator<C> {
             Keys::Local(keys) => Verdict::Ready(
                 self.inner
                     .check(token, claims, keys, now)
-                    .map_err(Refusal::into_failure),
+                    .map_err(CheckError::into_failure),
             ),
             #[cfg(feature = "issuing")]
             Keys::Own(own) => {
@@ -342,11 +342,11 @@ impl<C: Send + Sync + 'static> JwtValidator<C> {
                 Verdict::Ready(
                     verdict
                         .map(|validated| validated.with_dependency(own.still(&keys)))
-                        .map_err(Refusal::into_failure),
+                        .map_err(CheckError::into_failure),
                 )
             }
             #[cfg(feature = "jwks")]
-            Keys::Remote(remote) => self.decide_remotely(remote, text, token, claims, now),
+            Keys::Remote(remote) => self.decide_with_remote_keys(remote, text, token, claims, now),
         }
     }
 }
@@ -390,7 +390,7 @@ impl<C: Send + Sync + 'static> JwtValidator<C> {
         let header = token.header();
         let typing = inner.checks.token_type(header.typ()).ok()?;
         let algorithm = inner.checks.algorithm(header).ok()?;
-        let mut room = PayloadRoom::new();
+        let mut room = PayloadBuffer::new();
         let claims = token.parts.claims(&mut room).ok()?;
         inner.checks.issuer(&claims).ok()?;
         inner.checks.kind(&claims, typing).ok()?;
@@ -405,7 +405,7 @@ impl<C: Send + Sync + 'static> JwtValidator<C> {
             Err(NoKey::Unknown) => return Some(Authenticity::UnknownKey { expires_at }),
             Err(_) => return None,
         };
-        let mut room = SignatureRoom::new();
+        let mut room = SignatureBuffer::new();
         let signature = token.parts.signature(&mut room).ok()?;
         if !candidates.verify(token.parts.signing_input(), signature) {
             return None;
@@ -424,7 +424,7 @@ impl<C: Send + Sync + 'static> JwtValidator<C> {
 }
 
 /// Why a token is refused, and whether other keys might change that.
-enum Refusal {
+enum CheckError {
     /// It is bad with any key.
     Bad(TokenError),
     /// A check of the application refuses it.
@@ -435,7 +435,7 @@ enum Refusal {
     Signature,
 }
 
-impl Refusal {
+impl CheckError {
     fn into_failure(self) -> Failure {
         match self {
             Self::Bad(error) => error.into(),
@@ -455,7 +455,7 @@ impl Refusal {
     }
 }
 
-impl From<TokenError> for Refusal {
+impl From<TokenError> for CheckError {
     fn from(error: TokenError) -> Self {
         Self::Bad(error)
     }
@@ -489,25 +489,27 @@ impl<C: Send + Sync + 'static> Inner<C> {
         claims: Option<RawClaims<'_>>,
         keys: &KeySet,
         now: SystemTime,
-    ) -> Result<Validated<C>, Refusal> {
+    ) -> Result<Validated<C>, CheckError> {
         let header = token.header();
         let typing = self.checks.token_type(header.typ())?;
         // C01, C02: the algorithm is the key's; the header only has to agree.
         let algorithm = self.checks.algorithm(header)?;
-        let candidates = keys.find(algorithm, header.kid()).map_err(Refusal::Key)?;
+        let candidates = keys
+            .find(algorithm, header.kid())
+            .map_err(CheckError::Key)?;
         let mut room;
         let claims = match claims {
             Some(claims) => claims,
             None => {
-                room = PayloadRoom::new();
+                room = PayloadBuffer::new();
                 token.parts.claims(&mut room)?
             }
         };
         self.checks.issuer(&claims)?;
-        let mut room = SignatureRoom::new();
+        let mut room = SignatureBuffer::new();
         let signature = token.parts.signature(&mut room)?;
         if !candidates.verify(token.parts.signing_input(), signature) {
-            return Err(Refusal::Signature);
+            return Err(CheckError::Signature);
         }
         self.headers.remember(token.parts.header(), &token.header);
         // From here on the issuer has said what the claims say (D13, D14).
@@ -525,9 +527,9 @@ impl<C: Send + Sync + 'static> Inner<C> {
         if let (Some(revocations), Some(token)) = (&self.revocations, token) {
             validated = revocations
                 .guard(validated, token, now)
-                .map_err(Refusal::Own)?;
+                .map_err(CheckError::Own)?;
         }
-        checked(validated, &self.own).map_err(Refusal::Own)
+        checked(validated, &self.own).map_err(CheckError::Own)
     }
 }
 

@@ -101,7 +101,7 @@ enum Extent {
 }
 
 impl BackChannelLogout {
-    /// Calls `handler` for each logout. An error is answered with 503, so that the provider tries again; it goes into the
+    /// InFlightRequests `handler` for each logout. An error is answered with 503, so that the provider tries again; it goes into the
     /// response's extensions, as the source of the [`Failure`].
     ///
     /// # Example

@@ -40,7 +40,7 @@ enum State {
 /// Why a good token is not accepted now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Busy {
-    #[error("{limit} logout tokens have been used that are not over yet: raise `max_replays`")]
+    #[error("{limit} logout tokens have been used that are not over yet: raise `replay_capacity`")]
     Full { limit: usize },
     #[error("the same logout token is being worked on")]
     InUse,

@@ -16,7 +16,7 @@ const DEFAULT_MAX_AGE: Duration = Duration::from_secs(120);
 /// The most that may be set.
 const MAX_AGE: Duration = Duration::from_secs(86_400);
 /// How many tokens are remembered unless told otherwise.
-const DEFAULT_MAX_REPLAYS: usize = 100_000;
+const DEFAULT_REPLAY_CAPACITY: usize = 100_000;
 /// The leeway unless told otherwise: that of a [`JwtValidator`].
 const DEFAULT_LEEWAY: Duration = Duration::from_secs(60);
 
@@ -66,7 +66,7 @@ pub struct LogoutTokenValidatorBuilder {
     jwt: JwtValidatorBuilder,
     rules: LogoutRules,
     leeway: Duration,
-    max_replays: usize,
+    replay_capacity: usize,
 }
 
 impl LogoutTokenValidator {
@@ -82,7 +82,7 @@ impl LogoutTokenValidator {
                 max_age: DEFAULT_MAX_AGE,
             },
             leeway: DEFAULT_LEEWAY,
-            max_replays: DEFAULT_MAX_REPLAYS,
+            replay_capacity: DEFAULT_REPLAY_CAPACITY,
         }
     }
 
@@ -171,8 +171,8 @@ impl LogoutTokenValidatorBuilder {
 
     /// How many tokens that have been used are remembered until they are over: as many as there may be in about four
     /// minutes. Default: 100,000, which takes 5 MB. When there is no room, logouts are answered with 503.
-    pub fn max_replays(mut self, max_replays: usize) -> Self {
-        self.max_replays = max_replays;
+    pub fn replay_capacity(mut self, replay_capacity: usize) -> Self {
+        self.replay_capacity = replay_capacity;
         self
     }
 
@@ -188,9 +188,9 @@ impl LogoutTokenValidatorBuilder {
                 problem: "is not usable; give a time of up to a day",
             });
         }
-        if self.max_replays == 0 {
+        if self.replay_capacity == 0 {
             return Err(ConfigError::Setting {
-                setting: "max_replays",
+                setting: "replay_capacity",
                 problem: "is zero, so no token would be accepted",
             });
         }
@@ -203,7 +203,7 @@ impl LogoutTokenValidatorBuilder {
             jwt,
             rules: self.rules,
             leeway: self.leeway,
-            replays: Arc::new(Replays::new(self.max_replays)),
+            replays: Arc::new(Replays::new(self.replay_capacity)),
         })
     }
 }

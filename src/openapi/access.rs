@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::layer::Shared;
 use crate::path::Nest;
 use crate::path_ambiguity::PathAmbiguity;
-use crate::policy::{Needs, Policy, Requirement};
+use crate::policy::{Policy, RequiredScopes, Requirement};
 use crate::request::RequestView;
 use crate::validator::Validator;
 
@@ -46,9 +46,9 @@ where
     /// The questions that the service asks itself before it refuses a request without a credential.
     fn ask(&self, request: &RequestView<'_>) -> Result<OperationAccess, PathAmbiguity> {
         let plan = self.policy.plan(request)?;
-        let mut needs = Needs::new();
+        let mut needs = RequiredScopes::new();
         if plan.requirement() == Requirement::Credential {
-            self.policy.needs(request, &plan, &mut needs);
+            self.policy.required_scopes(request, &plan, &mut needs);
         }
         Ok(OperationAccess {
             requirement: plan.requirement(),

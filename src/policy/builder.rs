@@ -212,8 +212,8 @@ fn check_reachable<T: ?Sized>(rules: &[Rule<T>]) -> Result<(), ConfigError> {
         }
         let ends = match &rule.effect {
             Effect::Public | Effect::Optional => true,
-            Effect::Restrict(policy) => policy.foregone() == Some(false),
-            Effect::Permit(policy) => policy.foregone() == Some(true),
+            Effect::Restrict(policy) => policy.constant_decision() == Some(false),
+            Effect::Permit(policy) => policy.constant_decision() == Some(true),
         };
         if ends {
             enders.entry(first).or_default().push(index);

@@ -148,11 +148,11 @@ where
     F::Output: IntoDecision<decision_markers::Ready>,
 {
     fn into_decision(self) -> Decision {
-        Decision::wait(async move {
+        Decision::pending(async move {
             match self.await.into_decision() {
-                Decision::Pass => Ok(()),
+                Decision::Allow => Ok(()),
                 Decision::Deny(denial) => Err(denial),
-                Decision::Wait(future) => future.await,
+                Decision::Pending(future) => future.await,
             }
         })
     }

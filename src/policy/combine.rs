@@ -5,7 +5,7 @@
 use std::fmt;
 
 use super::context::PolicyContext;
-use super::decision::{Decision, Needs};
+use super::decision::{Decision, RequiredScopes};
 use super::plan::{Plan, Requirement};
 use super::{PathAmbiguity, Policy, describe};
 use crate::error::ConfigError;
@@ -35,9 +35,14 @@ impl<T: ?Sized, A: Policy<T>, B: Policy<T>> Policy<T> for And<A, B> {
         Ok(Plan::of(Requirement::Credential))
     }
 
-    fn needs(&self, request: &RequestView<'_>, plan: &Plan<'_>, needs: &mut Needs) {
-        self.first.needs(request, plan, needs);
-        self.second.needs(request, plan, needs);
+    fn required_scopes(
+        &self,
+        request: &RequestView<'_>,
+        plan: &Plan<'_>,
+        needs: &mut RequiredScopes,
+    ) {
+        self.first.required_scopes(request, plan, needs);
+        self.second.required_scopes(request, plan, needs);
     }
 
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -84,11 +89,16 @@ impl<T: ?Sized, A: Policy<T>, B: Policy<T>> Policy<T> for Or<A, B> {
     }
 
     /// One way in is enough to be told: the first that names scopes.
-    fn needs(&self, request: &RequestView<'_>, plan: &Plan<'_>, needs: &mut Needs) {
-        let mut first = Needs::new();
-        self.first.needs(request, plan, &mut first);
+    fn required_scopes(
+        &self,
+        request: &RequestView<'_>,
+        plan: &Plan<'_>,
+        needs: &mut RequiredScopes,
+    ) {
+        let mut first = RequiredScopes::new();
+        self.first.required_scopes(request, plan, &mut first);
         if first.scopes().is_empty() {
-            self.second.needs(request, plan, needs);
+            self.second.required_scopes(request, plan, needs);
         } else {
             for scope in first.scopes() {
                 needs.add_scope(scope.clone());

@@ -15,36 +15,36 @@ use crate::validator::BoxFuture;
     reason = "whoever combines policies has to handle every answer"
 )]
 pub enum Decision {
-    /// Nothing against it. Where several policies apply, the others are still asked.
-    Pass,
-    /// The request is refused.
+    /// Allows the request. Where several policies apply, the others are evaluated too.
+    Allow,
+    /// Denies the request.
     Deny(Denial),
-    /// Something has to be looked up first. The future owns what it needs.
-    Wait(BoxFuture<Result<(), Denial>>),
+    /// The decision needs a lookup. The future owns what it needs.
+    Pending(BoxFuture<Result<(), Denial>>),
 }
 
 impl Decision {
-    /// A decision that has to be awaited.
-    pub fn wait<F>(future: F) -> Self
+    /// Creates a decision that has to be awaited.
+    pub fn pending<F>(future: F) -> Self
     where
         F: Future<Output = Result<(), Denial>> + Send + 'static,
     {
-        Decision::Wait(Box::pin(future))
+        Decision::Pending(Box::pin(future))
     }
 
     /// Both must pass. What is certain to be refused is refused without waiting.
     pub(super) fn and(self, other: impl FnOnce() -> Self) -> Self {
         match self {
-            Decision::Pass => other(),
+            Decision::Allow => other(),
             Decision::Deny(denial) if denial.is_step_up() => match other() {
                 Decision::Deny(other) => Decision::Deny(denial.and(other)),
-                Decision::Pass | Decision::Wait(_) => Decision::Deny(denial),
+                Decision::Allow | Decision::Pending(_) => Decision::Deny(denial),
             },
             Decision::Deny(denial) => Decision::Deny(denial),
-            Decision::Wait(first) => match other() {
-                Decision::Pass => Decision::Wait(first),
+            Decision::Pending(first) => match other() {
+                Decision::Allow => Decision::Pending(first),
                 Decision::Deny(denial) => Decision::Deny(denial),
-                Decision::Wait(second) => Decision::wait(async move {
+                Decision::Pending(second) => Decision::pending(async move {
                     first.await?;
                     second.await
                 }),
@@ -55,20 +55,22 @@ impl Decision {
     /// One must pass.
     pub(super) fn or(self, other: impl FnOnce() -> Self) -> Self {
         match self {
-            Decision::Pass => Decision::Pass,
+            Decision::Allow => Decision::Allow,
             Decision::Deny(first) => match other() {
-                Decision::Pass => Decision::Pass,
+                Decision::Allow => Decision::Allow,
                 Decision::Deny(second) => Decision::Deny(first.or(second)),
-                Decision::Wait(second) => {
-                    Decision::wait(async move { second.await.map_err(|second| first.or(second)) })
+                Decision::Pending(second) => {
+                    Decision::pending(
+                        async move { second.await.map_err(|second| first.or(second)) },
+                    )
                 }
             },
-            Decision::Wait(first) => match other() {
-                Decision::Pass => Decision::Pass,
+            Decision::Pending(first) => match other() {
+                Decision::Allow => Decision::Allow,
                 Decision::Deny(second) => {
-                    Decision::wait(async move { first.await.map_err(|first| first.or(second)) })
+                    Decision::pending(async move { first.await.map_err(|first| first.or(second)) })
                 }
-                Decision::Wait(second) => Decision::wait(async move {
+                Decision::Pending(second) => Decision::pending(async move {
                     match first.await {
                         Ok(()) => Ok(()),
                         Err(first) => second.await.map_err(|second| first.or(second)),
@@ -88,9 +90,9 @@ impl Decision {
             }
         }
         match self {
-            Decision::Pass => invert(Ok(())).into(),
+            Decision::Allow => invert(Ok(())).into(),
             Decision::Deny(denial) => invert(Err(denial)).into(),
-            Decision::Wait(future) => Decision::wait(async move { invert(future.await) }),
+            Decision::Pending(future) => Decision::pending(async move { invert(future.await) }),
         }
     }
 }
@@ -107,19 +109,17 @@ impl Decision {
             }
         }
         match self {
-            Decision::Pass => Decision::Pass,
-            Decision::Deny(first) => {
-                match other() {
-                    Decision::Pass => Decision::Pass,
-                    Decision::Deny(second) => Decision::Deny(choose(first, second)),
-                    Decision::Wait(second) => Decision::wait(async move {
-                        second.await.map_err(|second| choose(first, second))
-                    }),
-                }
-            }
-            Decision::Wait(first) => {
+            Decision::Allow => Decision::Allow,
+            Decision::Deny(first) => match other() {
+                Decision::Allow => Decision::Allow,
+                Decision::Deny(second) => Decision::Deny(choose(first, second)),
+                Decision::Pending(second) => Decision::pending(async move {
+                    second.await.map_err(|second| choose(first, second))
+                }),
+            },
+            Decision::Pending(first) => {
                 let other = other();
-                Decision::wait(async move {
+                Decision::pending(async move {
                     match first.await {
                         Ok(()) => Ok(()),
                         Err(first) => other
@@ -134,20 +134,22 @@ impl Decision {
 
     async fn resolve(self) -> Result<(), Denial> {
         match self {
-            Decision::Pass => Ok(()),
+            Decision::Allow => Ok(()),
             Decision::Deny(denial) => Err(denial),
-            Decision::Wait(future) => future.await,
+            Decision::Pending(future) => future.await,
         }
     }
 
     /// Names the rule that refuses, if it does.
     pub(super) fn by_rule(self, rule: &Arc<str>) -> Self {
         match self {
-            Decision::Pass => Decision::Pass,
+            Decision::Allow => Decision::Allow,
             Decision::Deny(denial) => Decision::Deny(denial.by_rule(rule)),
-            Decision::Wait(future) => {
+            Decision::Pending(future) => {
                 let rule = Arc::clone(rule);
-                Decision::wait(async move { future.await.map_err(|denial| denial.by_rule(&rule)) })
+                Decision::pending(
+                    async move { future.await.map_err(|denial| denial.by_rule(&rule)) },
+                )
             }
         }
     }
@@ -156,7 +158,7 @@ impl Decision {
 impl From<bool> for Decision {
     fn from(passes: bool) -> Self {
         if passes {
-            Decision::Pass
+            Decision::Allow
         } else {
             Decision::Deny(Denial::forbidden())
         }
@@ -172,7 +174,7 @@ impl From<Denial> for Decision {
 impl From<Result<(), Denial>> for Decision {
     fn from(result: Result<(), Denial>) -> Self {
         match result {
-            Ok(()) => Decision::Pass,
+            Ok(()) => Decision::Allow,
             Err(denial) => Decision::Deny(denial),
         }
     }
@@ -181,20 +183,20 @@ impl From<Result<(), Denial>> for Decision {
 impl fmt::Debug for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Decision::Pass => f.write_str("Pass"),
+            Decision::Allow => f.write_str("Pass"),
             Decision::Deny(denial) => f.debug_tuple("Deny").field(denial).finish(),
-            Decision::Wait(_) => f.write_str("Wait(..)"),
+            Decision::Pending(_) => f.write_str("Wait(..)"),
         }
     }
 }
 
 /// What a client has to bring for a request, collected for a challenge.
 #[derive(Clone, Debug, Default)]
-pub struct Needs {
+pub struct RequiredScopes {
     scopes: Vec<Arc<str>>,
 }
 
-impl Needs {
+impl RequiredScopes {
     /// Nothing yet.
     #[must_use]
     pub fn new() -> Self {
@@ -252,14 +254,14 @@ mod tests {
     }
 
     fn later(say: Say) -> Decision {
-        Decision::wait(async move { result(say) })
+        Decision::pending(async move { result(say) })
     }
 
     fn end(decision: Decision) -> Say {
         let result = match decision {
-            Decision::Pass => Ok(()),
+            Decision::Allow => Ok(()),
             Decision::Deny(denial) => Err(denial),
-            Decision::Wait(future) => {
+            Decision::Pending(future) => {
                 match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
                     Poll::Ready(result) => result,
                     Poll::Pending => unreachable!("no test future waits"),

@@ -9,7 +9,7 @@ use http::Method;
 use super::closure::PolicyFn;
 use super::combine::{And, Not, Or};
 use super::context::PolicyContext;
-use super::decision::{Decision, Needs};
+use super::decision::{Decision, RequiredScopes};
 use super::denial::Denial;
 use super::methods::MethodSet;
 use super::plan::Plan;
@@ -111,8 +111,13 @@ impl<T: ?Sized, P: Policy<T>> Policy<T> for Guard<P> {
         self.policy.plan(request)
     }
 
-    fn needs(&self, request: &RequestView<'_>, plan: &Plan<'_>, needs: &mut Needs) {
-        self.policy.needs(request, plan, needs);
+    fn required_scopes(
+        &self,
+        request: &RequestView<'_>,
+        plan: &Plan<'_>,
+        needs: &mut RequiredScopes,
+    ) {
+        self.policy.required_scopes(request, plan, needs);
     }
 
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -123,8 +128,8 @@ impl<T: ?Sized, P: Policy<T>> Policy<T> for Guard<P> {
         self.policy.check(segments)
     }
 
-    fn foregone(&self) -> Option<bool> {
-        self.policy.foregone()
+    fn constant_decision(&self) -> Option<bool> {
+        self.policy.constant_decision()
     }
 
     fn is_fully_described(&self) -> bool {
@@ -156,14 +161,14 @@ pub fn authenticated() -> Guard<AuthenticatedOnly> {
 impl<T: ?Sized> Policy<T> for AuthenticatedOnly {
     #[inline]
     fn decide(&self, _: &PolicyContext<'_, T>) -> Decision {
-        Decision::Pass
+        Decision::Allow
     }
 
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("authenticated()")
     }
 
-    fn foregone(&self) -> Option<bool> {
+    fn constant_decision(&self) -> Option<bool> {
         Some(true)
     }
 
@@ -191,7 +196,7 @@ impl<T: ?Sized> Policy<T> for Deny {
         f.write_str("deny()")
     }
 
-    fn foregone(&self) -> Option<bool> {
+    fn constant_decision(&self) -> Option<bool> {
         Some(false)
     }
 

@@ -8,7 +8,7 @@ use http::Method;
 use super::Policy;
 use super::builder::PoliciesBuilder;
 use super::context::PolicyContext;
-use super::decision::{Decision, Needs};
+use super::decision::{Decision, RequiredScopes};
 use super::denial::Denial;
 use super::explain::{AppliedRule, Explanation, write_table};
 use super::plan::{Plan, Requirement};
@@ -73,10 +73,10 @@ struct Inner<T: ?Sized> {
     tree: Tree,
     allowed: Allowed,
     /// Where a request that no rule names is refused.
-    denied_rest: Option<DeniedRest>,
+    unmatched_denial: Option<UnmatchedDenial>,
 }
 
-struct DeniedRest {
+struct UnmatchedDenial {
     label: Arc<str>,
     /// To be named is to be let through, so a path is named the way it is opened: to the letter, in
     /// both readings, by a method that stands there.
@@ -181,7 +181,7 @@ impl<T: ?Sized> Policies<T> {
         allowed: Allowed,
         deny_unmatched: bool,
     ) -> Self {
-        let denied_rest = deny_unmatched.then(|| DeniedRest {
+        let unmatched_denial = deny_unmatched.then(|| UnmatchedDenial {
             label: Arc::from("the rest: deny()"),
             named: Tree::new(rules.iter().map(|rule| TreeRule {
                 pattern: &rule.pattern,
@@ -193,7 +193,7 @@ impl<T: ?Sized> Policies<T> {
                 rules,
                 tree,
                 allowed,
-                denied_rest,
+                unmatched_denial,
             }),
         }
     }
@@ -225,7 +225,7 @@ impl<T: ?Sized> Policies<T> {
                 break;
             }
         }
-        let denied = !opened && self.denied_rest(&matched, target).is_some();
+        let denied = !opened && self.unmatched_denial(&matched, target).is_some();
         Explanation::new(method, path, requirement, rules, denied)
     }
 
@@ -272,8 +272,8 @@ impl<T: ?Sized> Policies<T> {
     }
 
     /// How a request is refused that no rule names, if it is.
-    fn denied_rest(&self, matched: &RuleMatch<'_>, target: Target<'_>) -> Option<&Arc<str>> {
-        let rest = self.inner.denied_rest.as_ref()?;
+    fn unmatched_denial(&self, matched: &RuleMatch<'_>, target: Target<'_>) -> Option<&Arc<str>> {
+        let rest = self.inner.unmatched_denial.as_ref()?;
         let names = |index: &RuleIndex| {
             self.inner
                 .rules
@@ -363,7 +363,7 @@ impl<T: ?Sized> Policies<T> {
         matched: &RuleMatch<'_>,
         cx: &PolicyContext<'_, T>,
     ) -> Decision {
-        let mut so_far = Decision::Pass;
+        let mut so_far = Decision::Allow;
         let target = Target::of(cx.request());
         while let Some((index, form)) = rules.next() {
             let Some(rule) = self.inner.rules.get(index as usize) else {
@@ -375,15 +375,15 @@ impl<T: ?Sized> Policies<T> {
             match &rule.effect {
                 Effect::Public | Effect::Optional => return so_far,
                 Effect::Restrict(policy) => match decide(rule, policy, form, matched, target, cx) {
-                    Decision::Pass => {}
+                    Decision::Allow => {}
                     Decision::Deny(denial) if denial.is_step_up() => {
                         return Decision::Deny(self.one_login(denial, rules, matched, cx));
                     }
                     Decision::Deny(denial) => return Decision::Deny(denial),
-                    waiting @ Decision::Wait(_) => so_far = so_far.and(|| waiting),
+                    waiting @ Decision::Pending(_) => so_far = so_far.and(|| waiting),
                 },
                 Effect::Permit(policy) => match decide(rule, policy, form, matched, target, cx) {
-                    Decision::Pass => return so_far,
+                    Decision::Allow => return so_far,
                     Decision::Deny(denial) if !denial.is_unavailable() => {}
                     undecided => {
                         return so_far
@@ -392,7 +392,7 @@ impl<T: ?Sized> Policies<T> {
                 },
             }
         }
-        match self.denied_rest(matched, target) {
+        match self.unmatched_denial(matched, target) {
             Some(label) => Decision::Deny(Denial::forbidden().by_rule(label)),
             None => so_far,
         }
@@ -454,7 +454,7 @@ fn decide<T: ?Sized>(
         Form::Both => as_sent().and(decoded),
     };
     match decision {
-        Decision::Pass => Decision::Pass,
+        Decision::Allow => Decision::Allow,
         other => other.by_rule(&rule.label),
     }
 }
@@ -483,7 +483,12 @@ impl<T: ?Sized> Policy<T> for Policies<T> {
         }
     }
 
-    fn needs(&self, request: &RequestView<'_>, plan: &Plan<'_>, needs: &mut Needs) {
+    fn required_scopes(
+        &self,
+        request: &RequestView<'_>,
+        plan: &Plan<'_>,
+        needs: &mut RequiredScopes,
+    ) {
         let anew;
         let matched = match plan.rules() {
             Some(matched) if matched.owner == self.address() => matched,
@@ -497,7 +502,7 @@ impl<T: ?Sized> Policy<T> for Policies<T> {
         };
         for (_, rule) in self.applying(matched, request.method()) {
             match &rule.effect {
-                Effect::Restrict(policy) => policy.needs(request, plan, needs),
+                Effect::Restrict(policy) => policy.required_scopes(request, plan, needs),
                 Effect::Permit(_) => {}
                 Effect::Public | Effect::Optional => break,
             }
@@ -538,7 +543,7 @@ impl<T: ?Sized> fmt::Display for Policies<T> {
                 rule.effect.to_string(),
             ]
         });
-        let rest = match self.inner.denied_rest {
+        let rest = match self.inner.unmatched_denial {
             Some(_) => "deny()",
             None => "authenticated()",
         };

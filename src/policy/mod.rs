@@ -34,7 +34,7 @@ pub use claims::Claims;
 pub use closure::{IntoDecision, PolicyFn, decision_markers, policy_fn};
 pub use combine::{And, Not, Or};
 pub use context::PolicyContext;
-pub use decision::{Decision, Needs};
+pub use decision::{Decision, RequiredScopes};
 pub use denial::{Denial, DenialKind};
 pub use explain::{AppliedRule, Explanation};
 pub use guard::{AuthenticatedOnly, Deny, Guard, OnMethods, authenticated, deny, guard};
@@ -71,7 +71,7 @@ use crate::request::RequestView;
 /// impl Policy<User> for Adult {
 ///     fn decide(&self, cx: &PolicyContext<'_, User>) -> Decision {
 ///         if cx.principal().age >= 18 {
-///             Decision::Pass
+///             Decision::Allow
 ///         } else {
 ///             Decision::Deny(Denial::forbidden())
 ///         }
@@ -105,7 +105,12 @@ pub trait Policy<T: ?Sized>: Send + Sync {
 
     /// Adds what a client has to bring for this request, so that a challenge can name it. Called
     /// only for requests that are refused. The default adds nothing.
-    fn needs(&self, request: &RequestView<'_>, plan: &Plan<'_>, needs: &mut Needs) {
+    fn required_scopes(
+        &self,
+        request: &RequestView<'_>,
+        plan: &Plan<'_>,
+        needs: &mut RequiredScopes,
+    ) {
         let _ = (request, plan, needs);
     }
 
@@ -133,7 +138,7 @@ pub trait Policy<T: ?Sized>: Send + Sync {
     /// What it says to every request of every principal, if that is always the same: `true` passes,
     /// `false` refuses. With it a list finds the rules that can never take effect. The default says
     /// that it depends.
-    fn foregone(&self) -> Option<bool> {
+    fn constant_decision(&self) -> Option<bool> {
         None
     }
 
@@ -155,8 +160,8 @@ macro_rules! forward {
                 (**self).plan(request)
             }
 
-            fn needs(&self, request: &RequestView<'_>, plan: &Plan<'_>, needs: &mut Needs) {
-                (**self).needs(request, plan, needs);
+            fn required_scopes(&self, request: &RequestView<'_>, plan: &Plan<'_>, needs: &mut RequiredScopes) {
+                (**self).required_scopes(request, plan, needs);
             }
 
             fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -167,8 +172,8 @@ macro_rules! forward {
                 (**self).check(segments)
             }
 
-            fn foregone(&self) -> Option<bool> {
-                (**self).foregone()
+            fn constant_decision(&self) -> Option<bool> {
+                (**self).constant_decision()
             }
 
             fn is_fully_described(&self) -> bool {

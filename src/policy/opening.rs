@@ -95,7 +95,7 @@ pub fn permit<P>(guard: Guard<P>) -> Opening<Permit<P>> {
 
 impl<T: ?Sized> Policy<T> for Opening<Optional> {
     fn decide(&self, _: &PolicyContext<'_, T>) -> Decision {
-        Decision::Pass
+        Decision::Allow
     }
 
     fn plan(&self, _: &RequestView<'_>) -> Result<Plan<'_>, PathAmbiguity> {

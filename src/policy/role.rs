@@ -12,7 +12,7 @@ use super::denial::Denial;
 use super::guard::{Guard, guard, write_words};
 use crate::error::ConfigError;
 
-/// Needs one role: 403 without it.
+/// RequiredScopes one role: 403 without it.
 pub fn role(role: impl Into<Arc<str>>) -> Guard<Role> {
     let role = role.into();
     let fault = role
@@ -21,7 +21,7 @@ pub fn role(role: impl Into<Arc<str>>) -> Guard<Role> {
     Role::new(role.clone(), vec![role], fault)
 }
 
-/// Needs one of these roles.
+/// RequiredScopes one of these roles.
 pub fn any_role<I>(roles: I) -> Guard<Role>
 where
     I: IntoIterator,
@@ -124,7 +124,7 @@ impl RoleHierarchy {
         RoleHierarchyBuilder { above: Vec::new() }
     }
 
-    /// Needs `role`, or one above it.
+    /// RequiredScopes `role`, or one above it.
     pub fn role(&self, role: &str) -> Guard<Role> {
         match self.sufficient.get_key_value(role) {
             Some((name, sufficient)) => Role::new(name.clone(), sufficient.clone(), None),

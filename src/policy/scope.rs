@@ -6,14 +6,14 @@ use std::sync::Arc;
 use super::Policy;
 use super::claims::Claims;
 use super::context::PolicyContext;
-use super::decision::{Decision, Needs};
+use super::decision::{Decision, RequiredScopes};
 use super::denial::Denial;
 use super::guard::{Guard, guard, write_words};
 use super::plan::Plan;
 use crate::error::ConfigError;
 use crate::request::RequestView;
 
-/// Needs one scope: 403 `insufficient_scope` without it.
+/// RequiredScopes one scope: 403 `insufficient_scope` without it.
 ///
 /// A text that is not a scope token is reported by
 /// [`PoliciesBuilder::build`](super::PoliciesBuilder::build); used without a list it refuses every
@@ -22,7 +22,7 @@ pub fn scope(scope: impl Into<Arc<str>>) -> Guard<Scopes> {
     Scopes::new("scope", Mode::All, [scope.into()])
 }
 
-/// Needs all of these scopes.
+/// RequiredScopes all of these scopes.
 pub fn all_scopes<I>(scopes: I) -> Guard<Scopes>
 where
     I: IntoIterator,
@@ -31,7 +31,7 @@ where
     Scopes::new("all_scopes", Mode::All, scopes.into_iter().map(Into::into))
 }
 
-/// Needs one of these scopes. The challenge names the first, so put the one that grants least first.
+/// RequiredScopes one of these scopes. The challenge names the first, so put the one that grants least first.
 pub fn any_scope<I>(scopes: I) -> Guard<Scopes>
 where
     I: IntoIterator,
@@ -105,12 +105,12 @@ impl<T: Claims + ?Sized> Policy<T> for Scopes {
             Mode::Any => self.scopes.iter().any(|scope| principal.has_scope(scope)),
         };
         if granted {
-            return Decision::Pass;
+            return Decision::Allow;
         }
         Decision::Deny(Denial::insufficient_scope(self.wanted().iter().cloned()))
     }
 
-    fn needs(&self, _: &RequestView<'_>, _: &Plan<'_>, needs: &mut Needs) {
+    fn required_scopes(&self, _: &RequestView<'_>, _: &Plan<'_>, needs: &mut RequiredScopes) {
         for scope in self.wanted() {
             needs.add_scope(scope.clone());
         }

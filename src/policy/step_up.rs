@@ -13,7 +13,7 @@ use super::guard::{Guard, guard, write_words};
 use super::scope::is_scope_token;
 use crate::error::ConfigError;
 
-/// Needs the user to have been authenticated by one of these context classes, best first: 401
+/// RequiredScopes the user to have been authenticated by one of these context classes, best first: 401
 /// `insufficient_user_authentication` with `acr_values` otherwise
 /// ([RFC 9470 section 3](https://www.rfc-editor.org/rfc/rfc9470#section-3)). A principal without an
 /// [`acr`](Claims::acr) never passes.
@@ -45,7 +45,7 @@ where
     guard(acr)
 }
 
-/// Needs the user to have been authenticated no longer ago than this, in whole seconds: 401
+/// RequiredScopes the user to have been authenticated no longer ago than this, in whole seconds: 401
 /// `insufficient_user_authentication` with `max_age` otherwise
 /// ([RFC 9470 section 3](https://www.rfc-editor.org/rfc/rfc9470#section-3)).
 ///
@@ -86,7 +86,7 @@ impl<T: Claims + ?Sized> Policy<T> for Acr {
         }
         let acr = cx.principal().acr();
         if self.values.iter().any(|value| Some(value.as_ref()) == acr) {
-            return Decision::Pass;
+            return Decision::Allow;
         }
         Decision::Deny(Denial::step_up(self.values.iter().cloned(), None))
     }
@@ -122,7 +122,7 @@ impl<T: Claims + ?Sized> Policy<T> for MaxAge {
                 .map_or(true, |age| age <= self.age)
         });
         if fresh {
-            return Decision::Pass;
+            return Decision::Allow;
         }
         let none: [&str; 0] = [];
         Decision::Deny(Denial::step_up(none, Some(self.age)))

@@ -421,7 +421,7 @@ fn split(rest: &str) -> Option<(&str, Option<&str>)> {
     if rest.is_empty() {
         return None;
     }
-    // Short segments: a plain loop beats a search that is made for long texts.
+    // InlineText segments: a plain loop beats a search that is made for long texts.
     Some(match rest.bytes().position(|byte| byte == b'/') {
         Some(end) => (&rest[..end], Some(&rest[end + 1..])),
         None => (rest, None),

@@ -8,7 +8,7 @@ use http::StatusCode;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use super::error::IssuerError;
+use super::error::ProviderError;
 use super::fetch::{Exchange, get_json};
 use super::url::{AddressPolicy, CheckedUrl, shown, shown_foreign};
 use crate::jwt::json;
@@ -32,7 +32,7 @@ const OAUTH: &str = "/.well-known/oauth-authorization-server";
 /// ```no_run
 /// use tower_bearer::provider::RemoteKeys;
 ///
-/// # async fn main_() -> Result<(), tower_bearer::provider::IssuerError> {
+/// # async fn main_() -> Result<(), tower_bearer::provider::ProviderError> {
 /// let keys = RemoteKeys::discover("https://issuer.example").connect().await?;
 /// if let Some(metadata) = keys.metadata() {
 ///     println!("{} has its keys at {:?}", metadata.issuer(), metadata.jwks_uri());
@@ -120,8 +120,8 @@ impl IssuerUrl {
         name: String,
         metadata_url: Option<&str>,
         addresses: AddressPolicy,
-    ) -> Result<Self, IssuerError> {
-        let problem = |what, url: &str, expected| IssuerError::Url {
+    ) -> Result<Self, ProviderError> {
+        let problem = |what, url: &str, expected| ProviderError::Url {
             what,
             url: shown(url),
             expected,
@@ -157,7 +157,7 @@ impl IssuerUrl {
 
     /// Returns the possible addresses of the metadata. OpenID Connect appends the well-known path; RFC 8414
     /// section 3.1 inserts it before the path of the issuer.
-    fn places(&self) -> Result<Vec<CheckedUrl>, IssuerError> {
+    fn places(&self) -> Result<Vec<CheckedUrl>, ProviderError> {
         let issuer = match &self.place {
             Place::At(url) => return Ok(vec![url.clone()]),
             Place::WellKnown(issuer) => issuer,
@@ -171,7 +171,7 @@ impl IssuerUrl {
         let places = places.iter().map(|place| issuer.with_path(place));
         places
             .collect::<Result<_, _>>()
-            .map_err(|expected| IssuerError::Url {
+            .map_err(|expected| ProviderError::Url {
                 what: "issuer",
                 url: issuer.shown(),
                 expected,
@@ -212,12 +212,12 @@ pub(crate) async fn read(
     exchange: &Exchange,
     issuer: &IssuerUrl,
     deadline: Instant,
-) -> Result<IssuerMetadata, IssuerError> {
+) -> Result<IssuerMetadata, ProviderError> {
     let mut tried = Vec::new();
     let mut refused = None;
     for url in issuer.places()? {
         let answer = exchange.send(get_json(&url), deadline).await;
-        let answer = answer.map_err(|source| IssuerError::Fetch {
+        let answer = answer.map_err(|source| ProviderError::Fetch {
             url: url.shown(),
             source,
         })?;
@@ -225,7 +225,7 @@ pub(crate) async fn read(
             StatusCode::OK => return metadata(issuer, &url, answer.body()),
             StatusCode::NOT_FOUND | StatusCode::GONE => tried.push(url.shown()),
             status => {
-                let error = IssuerError::status(&url, &answer, "`metadata_url`", shown_foreign);
+                let error = ProviderError::status(&url, &answer, "`metadata_url`", shown_foreign);
                 // Many a server answers with a login, or with 403, where it has nothing. One that is in
                 // trouble, or busy, says nothing about the place.
                 let is_elsewhere = status.is_redirection() || status.is_client_error();
@@ -236,7 +236,7 @@ pub(crate) async fn read(
             }
         }
     }
-    Err(refused.unwrap_or(IssuerError::NoMetadata {
+    Err(refused.unwrap_or(ProviderError::NoMetadata {
         issuer: issuer.name.clone(),
         tried,
     }))
@@ -246,8 +246,8 @@ fn metadata(
     issuer: &IssuerUrl,
     url: &CheckedUrl,
     body: &[u8],
-) -> Result<IssuerMetadata, IssuerError> {
-    let problem = |problem| IssuerError::Metadata {
+) -> Result<IssuerMetadata, ProviderError> {
+    let problem = |problem| ProviderError::Metadata {
         url: url.shown(),
         problem,
     };
@@ -258,7 +258,7 @@ fn metadata(
         .ok_or_else(|| problem("expected a member `issuer`"))?;
     // E07, and RFC 8414 section 3.3: otherwise one issuer could speak for another.
     if !issuer.is_named_in(&document, &found) {
-        return Err(IssuerError::IssuerMismatch {
+        return Err(ProviderError::IssuerMismatch {
             url: url.shown(),
             expected: issuer.name.clone(),
             found: found.chars().take(MAX_SHOWN).collect(),
@@ -269,7 +269,7 @@ fn metadata(
         None => None,
         Some(text) => {
             let checked = issuer.check_named(url, text);
-            Some(checked.map_err(|expected| IssuerError::Url {
+            Some(checked.map_err(|expected| ProviderError::Url {
                 what: "`jwks_uri` of the issuer",
                 url: shown_foreign(text),
                 expected,
@@ -375,10 +375,10 @@ impl Discovery {
         exchange: &Exchange,
         now: SystemTime,
         deadline: Instant,
-    ) -> Result<CheckedUrl, IssuerError> {
+    ) -> Result<CheckedUrl, ProviderError> {
         let metadata = read(exchange, &self.issuer, deadline).await?;
         let Some(jwks_uri) = metadata.jwks_uri.clone() else {
-            return Err(IssuerError::Metadata {
+            return Err(ProviderError::Metadata {
                 url: metadata.address.shown(),
                 problem: "expected a member `jwks_uri`, found none; name the address of the JWK Set with `RemoteKeys::builder`",
             });
@@ -398,7 +398,7 @@ impl Discovery {
         exchange: &Exchange,
         now: SystemTime,
         deadline: Instant,
-    ) -> Result<CheckedUrl, IssuerError> {
+    ) -> Result<CheckedUrl, ProviderError> {
         let before = self.with(|known| known.map(|known| known.jwks_uri.clone()));
         let Some(before) = before else {
             return self.look_up(exchange, now, deadline).await;
@@ -406,9 +406,9 @@ impl Discovery {
         let half = deadline.duration_since(Instant::now()) / 2;
         match self.look_up(exchange, now, deadline - half).await {
             Err(
-                IssuerError::Fetch { .. }
-                | IssuerError::Redirect { .. }
-                | IssuerError::Status { .. },
+                ProviderError::Fetch { .. }
+                | ProviderError::Redirect { .. }
+                | ProviderError::Status { .. },
             ) => Ok(before),
             found => found,
         }

@@ -16,14 +16,14 @@ use crate::jwt::KeyError;
 /// # Example
 ///
 /// ```
-/// use tower_bearer::provider::{IssuerError, RemoteKeys};
+/// use tower_bearer::provider::{ProviderError, RemoteKeys};
 ///
 /// let refused = RemoteKeys::builder("http://issuer.example/jwks.json").connect_lazily();
-/// assert!(matches!(refused, Err(IssuerError::Url { .. })));
+/// assert!(matches!(refused, Err(ProviderError::Url { .. })));
 /// ```
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum IssuerError {
+pub enum ProviderError {
     /// A setting that cannot work.
     #[error("setting `{setting}`: {problem}")]
     Setting {
@@ -142,11 +142,11 @@ pub enum IssuerError {
     /// As many tokens are being asked about as may be at once.
     #[cfg(feature = "introspection")]
     #[error(
-        "{max_calls} tokens are being asked about, and no more may be at once; see `max_calls`"
+        "{max_concurrent_requests} tokens are being asked about, and no more may be at once; see `max_concurrent_requests`"
     )]
     Busy {
         /// The limit.
-        max_calls: usize,
+        max_concurrent_requests: usize,
     },
     /// Called outside a tokio runtime, where nothing can be fetched.
     #[error("nothing can be fetched outside a tokio runtime: call this from a task of one")]
@@ -156,7 +156,7 @@ pub enum IssuerError {
     Interrupted,
 }
 
-impl IssuerError {
+impl ProviderError {
     /// Creates the error for a response with an unexpected status. `setting` is the setting for the address,
     /// and `shown` removes secrets from a `Location`.
     pub(crate) fn status(

@@ -45,7 +45,7 @@ use crate::validator::BoxFuture;
 ///
 /// # #[cfg(any(feature = "aws_lc_rs", feature = "rust_crypto"))]
 /// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), tower_bearer::provider::IssuerError> {
+/// # async fn main() -> Result<(), tower_bearer::provider::ProviderError> {
 /// let jwks = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"1","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
 /// let keys = RemoteKeys::builder("https://issuer.example/jwks.json")
 ///     .fetcher(Fixed(jwks))

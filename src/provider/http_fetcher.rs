@@ -14,7 +14,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client};
 use zeroize::Zeroizing;
 
-use super::error::IssuerError;
+use super::error::ProviderError;
 use super::fetch::{Fetch, FetchError, FetchErrorKind, too_long};
 use super::url::{AddressPolicy, CheckedUrl, Transport, checked_url, shown};
 use crate::extract::Credential;
@@ -148,13 +148,13 @@ impl HttpFetcher {
     ///
     /// # Errors
     ///
-    /// [`IssuerError::Setting`] if the text has no block, or a block that is not an X.509 certificate, or a
+    /// [`ProviderError::Setting`] if the text has no block, or a block that is not an X.509 certificate, or a
     /// certificate that the TLS library rejects as an authority.
     pub fn with_root_certificates_pem(
         mut self,
         pem: impl AsRef<[u8]>,
-    ) -> Result<Self, IssuerError> {
-        let wrong = |problem: &str| IssuerError::Setting {
+    ) -> Result<Self, ProviderError> {
+        let wrong = |problem: &str| ProviderError::Setting {
             setting: "with_root_certificates_pem",
             problem: problem.to_owned(),
         };
@@ -196,14 +196,14 @@ impl HttpFetcher {
     ///
     /// # Errors
     ///
-    /// [`IssuerError::Url`] if the origin is neither `https` nor `http` on this machine, or if it has a path,
+    /// [`ProviderError::Url`] if the origin is neither `https` nor `http` on this machine, or if it has a path,
     /// a query, a user or a fragment. `insecure_http_host` does not apply, because the token would cross a
     /// network in the clear.
     pub fn with_bearer_token<F, R>(
         mut self,
         origin: impl AsRef<str>,
         source: F,
-    ) -> Result<Self, IssuerError>
+    ) -> Result<Self, ProviderError>
     where
         F: Fn() -> R + Send + Sync + 'static,
         R: Future<Output = Result<String, Box<dyn Error + Send + Sync>>> + Send + 'static,
@@ -215,7 +215,7 @@ impl HttpFetcher {
             }
             checked => checked,
         };
-        let origin = origin.map_err(|expected| IssuerError::Url {
+        let origin = origin.map_err(|expected| ProviderError::Url {
             what: "origin of the bearer token",
             url: shown(text),
             expected,

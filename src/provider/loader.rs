@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 #[cfg(feature = "oidc")]
 use super::discovery::Discovery;
-use super::error::IssuerError;
+use super::error::ProviderError;
 use super::fetch::{Exchange, get_json};
 use super::freshness::fresh_time;
 use super::url::{CheckedUrl, shown_foreign};
@@ -99,7 +99,7 @@ impl Loader {
         not(feature = "oidc"),
         expect(unused_variables, reason = "for metadata only")
     )]
-    pub(crate) async fn load(&self, now: SystemTime) -> Result<Loaded, IssuerError> {
+    pub(crate) async fn load(&self, now: SystemTime) -> Result<Loaded, ProviderError> {
         let deadline = self.exchange.deadline();
         match &self.origin {
             Origin::Keys(url) => self.keys_at(url, deadline).await,
@@ -133,14 +133,14 @@ impl Loader {
         }
     }
 
-    async fn keys_at(&self, url: &CheckedUrl, deadline: Instant) -> Result<Loaded, IssuerError> {
+    async fn keys_at(&self, url: &CheckedUrl, deadline: Instant) -> Result<Loaded, ProviderError> {
         let mut request = get_json(url);
         let before = self.before(url);
         if let Some((etag, _)) = &before {
             request.headers_mut().insert(IF_NONE_MATCH, etag.clone());
         }
         let answer = self.exchange.send(request, deadline).await;
-        let answer = answer.map_err(|source| IssuerError::Fetch {
+        let answer = answer.map_err(|source| ProviderError::Fetch {
             url: url.shown(),
             source,
         })?;
@@ -153,7 +153,7 @@ impl Loader {
             }
             // RFC 9110 section 15.4.5
             (StatusCode::NOT_MODIFIED, Some((_, keys))) => Ok(Loaded { keys, fresh }),
-            _ => Err(IssuerError::status(
+            _ => Err(ProviderError::status(
                 url,
                 &answer,
                 "`RemoteKeys::builder`",
@@ -174,14 +174,14 @@ impl Loader {
         url: &CheckedUrl,
         etag: Option<HeaderValue>,
         body: Bytes,
-    ) -> Result<Arc<KeySet>, IssuerError> {
+    ) -> Result<Arc<KeySet>, ProviderError> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let keys = match &*last {
             Some(last) if last.body == body => Arc::clone(&last.keys),
             _ => {
                 // E04, E06: how many keys, and which of them are used, is decided there.
                 let keys = KeySet::from_jwks_with(&body, &self.options);
-                Arc::new(keys.map_err(|source| IssuerError::Keys {
+                Arc::new(keys.map_err(|source| ProviderError::Keys {
                     url: url.shown(),
                     source,
                 })?)

@@ -7,7 +7,7 @@
 //! use tower_bearer::provider::RemoteKeys;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), tower_bearer::provider::IssuerError> {
+//! # async fn main() -> Result<(), tower_bearer::provider::ProviderError> {
 //! let keys = RemoteKeys::builder("https://issuer.example/jwks.json").connect().await?;
 //! println!("{} keys", keys.status().keys().count());
 //! # Ok(())
@@ -59,7 +59,7 @@
 //! let status = keys.status();
 //! let healthy = status.usable_until().is_some_and(|until| until > std::time::SystemTime::now());
 //! # assert!(!healthy); let _ = validator; }
-//! # Ok::<_, tower_bearer::provider::IssuerError>(())
+//! # Ok::<_, tower_bearer::provider::ProviderError>(())
 //! ```
 //!
 //! # Runtimes
@@ -68,7 +68,6 @@
 //! enabled there. Everybody else waits for that task, on whatever runtime. Without a runtime, keys
 //! in memory are used, and everything else is 503.
 
-mod absent;
 #[cfg(feature = "oidc")]
 mod discovery;
 mod error;
@@ -77,18 +76,19 @@ mod freshness;
 mod http_fetcher;
 #[cfg(feature = "introspection")]
 mod introspection;
-mod keeper;
+mod key_cache;
 mod loader;
 mod remote_keys;
 mod schedule;
 mod settings;
 mod single_flight;
 mod status;
+mod unknown_key_ids;
 mod url;
 
 #[cfg(feature = "oidc")]
 pub use discovery::IssuerMetadata;
-pub use error::IssuerError;
+pub use error::ProviderError;
 pub use fetch::{Fetch, FetchError, FetchErrorKind};
 pub use http_fetcher::HttpFetcher;
 #[cfg(feature = "introspection")]

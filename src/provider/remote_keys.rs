@@ -9,14 +9,14 @@ use arc_swap::ArcSwapOption;
 
 #[cfg(feature = "oidc")]
 use super::discovery::IssuerMetadata;
-use super::error::IssuerError;
-use super::keeper::{Keeper, State};
+use super::error::ProviderError;
+use super::key_cache::{KeyCache, State};
 use super::loader::Loader;
 #[cfg(feature = "oidc")]
 use super::loader::Origin;
-use super::schedule::{Cause, Doubt, Serve, Timing};
-use super::settings::{Asked, RemoteKeysBuilder};
-use super::single_flight::{Flight, Lost, NoRuntime};
+use super::schedule::{Cause, FetchReason, Serve, Timing};
+use super::settings::{KeyLocation, RemoteKeysBuilder};
+use super::single_flight::{Flight, NoRuntime, TaskLost};
 use super::status::KeysStatus;
 use crate::clock::Clock;
 use crate::failure::Failure;
@@ -34,7 +34,7 @@ use crate::validator::BoxFuture;
 /// use tower_bearer::provider::RemoteKeys;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), tower_bearer::provider::IssuerError> {
+/// # async fn main() -> Result<(), tower_bearer::provider::ProviderError> {
 /// let keys = RemoteKeys::builder("https://issuer.example/jwks.json").connect().await?;
 /// for (kid, algorithm) in keys.status().keys() {
 ///     println!("{kid:?} for {algorithm}");
@@ -44,7 +44,7 @@ use crate::validator::BoxFuture;
 /// ```
 #[derive(Clone)]
 pub struct RemoteKeys {
-    keeper: Arc<Keeper>,
+    key_cache: Arc<KeyCache>,
 }
 
 /// The keys, once they are there.
@@ -70,7 +70,7 @@ impl RemoteKeys {
     /// Creates a builder for the keys of the JWK Set at this address: `https`, `http` on this machine, or
     /// `http` to the host that [`insecure_http_host`](RemoteKeysBuilder::insecure_http_host) names.
     pub fn builder(jwks_uri: impl Into<String>) -> RemoteKeysBuilder {
-        RemoteKeysBuilder::new(Asked::Keys(jwks_uri.into()))
+        RemoteKeysBuilder::new(KeyLocation::Keys(jwks_uri.into()))
     }
 
     /// The keys of this issuer, at the address that its metadata names. Looked for are
@@ -90,19 +90,19 @@ impl RemoteKeys {
     /// ```no_run
     /// use tower_bearer::provider::RemoteKeys;
     ///
-    /// # async fn main_() -> Result<(), tower_bearer::provider::IssuerError> {
+    /// # async fn main_() -> Result<(), tower_bearer::provider::ProviderError> {
     /// let keys = RemoteKeys::discover("https://issuer.example/realms/shop").connect().await?;
     /// assert_eq!(keys.issuer(), Some("https://issuer.example/realms/shop"));
     /// # Ok(()) }
     /// ```
     #[cfg(feature = "oidc")]
     pub fn discover(issuer: impl Into<String>) -> RemoteKeysBuilder {
-        RemoteKeysBuilder::new(Asked::Issuer(issuer.into()))
+        RemoteKeysBuilder::new(KeyLocation::Issuer(issuer.into()))
     }
 
     pub(super) fn new(loader: Loader, timing: Timing, clock: Arc<dyn Clock>) -> Self {
         Self {
-            keeper: Arc::new(Keeper {
+            key_cache: Arc::new(KeyCache {
                 loader: Arc::new(loader),
                 timing,
                 clock,
@@ -117,7 +117,7 @@ impl RemoteKeys {
     ///
     /// # Errors
     ///
-    /// [`IssuerError`] if no set could be fetched. The one at hand stays in use then.
+    /// [`ProviderError`] if no set could be fetched. The one at hand stays in use then.
     ///
     /// # Example
     ///
@@ -134,20 +134,20 @@ impl RemoteKeys {
     ///     }
     /// }
     /// ```
-    pub async fn refresh(&self) -> Result<(), IssuerError> {
+    pub async fn refresh(&self) -> Result<(), ProviderError> {
         let waiter = {
-            let mut state = self.keeper.lock();
+            let mut state = self.key_cache.lock();
             if !state.in_flight() {
-                let now = self.keeper.clock.now();
-                self.keeper
+                let now = self.key_cache.clock.now();
+                self.key_cache
                     .start(&mut state, Cause::Scheduled, now)
-                    .map_err(|NoRuntime| IssuerError::NoRuntime)?;
+                    .map_err(|NoRuntime| ProviderError::NoRuntime)?;
             }
             state.flight.as_ref().map(Flight::wait)
         };
         match waiter {
-            Some(waiter) => waiter.await.unwrap_or(Err(IssuerError::Interrupted))?,
-            None => return Err(IssuerError::Interrupted),
+            Some(waiter) => waiter.await.unwrap_or(Err(ProviderError::Interrupted))?,
+            None => return Err(ProviderError::Interrupted),
         };
         Ok(())
     }
@@ -155,10 +155,10 @@ impl RemoteKeys {
     /// The state at this moment.
     #[must_use]
     pub fn status(&self) -> KeysStatus {
-        let state = self.keeper.lock();
+        let state = self.key_cache.lock();
         KeysStatus {
             issuer: self.issuer().map(String::from),
-            jwks_uri: self.keeper.loader.origin().jwks_uri(),
+            jwks_uri: self.key_cache.loader.origin().jwks_uri(),
             held: state.schedule.held(),
             keys: state.keys.clone(),
             last_attempt: state.schedule.last_attempt(),
@@ -169,14 +169,14 @@ impl RemoteKeys {
     /// The issuer, if the keys are found by its name.
     #[must_use]
     pub fn issuer(&self) -> Option<&str> {
-        self.keeper.loader.origin().issuer()
+        self.key_cache.loader.origin().issuer()
     }
 
     /// The metadata of the issuer, if the keys are found by its name and it has been read.
     #[cfg(feature = "oidc")]
     #[must_use]
     pub fn metadata(&self) -> Option<Arc<IssuerMetadata>> {
-        match self.keeper.loader.origin() {
+        match self.key_cache.loader.origin() {
             Origin::Issuer(discovery) => discovery.metadata(),
             Origin::Keys(_) => None,
         }
@@ -184,40 +184,42 @@ impl RemoteKeys {
 
     /// The keys for a request. May start a fetch in the background.
     pub(crate) fn current(&self, now: SystemTime) -> Current {
-        let keeper = &self.keeper;
+        let key_cache = &self.key_cache;
         let at_hand = {
-            let snapshot = keeper.snapshot.load();
+            let snapshot = key_cache.snapshot.load();
             snapshot.as_ref().map(|snapshot| {
-                let is_quiet = snapshot.held.is_quiet(&keeper.timing, now);
+                let is_quiet = snapshot.held.is_quiet(&key_cache.timing, now);
                 (Arc::clone(&snapshot.keys), is_quiet, snapshot.held)
             })
         };
         let mut state = match at_hand {
             Some((keys, true, _)) => return Current::Keys(keys),
             // Somebody else is about to see to it.
-            Some((keys, false, held)) if now < held.usable_until => match keeper.state.try_lock() {
-                Ok(state) => state,
-                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) => return Current::Keys(keys),
-            },
-            _ => keeper.lock(),
+            Some((keys, false, held)) if now < held.usable_until => {
+                match key_cache.state.try_lock() {
+                    Ok(state) => state,
+                    Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                    Err(TryLockError::WouldBlock) => return Current::Keys(keys),
+                }
+            }
+            _ => key_cache.lock(),
         };
-        if state.schedule.set_back(&keeper.timing, now) {
-            keeper.publish(&state);
+        if state.schedule.set_back(&key_cache.timing, now) {
+            key_cache.publish(&state);
         }
         let in_flight = state.in_flight();
-        let serve = state.schedule.serve(&keeper.timing, now, in_flight);
+        let serve = state.schedule.serve(&key_cache.timing, now, in_flight);
         match (serve, &state.keys) {
             (Serve::FromMemory, Some(keys)) => Current::Keys(Arc::clone(keys)),
             (Serve::FromMemoryAndFetch, Some(keys)) => {
                 let keys = Arc::clone(keys);
                 // Without a runtime nothing can be fetched, and the keys are good.
-                let _ = keeper.start(&mut state, Cause::Scheduled, now);
+                let _ = key_cache.start(&mut state, Cause::Scheduled, now);
                 Current::Keys(keys)
             }
             (Serve::Join, _) => match self.wait(&state, now) {
                 Some(waiter) => Current::Wait(waiter),
-                None => Current::Unavailable(Failure::unavailable(IssuerError::Interrupted)),
+                None => Current::Unavailable(Failure::unavailable(ProviderError::Interrupted)),
             },
             (Serve::Unavailable(left), _) => {
                 Current::Unavailable(state.failure().with_retry_after(left))
@@ -234,11 +236,11 @@ impl RemoteKeys {
     /// Whether the keys for a request are still those of this generation. Sees to it that they are fetched
     /// again in time, as [`current`](Self::current) does: with a cache in front, nobody else may.
     pub(crate) fn still_uses(&self, generation: u64, now: SystemTime) -> bool {
-        let snapshot = self.keeper.snapshot.load();
+        let snapshot = self.key_cache.snapshot.load();
         match &*snapshot {
             None => false,
             Some(snapshot) if snapshot.keys.generation() != generation => false,
-            Some(snapshot) if snapshot.held.is_quiet(&self.keeper.timing, now) => true,
+            Some(snapshot) if snapshot.held.is_quiet(&self.key_cache.timing, now) => true,
             Some(_) => match self.current(now) {
                 Current::Keys(keys) => keys.generation() == generation,
                 Current::Wait(_) | Current::Unavailable(_) => false,
@@ -248,21 +250,21 @@ impl RemoteKeys {
 
     /// For a token whose `kid` no key has.
     pub(crate) fn missing(&self, kid: Option<&str>, now: SystemTime) -> Missing {
-        let state = self.keeper.lock();
+        let state = self.key_cache.lock();
         let is_there = kid.is_some() && state.keys.as_ref().is_some_and(|keys| has(keys, kid));
-        let timing = &self.keeper.timing;
+        let timing = &self.key_cache.timing;
         let in_flight = state.in_flight();
         let doubt = state
             .schedule
             .unknown(timing, kid, is_there, now, in_flight);
         match self.resolve(state, doubt, now) {
-            Missing::Wait(keys) if doubt != Doubt::LookAgain => {
-                let keeper = Arc::clone(&self.keeper);
+            Missing::Wait(keys) if doubt != FetchReason::LookAgain => {
+                let key_cache = Arc::clone(&self.key_cache);
                 let kid = kid.map(String::from);
                 Missing::Wait(Box::pin(async move {
                     let keys = keys.await?;
                     if !has(&keys, kid.as_deref()) {
-                        keeper.lock().schedule.absent(kid.as_deref(), now);
+                        key_cache.lock().schedule.absent(kid.as_deref(), now);
                     }
                     Ok(keys)
                 }))
@@ -273,27 +275,34 @@ impl RemoteKeys {
 
     /// For a token whose signature does not match the key that it names.
     pub(crate) fn suspicious(&self, now: SystemTime) -> Missing {
-        let state = self.keeper.lock();
+        let state = self.key_cache.lock();
         let in_flight = state.in_flight();
-        let doubt = state.schedule.mismatch(&self.keeper.timing, now, in_flight);
+        let doubt = state
+            .schedule
+            .mismatch(&self.key_cache.timing, now, in_flight);
         self.resolve(state, doubt, now)
     }
 
-    fn resolve(&self, mut state: MutexGuard<'_, State>, doubt: Doubt, now: SystemTime) -> Missing {
+    fn resolve(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        doubt: FetchReason,
+        now: SystemTime,
+    ) -> Missing {
         match doubt {
-            Doubt::Final => Missing::Final,
-            Doubt::LookAgain => match &state.keys {
+            FetchReason::Final => Missing::Final,
+            FetchReason::LookAgain => match &state.keys {
                 Some(keys) => Missing::Wait(Box::pin(ready(Ok(Arc::clone(keys))))),
                 None => Missing::Final,
             },
-            Doubt::Unavailable(left) => {
+            FetchReason::Unavailable(left) => {
                 Missing::Unavailable(state.failure().with_retry_after(left))
             }
-            Doubt::Join => match self.wait(&state, now) {
+            FetchReason::Join => match self.wait(&state, now) {
                 Some(waiter) => Missing::Wait(waiter),
-                None => Missing::Unavailable(Failure::unavailable(IssuerError::Interrupted)),
+                None => Missing::Unavailable(Failure::unavailable(ProviderError::Interrupted)),
             },
-            Doubt::Fetch => match self.fetch(&mut state, Cause::OnDemand, now) {
+            FetchReason::Fetch => match self.fetch(&mut state, Cause::OnDemand, now) {
                 Ok(waiter) => Missing::Wait(waiter),
                 Err(failure) => Missing::Unavailable(failure),
             },
@@ -306,27 +315,31 @@ impl RemoteKeys {
         cause: Cause,
         now: SystemTime,
     ) -> Result<KeysFuture, Failure> {
-        self.keeper
+        self.key_cache
             .start(state, cause, now)
-            .map_err(|NoRuntime| Failure::unavailable(IssuerError::NoRuntime))?;
+            .map_err(|NoRuntime| Failure::unavailable(ProviderError::NoRuntime))?;
         self.wait(state, now)
-            .ok_or_else(|| Failure::unavailable(IssuerError::Interrupted))
+            .ok_or_else(|| Failure::unavailable(ProviderError::Interrupted))
     }
 
     /// Waits for the fetch in flight.
     fn wait(&self, state: &State, now: SystemTime) -> Option<KeysFuture> {
         let waiter = state.flight.as_ref()?.wait();
         // The fetch ends with the last owner, and whoever waits for it is one.
-        let keeper = Arc::clone(&self.keeper);
+        let key_cache = Arc::clone(&self.key_cache);
         Some(Box::pin(async move {
             let error = match waiter.await {
                 Ok(Ok(keys)) => return Ok(keys),
                 Ok(Err(error)) => error,
-                Err(Lost) => IssuerError::Interrupted,
+                Err(TaskLost) => ProviderError::Interrupted,
             };
             let failure = Failure::unavailable(error);
             Err(
-                match keeper.lock().schedule.cooling_down(&keeper.timing, now) {
+                match key_cache
+                    .lock()
+                    .schedule
+                    .cooling_down(&key_cache.timing, now)
+                {
                     Some(left) => failure.with_retry_after(left),
                     None => failure,
                 },
@@ -342,8 +355,8 @@ fn has(keys: &KeySet, kid: Option<&str>) -> bool {
 impl fmt::Debug for RemoteKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RemoteKeys")
-            .field("origin", self.keeper.loader.origin())
-            .field("timing", &self.keeper.timing)
+            .field("origin", self.key_cache.loader.origin())
+            .field("timing", &self.key_cache.timing)
             .finish_non_exhaustive()
     }
 }

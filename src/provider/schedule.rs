@@ -3,15 +3,15 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, SystemTime};
 
-use super::absent::Absent;
+use super::unknown_key_ids::UnknownKeyIds;
 
 /// The settings of time, which [`RemoteKeysBuilder`](super::RemoteKeysBuilder) has checked.
 #[derive(Clone, Debug)]
 pub(crate) struct Timing {
-    pub(crate) fresh_default: Duration,
-    pub(crate) fresh_min: Duration,
-    pub(crate) fresh_max: Duration,
-    pub(crate) stale_limit: Duration,
+    pub(crate) default_ttl: Duration,
+    pub(crate) min_ttl: Duration,
+    pub(crate) max_ttl: Duration,
+    pub(crate) max_stale: Duration,
     pub(crate) cooldown: Duration,
     /// How long one fetch may take.
     pub(crate) timeout: Duration,
@@ -41,15 +41,15 @@ impl Timing {
     pub(crate) fn held(&self, fetched_at: SystemTime, said: Option<Duration>) -> Held {
         // E15: neither a fetch for each request nor keys for years.
         let fresh = said
-            .unwrap_or(self.fresh_default)
-            .clamp(self.fresh_min, self.fresh_max);
+            .unwrap_or(self.default_ttl)
+            .clamp(self.min_ttl, self.max_ttl);
         let ahead = fresh / 1_000 * self.ahead;
         let fresh_until = later(fetched_at, fresh);
         Held {
             fetched_at,
             refresh_at: later(fetched_at, ahead),
             fresh_until,
-            usable_until: later(fresh_until, self.stale_limit),
+            usable_until: later(fresh_until, self.max_stale),
         }
     }
 
@@ -111,7 +111,7 @@ pub(crate) enum Serve {
 
 /// What to do for a token that the keys do not explain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Doubt {
+pub(crate) enum FetchReason {
     /// The token is bad.
     Final,
     /// Look once more at the set at hand, which is newer than the one that was looked at.
@@ -135,7 +135,7 @@ pub(crate) struct Schedule {
     last: Option<(SystemTime, bool)>,
     /// When the fetch began that changed the set last.
     changed: Option<SystemTime>,
-    absent: Absent,
+    absent: UnknownKeyIds,
 }
 
 impl Schedule {
@@ -166,7 +166,7 @@ impl Schedule {
                     fetched_at: now,
                     refresh_at: now,
                     fresh_until: now,
-                    usable_until: later(now, timing.stale_limit),
+                    usable_until: later(now, timing.max_stale),
                 };
                 true
             }
@@ -200,16 +200,16 @@ impl Schedule {
         is_there: bool,
         now: SystemTime,
         in_flight: bool,
-    ) -> Doubt {
+    ) -> FetchReason {
         if is_there {
-            Doubt::LookAgain
+            FetchReason::LookAgain
         } else if self.absent.contains(kid, now, timing.absent_for()) {
-            Doubt::Final
+            FetchReason::Final
         } else {
             match self.ask(timing, now, in_flight) {
                 // Nothing says whether a set that came in between has a key for it.
-                Doubt::Final if kid.is_none() && self.changed_lately(timing, now) => {
-                    Doubt::LookAgain
+                FetchReason::Final if kid.is_none() && self.changed_lately(timing, now) => {
+                    FetchReason::LookAgain
                 }
                 doubt => doubt,
             }
@@ -217,23 +217,28 @@ impl Schedule {
     }
 
     /// For a token whose signature does not match the key that it names (E09).
-    pub(crate) fn mismatch(&self, timing: &Timing, now: SystemTime, in_flight: bool) -> Doubt {
+    pub(crate) fn mismatch(
+        &self,
+        timing: &Timing,
+        now: SystemTime,
+        in_flight: bool,
+    ) -> FetchReason {
         match self.ask(timing, now, in_flight) {
-            Doubt::Final if self.changed_lately(timing, now) => Doubt::LookAgain,
+            FetchReason::Final if self.changed_lately(timing, now) => FetchReason::LookAgain,
             doubt => doubt,
         }
     }
 
     /// E01: one fetch per cooldown, whatever came of it.
-    fn ask(&self, timing: &Timing, now: SystemTime, in_flight: bool) -> Doubt {
+    fn ask(&self, timing: &Timing, now: SystemTime, in_flight: bool) -> FetchReason {
         if in_flight {
-            return Doubt::Join;
+            return FetchReason::Join;
         }
         match self.cooling(Cause::OnDemand, timing, now) {
-            None => Doubt::Fetch,
+            None => FetchReason::Fetch,
             // While the last fetch failed, the issuer may have a key that is not known here.
-            Some(left) if self.has_failed() => Doubt::Unavailable(left),
-            Some(_) => Doubt::Final,
+            Some(left) if self.has_failed() => FetchReason::Unavailable(left),
+            Some(_) => FetchReason::Final,
         }
     }
 

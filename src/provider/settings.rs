@@ -7,7 +7,7 @@ use std::time::Duration;
 
 #[cfg(feature = "oidc")]
 use super::discovery::{Discovery, IssuerUrl};
-use super::error::IssuerError;
+use super::error::ProviderError;
 use super::fetch::{Exchange, Fetch};
 use super::http_fetcher::HttpFetcher;
 use super::loader::{Loader, Origin};
@@ -32,18 +32,18 @@ const MAX_BODY: usize = 16 * 1024 * 1024;
 /// use tower_bearer::provider::RemoteKeys;
 ///
 /// let keys = RemoteKeys::builder("https://issuer.example/jwks.json")
-///     .stale_limit(Duration::from_secs(4 * 60 * 60))
+///     .max_stale(Duration::from_secs(4 * 60 * 60))
 ///     .timeout(Duration::from_secs(2))
 ///     .connect_lazily()?;
 ///
 /// let refused = RemoteKeys::builder("http://issuer.example/jwks.json").connect_lazily();
 /// assert!(refused.unwrap_err().to_string().contains("expected an `https` URL"));
 /// # let _ = keys;
-/// # Ok::<_, tower_bearer::provider::IssuerError>(())
+/// # Ok::<_, tower_bearer::provider::ProviderError>(())
 /// ```
 #[must_use]
 pub struct RemoteKeysBuilder {
-    asked: Asked,
+    location: KeyLocation,
     fetcher: Option<Arc<dyn Fetch>>,
     clock: Arc<dyn Clock>,
     options: JwksOptions,
@@ -54,24 +54,24 @@ pub struct RemoteKeysBuilder {
     insecure_http_host: Option<String>,
 }
 
-pub(super) enum Asked {
+pub(super) enum KeyLocation {
     Keys(String),
     #[cfg(feature = "oidc")]
     Issuer(String),
 }
 
 impl RemoteKeysBuilder {
-    pub(super) fn new(asked: Asked) -> Self {
+    pub(super) fn new(location: KeyLocation) -> Self {
         Self {
-            asked,
+            location,
             fetcher: None,
             clock: Arc::new(SystemClock),
             options: JwksOptions::new(),
             timing: Timing {
-                fresh_default: 10 * MINUTE,
-                fresh_min: MINUTE,
-                fresh_max: DAY,
-                stale_limit: HOUR,
+                default_ttl: 10 * MINUTE,
+                min_ttl: MINUTE,
+                max_ttl: DAY,
+                max_stale: HOUR,
                 cooldown: 30 * SECOND,
                 timeout: 5 * SECOND,
                 ahead: random_ahead(),
@@ -127,7 +127,7 @@ impl RemoteKeysBuilder {
     ///     .metadata_url("https://adfs.example.com/adfs/.well-known/openid-configuration")
     ///     .connect_lazily()?;
     /// # assert_eq!(adfs.issuer(), Some("http://adfs.example.com/adfs/services/trust")); let _ = keycloak;
-    /// # Ok::<_, tower_bearer::provider::IssuerError>(())
+    /// # Ok::<_, tower_bearer::provider::ProviderError>(())
     /// ```
     #[cfg(feature = "oidc")]
     pub fn metadata_url(mut self, url: impl Into<String>) -> Self {
@@ -153,7 +153,7 @@ impl RemoteKeysBuilder {
     ///     .insecure_http_host("keycloak")
     ///     .connect_lazily()?;
     /// # let _ = keys;
-    /// # Ok::<_, tower_bearer::provider::IssuerError>(())
+    /// # Ok::<_, tower_bearer::provider::ProviderError>(())
     /// ```
     pub fn insecure_http_host(mut self, host: impl Into<String>) -> Self {
         self.insecure_http_host = Some(host.into());
@@ -173,10 +173,10 @@ impl RemoteKeysBuilder {
     /// ([RFC 9111 section 5.2.2.1](https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.1)). A fetch
     /// is started after 80 to 95 % of it.
     ///
-    /// Default: 10 minutes. It must lie between [`fresh_min`](Self::fresh_min) and
-    /// [`fresh_max`](Self::fresh_max).
-    pub fn fresh_default(mut self, fresh: Duration) -> Self {
-        self.timing.fresh_default = fresh;
+    /// Default: 10 minutes. It must lie between [`min_ttl`](Self::min_ttl) and
+    /// [`max_ttl`](Self::max_ttl).
+    pub fn default_ttl(mut self, fresh: Duration) -> Self {
+        self.timing.default_ttl = fresh;
         self
     }
 
@@ -184,8 +184,8 @@ impl RemoteKeysBuilder {
     /// `no-store` and `no-cache`, which would mean a fetch for each request.
     ///
     /// Default: 1 minute. At least 1 second.
-    pub fn fresh_min(mut self, fresh: Duration) -> Self {
-        self.timing.fresh_min = fresh;
+    pub fn min_ttl(mut self, fresh: Duration) -> Self {
+        self.timing.min_ttl = fresh;
         self
     }
 
@@ -193,8 +193,8 @@ impl RemoteKeysBuilder {
     /// back is accepted up to this long if nothing else causes a fetch.
     ///
     /// Default: 24 hours. At most 7 days.
-    pub fn fresh_max(mut self, fresh: Duration) -> Self {
-        self.timing.fresh_max = fresh;
+    pub fn max_ttl(mut self, fresh: Duration) -> Self {
+        self.timing.max_ttl = fresh;
         self
     }
 
@@ -202,8 +202,8 @@ impl RemoteKeysBuilder {
     /// requests are answered with 503.
     ///
     /// Default: 1 hour. At most 24 hours; 0 uses no set that is not fresh.
-    pub fn stale_limit(mut self, stale_limit: Duration) -> Self {
-        self.timing.stale_limit = stale_limit;
+    pub fn max_stale(mut self, max_stale: Duration) -> Self {
+        self.timing.max_stale = max_stale;
         self
     }
 
@@ -212,7 +212,7 @@ impl RemoteKeysBuilder {
     /// each for themselves.
     ///
     /// Default: 30 seconds. From 1 second to 1 hour, and no more than a set is usable at least, which is
-    /// [`fresh_min`](Self::fresh_min) and the [stale limit](Self::stale_limit) together.
+    /// [`min_ttl`](Self::min_ttl) and the [stale limit](Self::max_stale) together.
     pub fn cooldown(mut self, cooldown: Duration) -> Self {
         self.timing.cooldown = cooldown;
         self
@@ -238,9 +238,9 @@ impl RemoteKeysBuilder {
     ///
     /// # Errors
     ///
-    /// [`IssuerError::Setting`] or [`IssuerError::Url`] as for [`connect_lazily`](Self::connect_lazily);
+    /// [`ProviderError::Setting`] or [`ProviderError::Url`] as for [`connect_lazily`](Self::connect_lazily);
     /// otherwise what kept the keys from being fetched, with the address and what to change.
-    pub async fn connect(self) -> Result<RemoteKeys, IssuerError> {
+    pub async fn connect(self) -> Result<RemoteKeys, ProviderError> {
         let keys = self.connect_lazily()?;
         keys.refresh().await?;
         Ok(keys)
@@ -253,13 +253,13 @@ impl RemoteKeysBuilder {
     ///
     /// # Errors
     ///
-    /// [`IssuerError::Setting`] for a setting out of its range or without effect, [`IssuerError::Url`] for an
+    /// [`ProviderError::Setting`] for a setting out of its range or without effect, [`ProviderError::Url`] for an
     /// address that is not `https`, `http` on this machine or `http` to the
     /// [allowed host](Self::insecure_http_host), or that has a user or a fragment.
-    pub fn connect_lazily(self) -> Result<RemoteKeys, IssuerError> {
+    pub fn connect_lazily(self) -> Result<RemoteKeys, ProviderError> {
         self.timing.check()?;
         if self.max_body == 0 || self.max_body > MAX_BODY {
-            return Err(IssuerError::Setting {
+            return Err(ProviderError::Setting {
                 setting: "max_body",
                 problem: format!("expected 1 to {MAX_BODY} bytes, got {}", self.max_body),
             });
@@ -269,14 +269,14 @@ impl RemoteKeysBuilder {
             .fetcher
             .unwrap_or_else(|| Arc::new(HttpFetcher::new().with_timeout(timeout)));
         let addresses = address_policy(self.insecure_http_host.as_deref())?;
-        let origin = match self.asked {
-            Asked::Keys(text) => {
+        let origin = match self.location {
+            KeyLocation::Keys(text) => {
                 #[cfg(feature = "oidc")]
                 check_metadata_url(self.metadata_url.as_ref(), "RemoteKeys::builder")?;
                 Origin::Keys(
                     addresses
                         .check(&text)
-                        .map_err(|expected| IssuerError::Url {
+                        .map_err(|expected| ProviderError::Url {
                             what: "address of the JWK Set",
                             url: shown(&text),
                             expected,
@@ -284,7 +284,7 @@ impl RemoteKeysBuilder {
                 )
             }
             #[cfg(feature = "oidc")]
-            Asked::Issuer(name) => {
+            KeyLocation::Issuer(name) => {
                 let metadata_url = self.metadata_url.as_deref();
                 let issuer = IssuerUrl::new(name, metadata_url, addresses.clone())?;
                 Origin::Issuer(Box::new(Discovery::new(issuer)))
@@ -297,11 +297,11 @@ impl RemoteKeysBuilder {
 }
 
 /// Returns the policy for addresses from the setting `insecure_http_host`.
-pub(super) fn address_policy(host: Option<&str>) -> Result<AddressPolicy, IssuerError> {
+pub(super) fn address_policy(host: Option<&str>) -> Result<AddressPolicy, ProviderError> {
     let Some(host) = host else {
         return Ok(AddressPolicy::default());
     };
-    AddressPolicy::allowing_http_to(host).map_err(|expected| IssuerError::Setting {
+    AddressPolicy::allowing_http_to(host).map_err(|expected| ProviderError::Setting {
         setting: "insecure_http_host",
         problem: expected.to_owned(),
     })
@@ -312,10 +312,10 @@ pub(super) fn address_policy(host: Option<&str>) -> Result<AddressPolicy, Issuer
 pub(super) fn check_metadata_url(
     metadata_url: Option<&String>,
     builder: &str,
-) -> Result<(), IssuerError> {
+) -> Result<(), ProviderError> {
     match metadata_url {
         None => Ok(()),
-        Some(_) => Err(IssuerError::Setting {
+        Some(_) => Err(ProviderError::Setting {
             setting: "metadata_url",
             problem: format!("has no effect with `{builder}`; use it with `discover`"),
         }),
@@ -323,23 +323,19 @@ pub(super) fn check_metadata_url(
 }
 
 impl Timing {
-    fn check(&self) -> Result<(), IssuerError> {
-        within("fresh_max", self.fresh_max, SECOND..=7 * DAY)?;
-        within("fresh_min", self.fresh_min, SECOND..=self.fresh_max)?;
-        within(
-            "fresh_default",
-            self.fresh_default,
-            self.fresh_min..=self.fresh_max,
-        )?;
-        within("stale_limit", self.stale_limit, Duration::ZERO..=DAY)?;
+    fn check(&self) -> Result<(), ProviderError> {
+        within("max_ttl", self.max_ttl, SECOND..=7 * DAY)?;
+        within("min_ttl", self.min_ttl, SECOND..=self.max_ttl)?;
+        within("default_ttl", self.default_ttl, self.min_ttl..=self.max_ttl)?;
+        within("max_stale", self.max_stale, Duration::ZERO..=DAY)?;
         within("cooldown", self.cooldown, SECOND..=HOUR)?;
         within("timeout", self.timeout, Duration::from_millis(1)..=MINUTE)?;
-        let usable = self.fresh_min.saturating_add(self.stale_limit);
+        let usable = self.min_ttl.saturating_add(self.max_stale);
         if self.cooldown > usable {
-            return Err(IssuerError::Setting {
+            return Err(ProviderError::Setting {
                 setting: "cooldown",
                 problem: format!(
-                    "expected no more than `fresh_min` and `stale_limit` together, {usable:?}, got {:?}; otherwise a set could end before the next one may be fetched",
+                    "expected no more than `min_ttl` and `max_stale` together, {usable:?}, got {:?}; otherwise a set could end before the next one may be fetched",
                     self.cooldown
                 ),
             });
@@ -352,12 +348,12 @@ fn within(
     setting: &'static str,
     value: Duration,
     range: RangeInclusive<Duration>,
-) -> Result<(), IssuerError> {
+) -> Result<(), ProviderError> {
     if range.contains(&value) {
         return Ok(());
     }
     let (least, most) = range.into_inner();
-    Err(IssuerError::Setting {
+    Err(ProviderError::Setting {
         setting,
         problem: format!("expected {least:?} to {most:?}, got {value:?}"),
     })
@@ -365,16 +361,16 @@ fn within(
 
 impl fmt::Debug for RemoteKeysBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let asked = match &self.asked {
-            Asked::Keys(text) => shown(text),
+        let location = match &self.location {
+            KeyLocation::Keys(text) => shown(text),
             #[cfg(feature = "oidc")]
-            Asked::Issuer(name) => shown(name),
+            KeyLocation::Issuer(name) => shown(name),
         };
         #[cfg(feature = "oidc")]
         let metadata_url = self.metadata_url.as_deref().map(shown);
         let insecure_http_host = self.insecure_http_host.as_deref().map(shown);
         let mut debug = f.debug_struct("RemoteKeysBuilder");
-        debug.field("address", &asked);
+        debug.field("address", &location);
         #[cfg(feature = "oidc")]
         debug.field("metadata_url", &metadata_url);
         debug

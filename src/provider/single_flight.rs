@@ -18,14 +18,14 @@ const GRACE: Duration = Duration::from_secs(1);
 /// Whatever happens to the task, its waiters get an answer, though not before somebody drops this if
 /// the runtime exists and is not driven. [`is_over`](Self::is_over) tells the owner when to do that.
 pub(crate) struct Flight<T> {
-    result: Arc<watch::Sender<Option<Result<T, Lost>>>>,
+    result: Arc<watch::Sender<Option<Result<T, TaskLost>>>>,
     task: AbortHandle,
     ends: Instant,
 }
 
 /// The work came to no end: it panicked, was aborted, or its runtime is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Lost;
+pub(crate) struct TaskLost;
 
 /// There is no tokio runtime to work on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl<T: Clone + Send + Sync + 'static> Flight<T> {
     ) -> Result<Self, NoRuntime> {
         let runtime = Handle::try_current().map_err(|_| NoRuntime)?;
         let result = Arc::new(watch::Sender::new(None));
-        let landing = Landing(Arc::clone(&result));
+        let landing = CompletionGuard(Arc::clone(&result));
         let task = runtime.spawn(async move {
             let landing = landing;
             let value = work.await;
@@ -60,12 +60,12 @@ impl<T: Clone + Send + Sync + 'static> Flight<T> {
     }
 
     /// The result, once it is there.
-    pub(crate) fn wait(&self) -> impl Future<Output = Result<T, Lost>> + Send + use<T> {
+    pub(crate) fn wait(&self) -> impl Future<Output = Result<T, TaskLost>> + Send + use<T> {
         let mut result = self.result.subscribe();
         async move {
             match result.wait_for(Option::is_some).await {
-                Ok(result) => result.clone().unwrap_or(Err(Lost)),
-                Err(_) => Err(Lost),
+                Ok(result) => result.clone().unwrap_or(Err(TaskLost)),
+                Err(_) => Err(TaskLost),
             }
         }
     }
@@ -76,7 +76,7 @@ impl<T> Drop for Flight<T> {
         self.task.abort();
         // An aborted task is dropped by its runtime, which may take its time.
         self.result
-            .send_if_modified(|result| settle(result, Err(Lost)));
+            .send_if_modified(|result| settle(result, Err(TaskLost)));
     }
 }
 
@@ -87,16 +87,17 @@ impl<T> fmt::Debug for Flight<T> {
 }
 
 /// Tells the waiters when the task is dropped before its end.
-struct Landing<T>(Arc<watch::Sender<Option<Result<T, Lost>>>>);
+struct CompletionGuard<T>(Arc<watch::Sender<Option<Result<T, TaskLost>>>>);
 
-impl<T> Drop for Landing<T> {
+impl<T> Drop for CompletionGuard<T> {
     fn drop(&mut self) {
-        self.0.send_if_modified(|result| settle(result, Err(Lost)));
+        self.0
+            .send_if_modified(|result| settle(result, Err(TaskLost)));
     }
 }
 
 /// The first result stands.
-fn settle<T>(place: &mut Option<Result<T, Lost>>, result: Result<T, Lost>) -> bool {
+fn settle<T>(place: &mut Option<Result<T, TaskLost>>, result: Result<T, TaskLost>) -> bool {
     if place.is_some() {
         return false;
     }
@@ -142,8 +143,8 @@ mod tests {
     fn a_panic_is_told_to_the_waiters() {
         runtime().block_on(async {
             let flight = Flight::start(LIMIT, async { panic!("as the test wants it") }).unwrap();
-            let waiting: Result<(), Lost> = flight.wait().await;
-            assert_eq!(waiting, Err(Lost));
+            let waiting: Result<(), TaskLost> = flight.wait().await;
+            assert_eq!(waiting, Err(TaskLost));
             assert!(flight.is_over());
         });
     }
@@ -160,7 +161,7 @@ mod tests {
             tokio::task::yield_now().await;
             let waiter = flight.wait();
             drop(flight);
-            assert_eq!(waiter.await, Err(Lost));
+            assert_eq!(waiter.await, Err(TaskLost));
             let gone = tokio::time::timeout(LIMIT / 2, gone).await;
             assert!(gone.expect("the task is aborted").is_err());
         });
@@ -176,7 +177,7 @@ mod tests {
         assert!(!flight.is_over());
         drop(first);
         assert!(flight.is_over());
-        assert_eq!(runtime().block_on(waiter), Err(Lost));
+        assert_eq!(runtime().block_on(waiter), Err(TaskLost));
     }
 
     #[test]
@@ -190,7 +191,7 @@ mod tests {
         assert!(flight.is_over());
         let waiter = flight.wait();
         drop(flight);
-        assert_eq!(runtime().block_on(waiter), Err(Lost));
+        assert_eq!(runtime().block_on(waiter), Err(TaskLost));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::jwt::{Algorithm, KeySet, SkippedKey};
 /// assert_eq!(status.age(SystemTime::now()), None);
 /// assert_eq!(status.keys().count(), 0);
 /// assert_eq!(status.last_error(), None);
-/// # Ok::<_, tower_bearer::provider::IssuerError>(())
+/// # Ok::<_, tower_bearer::provider::ProviderError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct KeysStatus {

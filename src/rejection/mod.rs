@@ -12,7 +12,7 @@ pub use challenge::Challenge;
 #[cfg(feature = "throttle")]
 pub(crate) use mapping::answer;
 pub use reason::{Rejection, RejectionKind, RequestFault};
-pub(crate) use responder::Refusals;
+pub(crate) use responder::RejectionResponses;
 #[cfg(feature = "throttle")]
 pub(crate) use responder::retry_after_seconds;
 pub use responder::{ProblemDetails, Responder, responder_fn};

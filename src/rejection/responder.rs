@@ -105,7 +105,7 @@ impl Responder for ProblemDetails {
 
 /// Everything that an answer needs besides the rejection.
 #[derive(Clone)]
-pub(crate) struct Refusals {
+pub(crate) struct RejectionResponses {
     responder: Arc<dyn Responder>,
     challenges: Vec<Offer>,
 }
@@ -120,7 +120,7 @@ struct Offer {
     invalid_request: HeaderValue,
 }
 
-impl Refusals {
+impl RejectionResponses {
     pub(crate) fn new(responder: Arc<dyn Responder>, sources: &Sources, realm: &str) -> Self {
         let challenges = sources
             .challenges(realm)
@@ -182,18 +182,18 @@ impl Refusals {
         let status = response.status();
         let headers = response.headers_mut();
         // There are one or two, so to read them is faster than to look for three.
-        let brought = Brought::read(headers);
+        let present = PresentHeaders::read(headers);
         let is_expected =
-            brought.grpc_status || status == answer.status || status == StatusCode::UNAUTHORIZED;
-        if !brought.challenge && is_expected {
+            present.grpc_status || status == answer.status || status == StatusCode::UNAUTHORIZED;
+        if !present.challenge && is_expected {
             self.challenge(rejection, &answer, status, headers);
         }
         if let Some(after) = rejection.retry_after()
-            && !brought.retry_after
+            && !present.retry_after
         {
             headers.insert(RETRY_AFTER, retry_after_seconds(after));
         }
-        if !brought.cache_control {
+        if !present.cache_control {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
         response.extensions_mut().insert(rejection.clone());
@@ -256,28 +256,28 @@ pub(crate) fn retry_after_seconds(after: Duration) -> HeaderValue {
 }
 
 /// What a responder has set itself.
-struct Brought {
+struct PresentHeaders {
     challenge: bool,
     retry_after: bool,
     cache_control: bool,
     grpc_status: bool,
 }
 
-impl Brought {
+impl PresentHeaders {
     fn read(headers: &HeaderMap) -> Self {
-        let mut brought = Self {
+        let mut present = Self {
             challenge: false,
             retry_after: false,
             cache_control: false,
             grpc_status: false,
         };
         for name in headers.keys() {
-            brought.challenge |= *name == WWW_AUTHENTICATE;
-            brought.retry_after |= *name == RETRY_AFTER;
-            brought.cache_control |= *name == CACHE_CONTROL;
-            brought.grpc_status |= *name == GRPC_STATUS;
+            present.challenge |= *name == WWW_AUTHENTICATE;
+            present.retry_after |= *name == RETRY_AFTER;
+            present.cache_control |= *name == CACHE_CONTROL;
+            present.grpc_status |= *name == GRPC_STATUS;
         }
-        brought
+        present
     }
 }
 
@@ -289,7 +289,7 @@ fn with_error(scheme: Scheme, challenge: &Challenge, error: Option<&str>) -> Cha
     }
 }
 
-impl fmt::Debug for Refusals {
+impl fmt::Debug for RejectionResponses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list()
             .entries(self.challenges.iter().map(|offer| &offer.challenge))

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use super::identity::OwnedIdentity;
-use super::{Revocations, TokenIdentity};
+use super::claims::OwnedRevocationClaims;
+use super::{RevocationClaims, Revocations};
 use crate::failure::{Failure, InvalidReason};
 use crate::validator::{Dependency, Validated};
 
@@ -75,7 +75,7 @@ impl RevocationCheck {
     /// # Errors
     ///
     /// [`InvalidReason::Revoked`], or [`Failure::unavailable`] with what the store says if it cannot tell.
-    pub fn check(&self, token: &TokenIdentity<'_>, now: SystemTime) -> Result<(), Failure> {
+    pub fn check(&self, token: &RevocationClaims<'_>, now: SystemTime) -> Result<(), Failure> {
         self.ask(token, now).map(|_| ())
     }
 
@@ -83,7 +83,7 @@ impl RevocationCheck {
     pub(crate) fn guard<T>(
         &self,
         validated: Validated<T>,
-        token: OwnedIdentity,
+        token: OwnedRevocationClaims,
         now: SystemTime,
     ) -> Result<Validated<T>, Failure> {
         // Before the question, so that what is taken back meanwhile is another epoch.
@@ -99,7 +99,7 @@ impl RevocationCheck {
         })))
     }
 
-    fn ask(&self, token: &TokenIdentity<'_>, now: SystemTime) -> Result<Answer, Failure> {
+    fn ask(&self, token: &RevocationClaims<'_>, now: SystemTime) -> Result<Answer, Failure> {
         match self.store.is_revoked(token, now) {
             Ok(true) => Err(Failure::invalid(InvalidReason::Revoked)),
             Ok(false) => {
@@ -158,7 +158,7 @@ impl fmt::Debug for RevocationCheck {
 /// That a token has not been taken back.
 struct NotRevoked {
     check: RevocationCheck,
-    token: OwnedIdentity,
+    token: OwnedRevocationClaims,
     /// In which epoch that was known last.
     epoch: AtomicU64,
 }

@@ -131,11 +131,11 @@ impl Revocation {
     #[must_use]
     pub fn ends_at(&self) -> SystemTime {
         SystemTime::UNIX_EPOCH
-            .checked_add(Duration::from_secs(self.ends_at_second()))
+            .checked_add(Duration::from_secs(self.expires_at_second()))
             .unwrap_or(SystemTime::UNIX_EPOCH + Duration::from_secs(u32::MAX.into()))
     }
 
-    pub(crate) fn ends_at_second(&self) -> u64 {
+    pub(crate) fn expires_at_second(&self) -> u64 {
         self.until.saturating_add(GRACE.as_secs())
     }
 }
@@ -151,7 +151,7 @@ impl fmt::Debug for Revocation {
 /// As a store keeps it.
 #[cfg(feature = "issuing")]
 #[derive(serde::Serialize, serde::Deserialize)]
-struct Kept<'a> {
+struct StoredRevocation<'a> {
     #[serde(rename = "k")]
     kind: Kind,
     #[serde(rename = "i", borrow)]
@@ -169,7 +169,7 @@ impl Revocation {
     /// The text by which a store keeps it. Names are in it as they are. The same revocation has the same text.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let kept = Kept {
+        let stored = StoredRevocation {
             kind: self.kind,
             issuer: self.issuer.as_deref().map(Into::into),
             name: (&*self.name).into(),
@@ -177,7 +177,7 @@ impl Revocation {
             until: self.until,
         };
         // Texts and numbers alone: there is nothing that could fail.
-        serde_json::to_string(&kept).unwrap_or_default()
+        serde_json::to_string(&stored).unwrap_or_default()
     }
 
     /// Reads what [`to_text`](Self::to_text) has written.
@@ -186,14 +186,14 @@ impl Revocation {
     ///
     /// [`StoreError::Corrupt`](crate::issuing::store::StoreError::Corrupt).
     pub fn from_text(text: &[u8]) -> Result<Self, crate::issuing::store::StoreError> {
-        let kept: Kept<'_> = serde_json::from_slice(text)
+        let stored: StoredRevocation<'_> = serde_json::from_slice(text)
             .map_err(|error| crate::issuing::store::StoreError::not_json("a revocation", &error))?;
         Ok(Self {
-            kind: kept.kind,
-            issuer: kept.issuer.map(|issuer| issuer.into_owned().into()),
-            name: kept.name.into_owned().into(),
-            bound: kept.bound,
-            until: kept.until,
+            kind: stored.kind,
+            issuer: stored.issuer.map(|issuer| issuer.into_owned().into()),
+            name: stored.name.into_owned().into(),
+            bound: stored.bound,
+            until: stored.until,
         })
     }
 }

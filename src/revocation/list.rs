@@ -11,8 +11,8 @@ use std::time::SystemTime;
 use papaya::HashMap;
 
 use super::entry::{Kind, seconds};
-use super::{Revocation, Revocations, TokenIdentity};
-use crate::clock::{Clock, Steady};
+use super::{Revocation, RevocationClaims, Revocations};
+use crate::clock::{ClampedClock, Clock};
 
 /// How many entries there may be unless told otherwise.
 const DEFAULT_LIMIT: usize = 1_000_000;
@@ -24,7 +24,7 @@ const SLACK: usize = 16;
 const FEW: usize = 1_024;
 
 /// What has been taken back, in the memory of this process: other instances of the service do not see it, and it is
-/// gone when the process ends. Clones are cheap and share it. Needs the feature `revocation`.
+/// gone when the process ends. Clones are cheap and share it. RequiredScopes the feature `revocation`.
 ///
 /// Reading takes no lock. An entry is a digest of 128 bits made with a secret of the process, no name, and takes 85
 /// bytes. It goes five minutes, the longest leeway, after the moment `until` that it was asked for, and cannot be taken off
@@ -39,13 +39,13 @@ const FEW: usize = 1_024;
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
-/// use tower_bearer::revocation::{RevocationList, Revocations, TokenIdentity};
+/// use tower_bearer::revocation::{RevocationList, Revocations, RevocationClaims};
 ///
 /// let revoked = RevocationList::new();
 /// let now = SystemTime::now();
 /// revoked.revoke_token(Some("https://login.example.com/"), "6f5b3c", now + Duration::from_secs(900))?;
 ///
-/// let token = TokenIdentity::new()
+/// let token = RevocationClaims::new()
 ///     .with_issuer("https://login.example.com/")
 ///     .with_token_id("6f5b3c");
 /// assert!(revoked.is_revoked(&token, now).unwrap());
@@ -57,7 +57,7 @@ pub struct RevocationList {
 }
 
 struct Inner {
-    entries: HashMap<Digest, Entry, Brought>,
+    entries: HashMap<Digest, Entry, PrecomputedHash>,
     /// How many there are of each kind, so that nobody looks for what is not there.
     counts: [AtomicUsize; Kind::COUNT],
     epoch: AtomicU64,
@@ -122,7 +122,7 @@ impl RevocationList {
     /// An empty list for at most `limit` entries, nine tenths of which may be single tokens.
     #[must_use]
     pub fn with_limit(limit: usize) -> Self {
-        Self::with_clock(limit, Steady::new())
+        Self::with_clock(limit, ClampedClock::new())
     }
 
     /// An empty list for at most `limit` entries, whose old ones go by `clock`.
@@ -130,7 +130,7 @@ impl RevocationList {
     pub fn with_clock(limit: usize, clock: impl Clock + 'static) -> Self {
         Self {
             inner: Arc::new(Inner {
-                entries: HashMap::with_hasher(Brought),
+                entries: HashMap::with_hasher(PrecomputedHash),
                 counts: Default::default(),
                 epoch: AtomicU64::new(0),
                 secrets: [RandomState::new(), RandomState::new()],
@@ -241,7 +241,7 @@ impl RevocationList {
         let mut entry = Entry {
             kind,
             bound: revocation.bound,
-            until: revocation.ends_at_second(),
+            until: revocation.expires_at_second(),
         };
         let writer = inner.writer.lock();
         let mut writer = writer.unwrap_or_else(PoisonError::into_inner);
@@ -322,7 +322,7 @@ impl Inner {
 impl Revocations for RevocationList {
     fn is_revoked(
         &self,
-        token: &TokenIdentity<'_>,
+        token: &RevocationClaims<'_>,
         _: SystemTime,
     ) -> Result<bool, Box<dyn Error + Send + Sync>> {
         // K06
@@ -358,19 +358,19 @@ impl Hash for Digest {
 
 /// Takes the digest for the hash, which it is.
 #[derive(Clone, Copy, Default)]
-struct Brought;
+struct PrecomputedHash;
 
-struct BroughtHasher(u64);
+struct PrecomputedHasher(u64);
 
-impl BuildHasher for Brought {
-    type Hasher = BroughtHasher;
+impl BuildHasher for PrecomputedHash {
+    type Hasher = PrecomputedHasher;
 
-    fn build_hasher(&self) -> BroughtHasher {
-        BroughtHasher(0)
+    fn build_hasher(&self) -> PrecomputedHasher {
+        PrecomputedHasher(0)
     }
 }
 
-impl Hasher for BroughtHasher {
+impl Hasher for PrecomputedHasher {
     fn write_u64(&mut self, hash: u64) {
         self.0 = hash;
     }

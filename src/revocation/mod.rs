@@ -54,9 +54,9 @@
 //! [`insecure_allow_in_outage`](RevocationCheck::insecure_allow_in_outage) sets a time for which it is not.
 
 mod check;
+mod claims;
 #[cfg(feature = "revocation")]
 mod entry;
-mod identity;
 #[cfg(feature = "revocation")]
 mod list;
 mod revocable;
@@ -67,16 +67,16 @@ use std::error::Error;
 use std::time::SystemTime;
 
 pub use check::RevocationCheck;
+pub use claims::RevocationClaims;
 #[cfg(feature = "revocation")]
 pub use entry::Revocation;
 #[cfg(feature = "issuing")]
 pub(crate) use entry::{GRACE, seconds};
-pub use identity::TokenIdentity;
 #[cfg(feature = "revocation")]
 pub use list::{RevocationList, RevocationListFull};
 pub use revocable::Revocable;
 #[cfg(feature = "revocation")]
-pub use revoke::{Revoke, Revoked};
+pub use revoke::{Revoke, RevokeFuture};
 
 /// A store of what has been taken back.
 ///
@@ -91,14 +91,14 @@ pub use revoke::{Revoke, Revoked};
 /// use std::error::Error;
 /// use std::sync::RwLock;
 /// use std::time::SystemTime;
-/// use tower_bearer::revocation::{Revocations, TokenIdentity};
+/// use tower_bearer::revocation::{Revocations, RevocationClaims};
 ///
 /// struct Banned(RwLock<HashSet<String>>);
 ///
 /// impl Revocations for Banned {
 ///     fn is_revoked(
 ///         &self,
-///         token: &TokenIdentity<'_>,
+///         token: &RevocationClaims<'_>,
 ///         _: SystemTime,
 ///     ) -> Result<bool, Box<dyn Error + Send + Sync>> {
 ///         let banned = self.0.read().map_err(|error| error.to_string())?;
@@ -114,7 +114,7 @@ pub trait Revocations: Send + Sync {
     /// Anything, if that cannot be told.
     fn is_revoked(
         &self,
-        token: &TokenIdentity<'_>,
+        token: &RevocationClaims<'_>,
         now: SystemTime,
     ) -> Result<bool, Box<dyn Error + Send + Sync>>;
 
@@ -130,7 +130,7 @@ pub trait Revocations: Send + Sync {
 impl<R: Revocations + ?Sized> Revocations for std::sync::Arc<R> {
     fn is_revoked(
         &self,
-        token: &TokenIdentity<'_>,
+        token: &RevocationClaims<'_>,
         now: SystemTime,
     ) -> Result<bool, Box<dyn Error + Send + Sync>> {
         (**self).is_revoked(token, now)

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{RevocationCheck, TokenIdentity};
+use super::{RevocationCheck, RevocationClaims};
 use crate::extract::Credential;
 use crate::failure::{Failure, InvalidReason};
 use crate::request::RequestView;
@@ -30,7 +30,7 @@ impl<V, F> Revocable<V, F> {
 impl<V, F> Validator for Revocable<V, F>
 where
     V: Validator,
-    F: Fn(&V::Principal) -> TokenIdentity<'_> + Clone + Send + Sync + 'static,
+    F: Fn(&V::Principal) -> RevocationClaims<'_> + Clone + Send + Sync + 'static,
 {
     type Principal = V::Principal;
 
@@ -55,7 +55,7 @@ where
 impl<V, F> Revocable<V, F>
 where
     V: Validator,
-    F: Fn(&V::Principal) -> TokenIdentity<'_> + Clone + Send + Sync + 'static,
+    F: Fn(&V::Principal) -> RevocationClaims<'_> + Clone + Send + Sync + 'static,
 {
     fn go_on(
         &self,
@@ -78,7 +78,7 @@ where
 
 fn check<T>(
     revocations: &RevocationCheck,
-    identify: &impl Fn(&T) -> TokenIdentity<'_>,
+    identify: &impl Fn(&T) -> RevocationClaims<'_>,
     validated: Validated<T>,
     now: std::time::SystemTime,
 ) -> Result<Validated<T>, Failure> {

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use super::{Revocation, RevocationList};
 
 /// What is taken back, or why it has not been, later.
-pub type Revoked<'a> =
+pub type RevokeFuture<'a> =
     Pin<Box<dyn Future<Output = Result<(), Box<dyn Error + Send + Sync>>> + Send + 'a>>;
 
 /// Somewhere to take back: a [`RevocationList`], a `RevocationHub`, or a store of one's own.
@@ -17,11 +17,11 @@ pub trait Revoke: Send + Sync {
     /// # Errors
     ///
     /// Anything, if it may not hold.
-    fn revoke<'a>(&'a self, revocation: &'a Revocation) -> Revoked<'a>;
+    fn revoke<'a>(&'a self, revocation: &'a Revocation) -> RevokeFuture<'a>;
 }
 
 impl Revoke for RevocationList {
-    fn revoke<'a>(&'a self, revocation: &'a Revocation) -> Revoked<'a> {
+    fn revoke<'a>(&'a self, revocation: &'a Revocation) -> RevokeFuture<'a> {
         let done = RevocationList::revoke(self, revocation);
         Box::pin(ready(done.map_err(Into::into)))
     }

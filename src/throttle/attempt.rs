@@ -8,7 +8,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response};
 
 use super::Throttle;
-use super::buckets::Spent;
+use super::buckets::BudgetSpent;
 use super::keys::Digest;
 use crate::failure::Failure;
 use crate::rejection::RejectionKind;
@@ -24,7 +24,7 @@ pub struct Attempt {
     address: Digest,
     account: Digest,
     /// From the address, from the pair, and from the account or the reserve.
-    spent: [Option<Spent>; 3],
+    spent: [Option<BudgetSpent>; 3],
 }
 
 impl Attempt {
@@ -37,7 +37,7 @@ impl Attempt {
         }
     }
 
-    pub(super) fn add(&mut self, spent: Spent) {
+    pub(super) fn add(&mut self, spent: BudgetSpent) {
         if let Some(place) = self.spent.iter_mut().find(|place| place.is_none()) {
             *place = Some(spent);
         }

@@ -15,7 +15,7 @@ use quick_cache::UnitWeighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 
 use super::keys::Digest;
-use super::time::Hand;
+use super::time::SharedClock;
 
 /// When the budget will be full again, in nanoseconds since the throttle was made; 0 if it always was.
 type Bucket = Arc<AtomicU64>;
@@ -78,9 +78,9 @@ pub(super) struct Budget {
 
 /// Budgets by key.
 pub(super) struct Limiter {
-    limiter: RateLimiter<Digest, Buckets, Hand, NoOpMiddleware<Nanos>>,
+    limiter: RateLimiter<Digest, Buckets, SharedClock, NoOpMiddleware<Nanos>>,
     buckets: Buckets,
-    hand: Hand,
+    hand: SharedClock,
     budget: Budget,
     /// What one attempt takes.
     one: u64,
@@ -91,7 +91,7 @@ pub(super) struct Limiter {
 }
 
 /// What was taken from a bucket, and may be given back.
-pub(super) struct Spent {
+pub(super) struct BudgetSpent {
     bucket: Bucket,
     one: u64,
     /// When it will have been filled in again.
@@ -100,7 +100,7 @@ pub(super) struct Spent {
 
 impl Limiter {
     /// The bounds of `budget` have been checked, and `hand` has not been started.
-    pub(super) fn new(budget: Budget, max_entries: usize, hand: &Hand) -> Self {
+    pub(super) fn new(budget: Budget, max_entries: usize, hand: &SharedClock) -> Self {
         let burst = budget.burst.max(1);
         let burst = std::num::NonZeroU32::new(burst).unwrap_or(std::num::NonZeroU32::MIN);
         let one_every = budget.one_every.max(Duration::from_nanos(1));
@@ -121,7 +121,7 @@ impl Limiter {
     }
 
     /// Takes one, or says how long to wait for it.
-    pub(super) fn take(&self, key: Digest) -> Result<Spent, Duration> {
+    pub(super) fn take(&self, key: Digest) -> Result<BudgetSpent, Duration> {
         if let Err(until) = self.limiter.check_key(&key) {
             return Err(until.wait_time_from(self.hand.nanos().into()));
         }
@@ -130,7 +130,7 @@ impl Limiter {
         // long. That is less than what the other one has paid.
         let filled_at = bucket.load(Ordering::Relaxed);
         self.note(filled_at);
-        Ok(Spent {
+        Ok(BudgetSpent {
             bucket,
             one: self.one,
             filled_at,
@@ -175,7 +175,7 @@ impl Limiter {
     }
 }
 
-impl Spent {
+impl BudgetSpent {
     /// Gives it back, without what time has filled in already: else an attempt that was held open long enough would
     /// pay for another one.
     pub(super) fn give_back(&self, now: u64) {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::buckets::{Budget, Limiter};
-use super::familiar::Familiar;
 use super::keys::Keys;
-use super::time::Hand;
+use super::known_addresses::KnownAddresses;
+use super::time::SharedClock;
 use super::{Inner, Throttle};
 use crate::clock::Clock;
 use crate::error::ConfigError;
@@ -143,7 +143,7 @@ impl ThrottleBuilder {
 
     /// With settings that have been checked.
     pub(super) fn make(self) -> Throttle {
-        let hand = Hand::new(self.clock);
+        let hand = SharedClock::new(self.clock);
         let limiter = |budget| Limiter::new(budget, self.max_entries, &hand);
         let inner = Inner {
             keys: Keys::new(),
@@ -154,7 +154,7 @@ impl ThrottleBuilder {
                 burst: 1,
                 one_every: self.reserve,
             }),
-            familiar: Familiar::new(self.max_entries),
+            familiar: KnownAddresses::new(self.max_entries),
             hand: hand.clone(),
         };
         hand.start();

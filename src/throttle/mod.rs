@@ -1,4 +1,4 @@
-//! Slowing clients that guess: at the login, and in front of a validator. Needs the feature `throttle`.
+//! Slowing clients that guess: at the login, and in front of a validator. RequiredScopes the feature `throttle`.
 //!
 //! A [`Throttle`] keeps budgets of failed attempts. Who has used up a budget is refused until it fills again, with
 //! 429 ([RFC 6585 section 4](https://www.rfc-editor.org/rfc/rfc6585#section-4)) and `Retry-After` ([RFC 9110 section
@@ -123,9 +123,9 @@ mod attempt;
 mod buckets;
 mod builder;
 mod client_address;
-mod familiar;
 mod forwarded;
 mod keys;
+mod known_addresses;
 mod throttled;
 mod time;
 
@@ -139,9 +139,9 @@ pub use client_address::{ClientAddress, PeerAddress, ProxyHeader};
 pub use throttled::Throttled;
 
 use buckets::Limiter;
-use familiar::Familiar;
 use keys::Keys;
-use time::Hand;
+use known_addresses::KnownAddresses;
+use time::SharedClock;
 
 /// Budgets of failed attempts. Clones are cheap and share them.
 ///
@@ -177,8 +177,8 @@ struct Inner {
     accounts: Limiter,
     /// One attempt at a time, for when a budget has been used up by others.
     reserve: Limiter,
-    familiar: Familiar,
-    hand: Hand,
+    familiar: KnownAddresses,
+    hand: SharedClock,
 }
 
 impl Default for Throttle {

@@ -75,7 +75,7 @@ impl<V: Validator> Validator for Throttled<V> {
 /// Whether a credential may have been made up. One that was good once, and one about which nobody can tell, were not.
 fn is_guess(failure: &Failure) -> bool {
     match failure.kind() {
-        FailureKind::Invalid(reason) => !reason.is_final(),
+        FailureKind::Invalid(reason) => !reason.is_definitive(),
         FailureKind::Unrecognized => true,
         FailureKind::Throttled | FailureKind::Unavailable => false,
     }

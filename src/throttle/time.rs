@@ -13,7 +13,7 @@ const LATEST: u64 = u64::MAX / 4;
 
 /// Time that passes and is never set. Clones show the same.
 #[derive(Clone)]
-pub(super) struct Hand(Arc<Inner>);
+pub(super) struct SharedClock(Arc<Inner>);
 
 struct Inner {
     source: Source,
@@ -25,7 +25,7 @@ enum Source {
     Clock(OnceLock<SystemTime>, Box<dyn Clock>),
 }
 
-impl Hand {
+impl SharedClock {
     /// Stands at zero until it is started, so that what is made with it counts from zero.
     pub(super) fn new(clock: Option<Box<dyn Clock>>) -> Self {
         let source = match clock {
@@ -64,7 +64,7 @@ impl Hand {
     }
 }
 
-impl governor::clock::Clock for Hand {
+impl governor::clock::Clock for SharedClock {
     type Instant = Nanos;
 
     fn now(&self) -> Nanos {

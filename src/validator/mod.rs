@@ -27,7 +27,7 @@ pub use validator_fn::{IntoVerdict, ValidatorFn, markers, validator_fn};
 use crate::extract::{Credential, Scheme};
 use crate::failure::Failure;
 use crate::request::RequestView;
-use crate::revocation::{Revocable, RevocationCheck, TokenIdentity};
+use crate::revocation::{Revocable, RevocationCheck, RevocationClaims};
 
 /// A boxed future that owns all it needs.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -264,7 +264,7 @@ pub trait Validator: Send + Sync {
     ///
     /// ```
     /// # #[cfg(feature = "revocation")] {
-    /// use tower_bearer::revocation::{RevocationList, TokenIdentity};
+    /// use tower_bearer::revocation::{RevocationList, RevocationClaims};
     /// use tower_bearer::{Credential, Failure, Validator, validator_fn};
     ///
     /// struct Session {
@@ -276,7 +276,7 @@ pub trait Validator: Send + Sync {
     /// let revoked = RevocationList::new();
     /// let validator = validator_fn(|credential: Credential<'_>| find(credential.token())).revocable(
     ///     revoked.clone(),
-    ///     |session: &Session| TokenIdentity::new().with_session(&*session.id).with_subject(&*session.user),
+    ///     |session: &Session| RevocationClaims::new().with_session(&*session.id).with_subject(&*session.user),
     /// );
     /// # let _ = validator; }
     /// ```
@@ -287,7 +287,7 @@ pub trait Validator: Send + Sync {
     ) -> Revocable<Self, F>
     where
         Self: Sized,
-        F: Fn(&Self::Principal) -> TokenIdentity<'_> + Clone + Send + Sync + 'static,
+        F: Fn(&Self::Principal) -> RevocationClaims<'_> + Clone + Send + Sync + 'static,
     {
         Revocable::new(self, revocations.into(), identify)
     }
@@ -318,7 +318,7 @@ pub trait Validator: Send + Sync {
     ///
     /// It goes by the address of the client alone; `client` says how to find it. What counts is a credential that may
     /// have been made up: one that is [invalid](Failure::invalid) or [not recognised](Failure::unrecognized). One
-    /// that was turned down [for good](crate::InvalidReason::is_final) does not: it has expired, say, so its client
+    /// that was turned down [for good](crate::InvalidReason::is_definitive) does not: it has expired, say, so its client
     /// did not guess it. Nor does an outage, or a request without a credential. A good credential takes nothing from
     /// the budget, and as long as no address has used its budget up, looking costs one load of an atomic number.
     ///

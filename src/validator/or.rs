@@ -10,7 +10,7 @@ use crate::request::RequestView;
 /// | the first says | the second says | the answer |
 /// |---|---|---|
 /// | yes | is not asked | yes |
-/// | known, and [turned down for good](crate::InvalidReason::is_final) | is not asked | the first's refusal |
+/// | known, and [turned down for good](crate::InvalidReason::is_definitive) | is not asked | the first's refusal |
 /// | throttled | is not asked | throttled |
 /// | invalid, unrecognized | anything | the second's; if it does not recognise the credential either, the first's |
 /// | cannot tell | yes | yes |
@@ -46,7 +46,7 @@ where
     ) -> Verdict<Self::Principal> {
         match self.first.validate(credential, request) {
             Verdict::Ready(Ok(validated)) => Verdict::Ready(Ok(validated)),
-            Verdict::Ready(Err(failure)) if is_final(&failure) => Verdict::Ready(Err(failure)),
+            Verdict::Ready(Err(failure)) if is_definitive(&failure) => Verdict::Ready(Err(failure)),
             Verdict::Ready(Err(failure)) => match self.second.validate(credential, request) {
                 Verdict::Ready(second) => Verdict::Ready(merge(failure, second)),
                 Verdict::Pending(second) => {
@@ -58,7 +58,7 @@ where
                 Verdict::pending(async move {
                     match first.await {
                         Ok(validated) => Ok(validated),
-                        Err(failure) if is_final(&failure) => Err(failure),
+                        Err(failure) if is_definitive(&failure) => Err(failure),
                         Err(failure) => match second {
                             Verdict::Ready(second) => merge(failure, second),
                             Verdict::Pending(second) => merge(failure, second.await),
@@ -71,9 +71,9 @@ where
 }
 
 /// Whether the second need not be asked.
-fn is_final(failure: &Failure) -> bool {
+fn is_definitive(failure: &Failure) -> bool {
     match failure.kind() {
-        FailureKind::Invalid(reason) => reason.is_final(),
+        FailureKind::Invalid(reason) => reason.is_definitive(),
         FailureKind::Throttled => true,
         FailureKind::Unavailable | FailureKind::Unrecognized => false,
     }

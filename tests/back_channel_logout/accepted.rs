@@ -351,7 +351,7 @@ async fn the_keys_of_this_process_are_followed() {
 #[tokio::test]
 async fn a_hub_hears_of_it_too() {
     use tower_bearer::issuing::RevocationHub;
-    use tower_bearer::revocation::{Revocations as _, TokenIdentity};
+    use tower_bearer::revocation::{RevocationClaims, Revocations as _};
     let hub = RevocationHub::in_memory();
     let clock = ManualClock::new(now());
     let validator = builder().build().unwrap();
@@ -359,11 +359,13 @@ async fn a_hub_hears_of_it_too() {
     let token = logout_token(json!({}));
     let answer = send(endpoint, form(&[("logout_token", &token)])).await;
     assert_eq!(answer.status(), 200);
-    let session = TokenIdentity::new().with_issuer(ISSUER).with_session("s-1");
+    let session = RevocationClaims::new()
+        .with_issuer(ISSUER)
+        .with_session("s-1");
     assert!(hub.is_revoked(&session, now()).unwrap());
     let issued = |seconds| {
         let then = now() - Duration::from_secs(seconds);
-        let alice = TokenIdentity::new()
+        let alice = RevocationClaims::new()
             .with_issuer(ISSUER)
             .with_subject("alice");
         hub.is_revoked(&alice.with_issued_at(then), now()).unwrap()

@@ -489,7 +489,7 @@ async fn a_token_is_used_once() {
 
 #[tokio::test]
 async fn what_cannot_be_remembered_is_refused() {
-    let service = Service::new(builder().max_replays(2).build().unwrap());
+    let service = Service::new(builder().replay_capacity(2).build().unwrap());
     let token =
         |number: u64| logout_token(json!({"jti": number.to_string(), "sid": "x", "sub": null}));
     assert_eq!(service.post(&token(1)).await.status(), 200);
@@ -521,7 +521,10 @@ fn settings_that_cannot_work() {
         setting(builder().max_age(Duration::from_secs(86_401)).build()),
         "max_age"
     );
-    assert_eq!(setting(builder().max_replays(0).build()), "max_replays");
+    assert_eq!(
+        setting(builder().replay_capacity(0).build()),
+        "replay_capacity"
+    );
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use http::{HeaderName, HeaderValue};
 use tower_bearer::cache::VerdictCache;
-use tower_bearer::jwt::ByShape;
-use tower_bearer::revocation::{RevocationList, TokenIdentity};
+use tower_bearer::jwt::JwtOrOpaque;
+use tower_bearer::revocation::{RevocationClaims, RevocationList};
 use tower_bearer::{Scheme, validator_fn};
 
 use super::*;
@@ -240,8 +240,8 @@ async fn whatever_hands_a_credential_on_hands_on_what_is_remembered() {
     let (source, clock) = (Source::yes(), clock());
     let inner = source.remembered();
     let revoked = RevocationList::new();
-    fn ident(user: &User) -> TokenIdentity<'_> {
-        TokenIdentity::new().with_subject(user.subject)
+    fn ident(user: &User) -> RevocationClaims<'_> {
+        RevocationClaims::new().with_subject(user.subject)
     }
     let plain = source.clone();
     type Dyn = Box<dyn Validator<Principal = User>>;
@@ -268,8 +268,8 @@ async fn whatever_hands_a_credential_on_hands_on_what_is_remembered() {
             Box::new(inner.clone().revocable(revoked, ident)),
         ),
         (
-            "ByShape",
-            Box::new(ByShape::new(inner.clone(), inner.clone())),
+            "JwtOrOpaque",
+            Box::new(JwtOrOpaque::new(inner.clone(), inner.clone())),
         ),
     ];
     for (name, validator) in &validators {
@@ -289,7 +289,7 @@ async fn whatever_hands_a_credential_on_hands_on_what_is_remembered() {
     assert!(judge(&either, "abc", &clock).await.is_ok());
     // By shape only one of the two is looked at.
     let (jwt, opaque) = (source.remembered(), source.remembered());
-    let by_shape = ByShape::new(jwt.clone(), opaque.clone());
+    let by_shape = JwtOrOpaque::new(jwt.clone(), opaque.clone());
     for token in ["abc", JWT] {
         assert!(judge(&by_shape, token, &clock).await.is_ok());
     }
@@ -340,7 +340,7 @@ async fn nothing_is_recalled_that_would_be_refused_now() {
         let validator = source
             .clone()
             .revocable(revoked.clone(), |user: &User| {
-                TokenIdentity::new()
+                RevocationClaims::new()
                     .with_subject(user.subject)
                     .with_session("s-1")
                     .with_issued_at(start())

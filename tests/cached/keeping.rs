@@ -338,7 +338,7 @@ async fn retain_predicate_may_use_the_cache_itself() {
         number += 1;
         assert!(!recalls(&validator, "another", &clock));
         cache.remove("t1");
-        cache.remove_ended(start());
+        cache.remove_expired(start());
         match number {
             1 => assert_eq!(cache.retain(|_| true), 0),
             50 => cache.clear(),

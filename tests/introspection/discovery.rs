@@ -162,7 +162,10 @@ async fn an_issuer_elsewhere_does_not_point_at_this_machine() {
         match connected {
             Ok(_) => assert!(good, "{endpoint}"),
             Err(error) => {
-                assert!(!good && matches!(error, IssuerError::Url { .. }), "{error}");
+                assert!(
+                    !good && matches!(error, ProviderError::Url { .. }),
+                    "{error}"
+                );
                 assert!(!error.to_string().contains("secret"), "{error}");
             }
         }
@@ -190,10 +193,10 @@ fn settings_of_discovery_are_checked() {
         "https://issuer.example/?a",
     ] {
         let error = discover(name).build().unwrap_err();
-        assert!(matches!(error, IssuerError::Url { .. }), "{error}");
+        assert!(matches!(error, ProviderError::Url { .. }), "{error}");
     }
     let outside = discover(name).connect().now_or_never().unwrap();
-    assert!(matches!(outside, Err(IssuerError::NoRuntime)));
+    assert!(matches!(outside, Err(ProviderError::NoRuntime)));
 }
 
 #[tokio::test]
@@ -236,7 +239,7 @@ async fn issuer_and_metadata_address_are_two_settings() {
     server.set("/metadata", document(&format!("{name}/")));
     let error = discover().connect().await.unwrap_err();
     assert!(
-        matches!(error, IssuerError::IssuerMismatch { .. }),
+        matches!(error, ProviderError::IssuerMismatch { .. }),
         "{error}"
     );
     let unused = builder(&server).metadata_url(server.url("/metadata"));

@@ -193,7 +193,10 @@ async fn refused_credentials_of_ours_are_no_bad_token() {
         let answer = get(&service(validator(&server)), TOKEN).await;
         assert_eq!(answer.status(), 503);
         let cause = cause(&answer);
-        assert!(matches!(cause, IssuerError::Credentials { .. }), "{cause}");
+        assert!(
+            matches!(cause, ProviderError::Credentials { .. }),
+            "{cause}"
+        );
         assert!(cause.to_string().contains("`client`"), "{cause}");
     }
 }
@@ -283,7 +286,7 @@ async fn a_slow_server_is_not_waited_for() {
     let answer = get(&service, TOKEN).await;
     assert_eq!(answer.status(), 503);
     match cause(&answer) {
-        IssuerError::Fetch { source, .. } => assert_eq!(source.kind(), FetchErrorKind::TimedOut),
+        ProviderError::Fetch { source, .. } => assert_eq!(source.kind(), FetchErrorKind::TimedOut),
         other => panic!("{other}"),
     }
     // The next one is asked anew.
@@ -299,7 +302,7 @@ async fn nobody_there_is_an_outage_that_ends() {
     server.stop();
     let answer = get(&service, TOKEN).await;
     assert_eq!(answer.status(), 503);
-    assert!(matches!(cause(&answer), IssuerError::Fetch { .. }));
+    assert!(matches!(cause(&answer), ProviderError::Fetch { .. }));
     server.restart();
     assert_eq!(status(&service, TOKEN).await, 200);
 }

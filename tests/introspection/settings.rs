@@ -74,10 +74,16 @@ fn settings_that_cannot_work_are_refused() {
         (|builder| builder.max_body(0), "max_body"),
         (|builder| builder.max_body(1024 * 1024), "none"),
         (|builder| builder.max_body(1024 * 1024 + 1), "max_body"),
-        (|builder| builder.max_calls(0), "max_calls"),
-        (|builder| builder.max_calls(1), "none"),
-        (|builder| builder.max_calls(65_536), "none"),
-        (|builder| builder.max_calls(65_537), "max_calls"),
+        (
+            |builder| builder.max_concurrent_requests(0),
+            "max_concurrent_requests",
+        ),
+        (|builder| builder.max_concurrent_requests(1), "none"),
+        (|builder| builder.max_concurrent_requests(65_536), "none"),
+        (
+            |builder| builder.max_concurrent_requests(65_537),
+            "max_concurrent_requests",
+        ),
     ];
     for (number, (change, setting)) in rows.into_iter().enumerate() {
         let text = error(change);
@@ -112,7 +118,7 @@ fn only_an_address_that_keeps_secrets_is_asked() {
             Ok(_) => assert!(good, "{url}"),
             Err(error) => {
                 assert!(!good, "{url}: {error}");
-                assert!(matches!(error, IssuerError::Url { .. }), "{error}");
+                assert!(matches!(error, ProviderError::Url { .. }), "{error}");
                 let text = error.to_string();
                 assert!(text.starts_with("introspection endpoint"), "{text}");
                 assert!(!text.contains("topsecret"), "{text}");

@@ -182,7 +182,7 @@ async fn there_are_never_more_calls_than_said() {
     // G: a stranger chooses the tokens.
     let gate = Gate::closed();
     let server = HttpServer::with(ENDPOINT, good().held(&gate));
-    let service = service(builder(&server).max_calls(3).build().unwrap());
+    let service = service(builder(&server).max_concurrent_requests(3).build().unwrap());
     let tokens = ["1", "2", "3"];
     let mut requests: Vec<_> = tokens.map(|token| Box::pin(get(&service, token))).into();
     poll_once(&mut requests).await;
@@ -194,7 +194,10 @@ async fn there_are_never_more_calls_than_said() {
         );
         assert!(matches!(
             cause(&answer),
-            IssuerError::Busy { max_calls: 3, .. }
+            ProviderError::Busy {
+                max_concurrent_requests: 3,
+                ..
+            }
         ));
     }
     // Those that are under way may be joined, and are not lost with their requests.
@@ -274,8 +277,8 @@ fn without_a_runtime_it_cannot_be_told() {
         .unwrap()
         .unwrap_err();
     assert_eq!(failure.kind(), FailureKind::Unavailable);
-    let error = failure.source().unwrap().downcast_ref::<IssuerError>();
-    assert!(matches!(error, Some(IssuerError::NoRuntime)));
+    let error = failure.source().unwrap().downcast_ref::<ProviderError>();
+    assert!(matches!(error, Some(ProviderError::NoRuntime)));
     assert_eq!(server.total(), 0);
     // What is kept needs none.
     let runtime = tokio::runtime::Runtime::new().unwrap();

@@ -273,19 +273,19 @@ async fn errors_are_those_of_rfc_6749_and_say_no_more() {
     let world = World::new().await;
     let id = session(&world.issue().await);
     let store = StoreError::unavailable("redis", "secret detail");
-    let throttled = |millis| IssueError::Throttled {
+    let throttled = |millis| IssuingError::Throttled {
         retry_after: Duration::from_millis(millis),
     };
-    let grant = |reason| IssueError::InvalidGrant { reason };
+    let grant = |reason| IssuingError::InvalidGrant { reason };
     let problem = "secret detail";
     let rows = [
         (
-            IssueError::InvalidRequest { problem },
+            IssuingError::InvalidRequest { problem },
             400,
             "invalid_request",
             None,
         ),
-        (IssueError::InvalidClient, 401, "invalid_client", None),
+        (IssuingError::InvalidClient, 401, "invalid_client", None),
         (grant(InvalidGrant::Credentials), 400, "invalid_grant", None),
         (grant(InvalidGrant::Unknown), 400, "invalid_grant", None),
         (grant(InvalidGrant::Client), 400, "invalid_grant", None),
@@ -298,45 +298,45 @@ async fn errors_are_those_of_rfc_6749_and_say_no_more() {
             None,
         ),
         (
-            IssueError::UnauthorizedClient,
+            IssuingError::UnauthorizedClient,
             400,
             "unauthorized_client",
             None,
         ),
         (
-            IssueError::UnsupportedGrantType,
+            IssuingError::UnsupportedGrantType,
             400,
             "unsupported_grant_type",
             None,
         ),
-        (IssueError::InvalidScope, 400, "invalid_scope", None),
+        (IssuingError::InvalidScope, 400, "invalid_scope", None),
         (
-            IssueError::TooLong { limit: 16_384 },
+            IssuingError::TooLong { limit: 16_384 },
             413,
             "invalid_request",
             None,
         ),
-        (IssueError::Method, 405, "invalid_request", None),
+        (IssuingError::Method, 405, "invalid_request", None),
         (throttled(0), 429, "slow_down", Some("1")),
         (throttled(1_000), 429, "slow_down", Some("1")),
         (throttled(1_001), 429, "slow_down", Some("2")),
         (
-            IssueError::Store(store),
+            IssuingError::Store(store),
             503,
             "temporarily_unavailable",
             Some("5"),
         ),
         (
-            IssueError::Revocations {
+            IssuingError::Revocations {
                 problem: problem.into(),
             },
             503,
             "temporarily_unavailable",
             Some("5"),
         ),
-        (IssueError::Grant { problem }, 500, "server_error", None),
+        (IssuingError::Grant { problem }, 500, "server_error", None),
         (
-            IssueError::Crypto {
+            IssuingError::Crypto {
                 problem: problem.into(),
             },
             500,

@@ -9,7 +9,7 @@ const TASKS: usize = 100;
 async fn present_at_once(
     world: &Arc<World>,
     tokens: &TokenResponse,
-) -> Vec<Result<TokenResponse, IssueError>> {
+) -> Vec<Result<TokenResponse, IssuingError>> {
     let barrier = Arc::new(tokio::sync::Barrier::new(TASKS));
     let tasks: Vec<_> = (0..TASKS)
         .map(|_| {

@@ -310,7 +310,7 @@ async fn login_that_waited_while_all_sessions_were_ended_is_an_error() {
                 assert_eq!(world.status(&tokens).await, 401);
                 assert!(world.refresh(&tokens).await.is_err());
             }
-            Err(error) => assert!(matches!(error, IssueError::Revocations { .. })),
+            Err(error) => assert!(matches!(error, IssuingError::Revocations { .. })),
         }
     }
     assert_eq!(world.store.sessions(), 0);
@@ -368,7 +368,10 @@ async fn token_with_a_key_of_another_process_is_an_error() {
     let tokens = there.issue().await;
     let text = tokens.access_token();
     let answer = here.issuer.revoke(text, "web").await;
-    assert!(matches!(answer, Err(IssueError::UnknownKey)), "{answer:?}");
+    assert!(
+        matches!(answer, Err(IssuingError::UnknownKey)),
+        "{answer:?}"
+    );
     assert_eq!(status_of(answer), 503);
     // A token that no validator accepts any more is no error.
     clock.set(now() + DAY * 2);
@@ -490,7 +493,7 @@ async fn full_hub_does_not_hide_a_session_that_did_not_end() {
         all.sort_by_key(TokenResponse::session);
         *store.contended.lock().unwrap() = all[which].session();
         let error = world.issuer.end_sessions(ALICE).await.unwrap_err();
-        let is_contended = matches!(error, IssueError::Store(StoreError::Contended));
+        let is_contended = matches!(error, IssuingError::Store(StoreError::Contended));
         assert!(is_contended, "{error:?}");
         *store.contended.lock().unwrap() = None;
         let error = world.issuer.end_sessions(ALICE).await.unwrap_err();

@@ -72,7 +72,7 @@ async fn a_login_on_its_way_does_not_outlive_a_forced_logout() {
         assert_eq!(other.join().unwrap(), 0);
     });
     let login = world.issuer.issue(Grant::new("alice", "web")).await;
-    assert!(matches!(login, Err(IssueError::Revocations { .. })));
+    assert!(matches!(login, Err(IssuingError::Revocations { .. })));
     assert_eq!(world.store.sessions(), 0);
     // The next login succeeds.
     let login = world.issue().await;
@@ -297,7 +297,7 @@ async fn end_sessions_with_full_hub_ends_every_session() {
 }
 
 /// `None` if the session has ended.
-fn reason_of_end(answer: Result<TokenResponse, IssueError>) -> Option<InvalidGrant> {
+fn reason_of_end(answer: Result<TokenResponse, IssuingError>) -> Option<InvalidGrant> {
     match reason(answer) {
         InvalidGrant::Revoked | InvalidGrant::Unknown => None,
         other => Some(other),
@@ -387,12 +387,12 @@ async fn two_that_fill_one_hub_at_once_do_not_shut_out_everybody() {
         assert!(begun.elapsed() < Duration::from_secs(30));
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    assert!(one.len() >= 4 && one.is_in_touch() && other.is_in_touch());
+    assert!(one.len() >= 4 && one.is_synced() && other.is_synced());
     assert_eq!(
         status_of(
             one.revoke(&of("more".into()))
                 .await
-                .map_err(IssueError::from)
+                .map_err(IssuingError::from)
         ),
         503
     );
@@ -429,9 +429,9 @@ async fn a_hub_that_held_too_much_can_tell_again() {
         let revocation = Revocation::session(Some(ISSUER), &number.to_string(), now() + SECOND);
         store.add(&revocation, now()).await.unwrap();
     }
-    let until = async |is_in_touch: bool| {
+    let until = async |is_synced: bool| {
         let begun = std::time::Instant::now();
-        while small.is_in_touch() != is_in_touch {
+        while small.is_synced() != is_synced {
             assert!(begun.elapsed() < Duration::from_secs(30));
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

@@ -94,7 +94,7 @@ async fn not_for_another_client_nor_for_more() {
     let more = world
         .issuer
         .refresh(refresh_token(&first), "web", Some("admin"));
-    assert!(matches!(more.await, Err(IssueError::InvalidScope)));
+    assert!(matches!(more.await, Err(IssuingError::InvalidScope)));
     assert!(world.refresh(&second).await.is_ok());
 }
 

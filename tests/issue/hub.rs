@@ -3,7 +3,7 @@
 use super::*;
 use std::time::Instant;
 use tower_bearer::issuing::store::StoreError;
-use tower_bearer::revocation::{Revocation, Revocations as _, TokenIdentity};
+use tower_bearer::revocation::{Revocation, RevocationClaims, Revocations as _};
 
 /// Nobody waits longer for what has to happen.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -30,7 +30,9 @@ fn of_session(name: &str) -> Revocation {
 }
 
 fn is_revoked(hub: &RevocationHub, name: &str) -> Option<bool> {
-    let token = TokenIdentity::new().with_issuer(ISSUER).with_session(name);
+    let token = RevocationClaims::new()
+        .with_issuer(ISSUER)
+        .with_session(name);
     hub.is_revoked(&token, now()).ok()
 }
 
@@ -94,7 +96,7 @@ async fn what_one_takes_back_all_refuse() {
 async fn who_has_lost_touch_cannot_tell() {
     // K02
     let (store, keys) = (TestStore::shared(), keys());
-    let builder = RevocationHub::builder(store.clone()).max_silence(Duration::ZERO);
+    let builder = RevocationHub::builder(store.clone()).max_staleness(Duration::ZERO);
     let hub = builder.open().await.unwrap();
     let other = open(&store).await;
     let world = instance(&store, &keys, &hub);
@@ -106,8 +108,8 @@ async fn who_has_lost_touch_cannot_tell() {
     assert!(epoch.is_some());
 
     store.fail(Op::Changes, When::Before);
-    assert!(hub.is_in_touch());
-    until("touch is lost", || !hub.is_in_touch()).await;
+    assert!(hub.is_synced());
+    until("touch is lost", || !hub.is_synced()).await;
     let answer = world.present(&tokens).await;
     assert_eq!(answer.status(), 503);
     assert_eq!(answer.header("retry-after"), Some("5"));
@@ -118,14 +120,14 @@ async fn who_has_lost_touch_cannot_tell() {
     assert_eq!(is_revoked(&hub, "unknown"), None);
     // Nobody is given new tokens meanwhile, and nothing is spent.
     let asked = world.refresh(&tokens).await;
-    assert!(matches!(asked, Err(IssueError::Revocations { .. })));
+    assert!(matches!(asked, Err(IssuingError::Revocations { .. })));
     assert_eq!(status_of(asked), 503);
     // What is taken back elsewhere meanwhile is known afterwards, and at once.
     let id = session(&tokens).to_string();
     other.revoke(&of_session(&id)).await.unwrap();
     assert_eq!(is_revoked(&hub, &id), None);
     store.recover();
-    until("touch is found again", || hub.is_in_touch()).await;
+    until("touch is found again", || hub.is_synced()).await;
     assert_eq!(world.status(&tokens).await, 401);
     assert_eq!(reason(world.refresh(&tokens).await), InvalidGrant::Revoked);
     let new = world.issue().await;
@@ -135,7 +137,7 @@ async fn who_has_lost_touch_cannot_tell() {
 #[tokio::test]
 async fn a_store_that_was_away_and_counts_anew_is_read_from_the_beginning() {
     let store = TestStore::shared();
-    let builder = RevocationHub::builder(store.clone()).max_silence(Duration::ZERO);
+    let builder = RevocationHub::builder(store.clone()).max_staleness(Duration::ZERO);
     let hub = builder.open().await.unwrap();
     for name in ["a", "b", "c"] {
         hub.revoke(&of_session(name)).await.unwrap();
@@ -145,11 +147,11 @@ async fn a_store_that_was_away_and_counts_anew_is_read_from_the_beginning() {
     other.revoke(&of_session("d")).await.unwrap();
     until("it arrives", || hub.len() == 4).await;
     store.fail(Op::Changes, When::Before);
-    until("touch is lost", || !hub.is_in_touch()).await;
+    until("touch is lost", || !hub.is_synced()).await;
     store.lose_revocations();
     other.revoke(&of_session("e")).await.unwrap();
     store.recover();
-    until("touch is found again", || hub.is_in_touch()).await;
+    until("touch is found again", || hub.is_synced()).await;
     assert_eq!(is_revoked(&hub, "e"), Some(true));
     // What was known is not forgotten with the store.
     assert_eq!(is_revoked(&hub, "a"), Some(true));
@@ -158,17 +160,17 @@ async fn a_store_that_was_away_and_counts_anew_is_read_from_the_beginning() {
 #[tokio::test]
 async fn a_store_that_answers_keeps_touch() {
     let store = TestStore::shared();
-    let builder = RevocationHub::builder(store.clone()).max_silence(Duration::ZERO);
+    let builder = RevocationHub::builder(store.clone()).max_staleness(Duration::ZERO);
     let hub = builder.open().await.unwrap();
     let mut start = Instant::now();
     let mut last = start;
     while start.elapsed() < Duration::from_millis(2_200) {
-        let is_in_touch = hub.is_in_touch();
+        let is_synced = hub.is_synced();
         // A machine that stands still for a moment tells nothing.
         if last.elapsed() > Duration::from_millis(200) {
             start = Instant::now();
         } else {
-            assert!(is_in_touch, "after {:?}", start.elapsed());
+            assert!(is_synced, "after {:?}", start.elapsed());
         }
         last = Instant::now();
         tokio::time::sleep(Duration::from_millis(2)).await;
@@ -197,7 +199,7 @@ async fn more_than_there_is_room_for_means_that_nobody_can_tell() {
             .await
             .unwrap();
     }
-    until("too many arrive", || !hub.is_in_touch()).await;
+    until("too many arrive", || !hub.is_synced()).await;
     assert_eq!(is_revoked(&hub, "a"), Some(true));
     assert_eq!(is_revoked(&hub, "19"), None);
     assert_eq!(hub.epoch(), None);
@@ -246,7 +248,7 @@ async fn a_store_of_one_process_is_read_once() {
     assert_eq!(is_revoked(&again, "5"), Some(false));
     // What happens to it then makes no difference.
     store.fail(Op::Changes, When::Before);
-    assert!(again.is_in_touch() && again.epoch().is_some());
+    assert!(again.is_synced() && again.epoch().is_some());
     assert_eq!(store.holders(), 3);
 }
 

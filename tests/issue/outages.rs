@@ -65,7 +65,7 @@ async fn a_refresh_that_failed_is_asked_for_again() {
             let asked = world.refresh(&tokens).await;
             match (&asked, survives) {
                 // By then it has been seen to be spent.
-                (Err(IssueError::InvalidGrant { .. }), false) => {}
+                (Err(IssuingError::InvalidGrant { .. }), false) => {}
                 _ => assert_eq!(status_of(asked), 503, "{name}"),
             }
             if when == When::After {

@@ -78,7 +78,7 @@ async fn scopes_only_shrink_and_the_session_keeps_all() {
             .issuer
             .refresh(refresh_token(&tokens), "web", Some(bad));
         assert!(
-            matches!(asked.await, Err(IssueError::InvalidScope)),
+            matches!(asked.await, Err(IssuingError::InvalidScope)),
             "{bad:?}"
         );
     }
@@ -109,7 +109,7 @@ async fn scopes_only_shrink_and_the_session_keeps_all() {
         .issuer
         .refresh(refresh_token(&nothing), "web", Some("read"))
         .await;
-    assert!(matches!(asked, Err(IssueError::InvalidScope)));
+    assert!(matches!(asked, Err(IssuingError::InvalidScope)));
     let next = world.refresh(&nothing).await.unwrap();
     assert_eq!(next.scopes().count(), 0);
 }

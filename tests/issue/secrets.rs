@@ -5,7 +5,7 @@ use std::error::Error;
 use std::fmt::{Debug, Write as _};
 use tower_bearer::issuing::store::{SessionStore as _, StoreError};
 use tower_bearer::issuing::{ClientCredentials, TokenForm};
-use tower_bearer::revocation::{Revocation, RevocationList, TokenIdentity};
+use tower_bearer::revocation::{Revocation, RevocationClaims, RevocationList};
 
 const SECRET: &str = "t0pSecretWhichNobodyMaySee";
 
@@ -113,7 +113,7 @@ async fn no_text_shows_a_token_or_a_secret() {
             texts.debug(&list);
         }
         texts.debug(
-            &TokenIdentity::new()
+            &RevocationClaims::new()
                 .with_issuer(SECRET)
                 .with_token_id(SECRET),
         );

@@ -3,7 +3,7 @@
 use super::*;
 use tower_bearer::issuing::store::StoreError;
 use tower_bearer::jwt::JwtValidatorBuilder;
-use tower_bearer::revocation::{Revocation, Revocations as _, TokenIdentity};
+use tower_bearer::revocation::{Revocation, RevocationClaims, Revocations as _};
 
 async fn revoke(world: &World, revocation: Revocation) {
     let hub = world.issuer.revocations();
@@ -61,7 +61,7 @@ async fn lower_versions_are_refused_and_no_others() {
     assert_eq!(world.status(&later).await, 200);
     // One that would be dead from the beginning is not given out.
     let none = world.issuer.issue(grant(None)).await;
-    assert!(matches!(none, Err(IssueError::Grant { .. })), "{none:?}");
+    assert!(matches!(none, Err(IssuingError::Grant { .. })), "{none:?}");
 }
 
 #[tokio::test]
@@ -165,7 +165,7 @@ async fn entries_go_when_no_token_can_be_left() {
         async move { hub.revoke(&Revocation::session(None, name, until)).await }
     };
     let is_revoked = |hub: &RevocationHub, name: &str| {
-        let token = TokenIdentity::new().with_session(name);
+        let token = RevocationClaims::new().with_session(name);
         hub.is_revoked(&token, now()).unwrap()
     };
     add("a", now() + MINUTE).await.unwrap();
@@ -241,5 +241,5 @@ async fn without_a_store_everything_is_taken_back_as_well() {
         assert_eq!(world.status(tokens).await, 401);
     }
     let hub = world.issuer.revocations();
-    assert!(hub.is_in_touch() && hub.len() == 1);
+    assert!(hub.is_synced() && hub.len() == 1);
 }

@@ -11,7 +11,7 @@ use tower_bearer::BearerAuthLayer;
 use tower_bearer::issuing::RevocationHub;
 use tower_bearer::issuing::store::{RedbStore, SessionsOf};
 use tower_bearer::issuing::{
-    Grant, InvalidGrant, IssueError, SigningKey, SigningKeys, TokenIssuer,
+    Grant, InvalidGrant, IssuingError, SigningKey, SigningKeys, TokenIssuer,
 };
 use tower_bearer::jwt::{JwtValidator, SharedSecret};
 
@@ -235,7 +235,7 @@ impl Acknowledged {
 
 async fn refuse(issuer: &TokenIssuer, refresh: &str) -> InvalidGrant {
     match issuer.refresh(refresh, "web", None).await {
-        Err(IssueError::InvalidGrant { reason }) => reason,
+        Err(IssuingError::InvalidGrant { reason }) => reason,
         other => panic!("{other:?}"),
     }
 }

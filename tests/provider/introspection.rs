@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use tower_bearer::clock::{ManualClock, SystemClock};
-use tower_bearer::jwt::{ByShape, JwtValidator};
+use tower_bearer::jwt::{JwtOrOpaque, JwtValidator};
 use tower_bearer::provider::{ClientAuthentication, Introspection, IntrospectionBuilder};
 use tower_bearer::{InvalidReason, RejectionKind, Validator as _};
 
@@ -140,7 +140,7 @@ pub(crate) async fn jwts_and_opaque_tokens_share_a_layer(folder: PathBuf) {
         .unwrap();
     let jwt = JwtValidator::discover(&realm.issuer).await.unwrap();
     let jwt = jwt.audience(JWT).rfc9068().build().unwrap();
-    let by_shape = ByShape::new(jwt.clone(), introspection.clone());
+    let by_shape = JwtOrOpaque::new(jwt.clone(), introspection.clone());
     let by_shape = Api::new(by_shape, SystemClock::default());
     let or = Api::new(jwt.or(introspection), SystemClock::default());
 

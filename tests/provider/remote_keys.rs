@@ -191,8 +191,8 @@ pub(crate) async fn keys_outlive_their_provider_for_a_time(folder: PathBuf) {
     let clock = ManualClock::new(SystemTime::now());
     let keys = RemoteKeys::discover(&realm.issuer)
         .clock(clock.clone())
-        .fresh_default(10 * MINUTE)
-        .stale_limit(60 * MINUTE)
+        .default_ttl(10 * MINUTE)
+        .max_stale(60 * MINUTE)
         .cooldown(30 * SECOND);
     let keys = keys.connect().await.unwrap();
     let validator = JwtValidator::builder(keys.clone())

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use tower_bearer::provider::{FetchErrorKind, HttpFetcher, IssuerError};
+use tower_bearer::provider::{FetchErrorKind, HttpFetcher, ProviderError};
 
 use super::*;
 
@@ -233,7 +233,7 @@ fn metadata_address_is_checked_at_once() {
         assert!(
             matches!(
                 error,
-                IssuerError::Url {
+                ProviderError::Url {
                     what: "address of the metadata",
                     ..
                 }
@@ -253,7 +253,7 @@ fn metadata_address_is_checked_at_once() {
     assert!(
         matches!(
             error,
-            IssuerError::Setting {
+            ProviderError::Setting {
                 setting: "metadata_url",
                 ..
             }
@@ -263,7 +263,7 @@ fn metadata_address_is_checked_at_once() {
     let error = RemoteKeys::discover("").metadata_url("https://a.example/m");
     let error = error.connect_lazily().unwrap_err();
     assert!(
-        matches!(error, IssuerError::Url { what: "issuer", .. }),
+        matches!(error, ProviderError::Url { what: "issuer", .. }),
         "{error}"
     );
 }
@@ -298,7 +298,7 @@ async fn http_to_another_host_needs_the_opt_in_for_that_host() {
             .unwrap_err();
         let is_setting = matches!(
             error,
-            IssuerError::Setting {
+            ProviderError::Setting {
                 setting: "insecure_http_host",
                 ..
             }
@@ -318,7 +318,7 @@ async fn http_to_another_host_needs_the_opt_in_for_that_host() {
     let target = issuer([&signer]);
     server.set(JWKS, Reply::redirect(&target.url(JWKS)));
     let error = allowed().connect().await.unwrap_err();
-    assert!(matches!(error, IssuerError::Redirect { .. }), "{error}");
+    assert!(matches!(error, ProviderError::Redirect { .. }), "{error}");
     server.set(JWKS, Reply::redirect(&elsewhere(&target, JWKS)));
     allowed().connect().await.unwrap_err();
     assert_eq!(target.total(), 0);
@@ -415,7 +415,7 @@ async fn http_opt_in_holds_for_the_jwks_uri_of_the_metadata_and_no_other_host() 
     }
     let strict = RemoteKeys::discover(&*name).connect().await.unwrap_err();
     assert!(
-        matches!(strict, IssuerError::Url { what: "issuer", .. }),
+        matches!(strict, ProviderError::Url { what: "issuer", .. }),
         "{strict}"
     );
 }
@@ -527,7 +527,7 @@ async fn bearer_token_source_that_fails_is_an_outage_without_details() {
         let text = format!("{error} {error:?}");
         assert!(text.contains("`with_bearer_token`"), "{name}: {text}");
         assert!(!text.contains("secret"), "{name}: {text}");
-        let IssuerError::Fetch { source, .. } = &error else {
+        let ProviderError::Fetch { source, .. } = &error else {
             panic!("{name}: {text}");
         };
         assert_eq!(source.kind(), FetchErrorKind::Other, "{name}");
@@ -561,7 +561,7 @@ fn origin_of_a_bearer_token_is_checked() {
         let error = error.expect_err(origin);
         let is_origin = matches!(
             error,
-            IssuerError::Url {
+            ProviderError::Url {
                 what: "origin of the bearer token",
                 ..
             }
@@ -689,7 +689,7 @@ fn authority_that_tls_rejects_is_an_error_of_the_setting() {
     let error = error.unwrap_err();
     let is_setting = matches!(
         error,
-        IssuerError::Setting {
+        ProviderError::Setting {
             setting: "with_root_certificates_pem",
             ..
         }

@@ -3,7 +3,7 @@
 use std::error::Error as _;
 
 use tower_bearer::jwt::{Algorithm, JwksOptions};
-use tower_bearer::provider::IssuerError;
+use tower_bearer::provider::ProviderError;
 
 use super::*;
 
@@ -35,7 +35,7 @@ async fn an_address_that_would_be_asked_in_the_clear_is_refused_at_once() {
         (String::new(), "expected an `https` URL"),
     ] {
         let error = RemoteKeys::builder(&*url).connect().await.unwrap_err();
-        assert!(matches!(error, IssuerError::Url { .. }), "{url}");
+        assert!(matches!(error, ProviderError::Url { .. }), "{url}");
         let text = format!("{error} {error:?}");
         assert!(text.contains(told), "{url}: {text}");
         assert!(!text.contains("secret"), "{text}");
@@ -58,22 +58,22 @@ fn a_setting_that_cannot_work_is_named() {
         ("cooldown", |b| b.cooldown(Duration::ZERO)),
         ("cooldown", |b| b.cooldown(HOUR + Duration::from_secs(1))),
         ("cooldown", |b| {
-            let b = b.stale_limit(Duration::ZERO);
+            let b = b.max_stale(Duration::ZERO);
             b.cooldown(MINUTE + Duration::from_secs(1))
         }),
-        ("fresh_default", |b| {
-            b.fresh_default(MINUTE - Duration::from_secs(1))
+        ("default_ttl", |b| {
+            b.default_ttl(MINUTE - Duration::from_secs(1))
         }),
-        ("fresh_default", |b| b.fresh_default(25 * HOUR)),
-        ("fresh_min", |b| b.fresh_min(Duration::ZERO)),
-        ("fresh_min", |b| b.fresh_min(25 * HOUR)),
-        ("fresh_max", |b| b.fresh_max(Duration::ZERO)),
-        ("fresh_max", |b| {
-            b.fresh_max(7 * 24 * HOUR + Duration::from_secs(1))
+        ("default_ttl", |b| b.default_ttl(25 * HOUR)),
+        ("min_ttl", |b| b.min_ttl(Duration::ZERO)),
+        ("min_ttl", |b| b.min_ttl(25 * HOUR)),
+        ("max_ttl", |b| b.max_ttl(Duration::ZERO)),
+        ("max_ttl", |b| {
+            b.max_ttl(7 * 24 * HOUR + Duration::from_secs(1))
         }),
-        ("fresh_max", |b| b.fresh_max(Duration::MAX)),
-        ("stale_limit", |b| {
-            b.stale_limit(24 * HOUR + Duration::from_secs(1))
+        ("max_ttl", |b| b.max_ttl(Duration::MAX)),
+        ("max_stale", |b| {
+            b.max_stale(24 * HOUR + Duration::from_secs(1))
         }),
         ("timeout", |b| b.timeout(Duration::ZERO)),
         ("timeout", |b| b.timeout(2 * MINUTE)),
@@ -83,7 +83,7 @@ fn a_setting_that_cannot_work_is_named() {
     for (number, (name, change)) in cases.iter().enumerate() {
         let builder = change(RemoteKeys::builder("https://issuer.example/jwks"));
         let error = builder.connect_lazily().expect_err(name);
-        let IssuerError::Setting { setting, .. } = &error else {
+        let ProviderError::Setting { setting, .. } = &error else {
             panic!("{number}: {error}");
         };
         assert_eq!(setting, name, "{number}: {error}");
@@ -93,12 +93,12 @@ fn a_setting_that_cannot_work_is_named() {
         |b| b,
         |b| b.cooldown(Duration::from_secs(1)),
         |b| b.cooldown(HOUR),
-        |b| b.cooldown(MINUTE).stale_limit(Duration::ZERO),
-        |b| b.stale_limit(24 * HOUR),
-        |b| b.fresh_max(7 * 24 * HOUR),
+        |b| b.cooldown(MINUTE).max_stale(Duration::ZERO),
+        |b| b.max_stale(24 * HOUR),
+        |b| b.max_ttl(7 * 24 * HOUR),
         |b| {
-            let minute = b.fresh_min(MINUTE).fresh_default(MINUTE);
-            minute.fresh_max(MINUTE)
+            let minute = b.min_ttl(MINUTE).default_ttl(MINUTE);
+            minute.max_ttl(MINUTE)
         },
         |b| b.timeout(MINUTE).max_body(16 * 1024 * 1024),
         |b| b.timeout(Duration::from_millis(1)).max_body(1),
@@ -192,7 +192,7 @@ async fn a_certificate_that_nobody_vouches_for_is_refused() {
     let server = issuer([&signer("a")]);
     let url = format!("https://127.0.0.1:{}/jwks", server.port());
     let error = RemoteKeys::builder(url).connect().await.unwrap_err();
-    assert!(matches!(error, IssuerError::Fetch { .. }), "{error}");
+    assert!(matches!(error, ProviderError::Fetch { .. }), "{error}");
     assert_eq!(server.total(), 0);
 }
 

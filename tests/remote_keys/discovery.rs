@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use tower_bearer::BoxFuture;
-use tower_bearer::provider::{Fetch, FetchError, IssuerError};
+use tower_bearer::provider::{Fetch, FetchError, ProviderError};
 
 use super::*;
 use crate::http_server::Gate;
@@ -103,7 +103,7 @@ async fn the_places_of_the_document_are_tried_in_turn() {
             .unwrap_err();
         assert_eq!(server.total(), places.len(), "{name}");
         let text = error.to_string();
-        assert!(matches!(error, IssuerError::NoMetadata { .. }), "{text}");
+        assert!(matches!(error, ProviderError::NoMetadata { .. }), "{text}");
         for place in places {
             assert!(text.contains(&server.url(place)), "{text}");
         }
@@ -146,7 +146,7 @@ async fn if_nothing_is_anywhere_the_first_refusal_is_told() {
     let error = discover(&name, &clock()).connect().await.unwrap_err();
     let text = error.to_string();
     assert!(
-        matches!(error, IssuerError::Status { status: 403, .. }),
+        matches!(error, ProviderError::Status { status: 403, .. }),
         "{text}"
     );
     assert_eq!(server.total(), 3);
@@ -198,7 +198,7 @@ async fn a_document_has_to_name_the_issuer_exactly() {
         server.set(&place, Reply::json(document(&server, &found)));
         let error = discover(&configured, &clock).connect().await.unwrap_err();
         assert!(
-            matches!(error, IssuerError::IssuerMismatch { .. }),
+            matches!(error, ProviderError::IssuerMismatch { .. }),
             "{error}"
         );
         let text = error.to_string();
@@ -319,7 +319,7 @@ fn an_issuer_that_is_no_https_url_is_refused_at_once() {
     ] {
         let error = RemoteKeys::discover(name).connect_lazily().expect_err(name);
         assert!(
-            matches!(error, IssuerError::Url { what: "issuer", .. }),
+            matches!(error, ProviderError::Url { what: "issuer", .. }),
             "{error}"
         );
     }
@@ -461,7 +461,7 @@ async fn an_issuer_elsewhere_does_not_point_at_this_machine() {
         let keys = RemoteKeys::discover("https://issuer.example");
         let keys = keys.fetcher(Anywhere(document.to_string()));
         let error = keys.connect().await.unwrap_err();
-        assert!(matches!(error, IssuerError::Url { .. }), "{error}");
+        assert!(matches!(error, ProviderError::Url { .. }), "{error}");
     }
     assert_eq!(server.total(), 0);
 }

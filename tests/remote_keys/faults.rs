@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
-use tower_bearer::provider::{FetchErrorKind, IssuerError};
+use tower_bearer::provider::{FetchErrorKind, ProviderError};
 use tower_bearer::{Rejection, RejectionKind};
 
 use super::*;
@@ -97,7 +97,7 @@ fn check_outage(name: &str, answer: &Answer, server: &HttpServer) {
     let rejection = answer.response.extensions().get::<Rejection>().unwrap();
     assert_eq!(rejection.kind(), RejectionKind::Unavailable, "{name}");
     let source = rejection.source().unwrap();
-    assert!(source.downcast_ref::<IssuerError>().is_some(), "{name}");
+    assert!(source.downcast_ref::<ProviderError>().is_some(), "{name}");
 }
 
 #[tokio::test]
@@ -172,7 +172,7 @@ async fn a_redirect_is_not_followed() {
             target.url(JWKS)
         );
         assert!(text.contains(&expected), "{text}");
-        assert!(matches!(error, IssuerError::Redirect { .. }), "{text}");
+        assert!(matches!(error, ProviderError::Redirect { .. }), "{text}");
         let same = HttpServer::with("/moved", Reply::json(jwks([&signer])));
         same.set(JWKS, Reply::redirect("/moved").with_status(code));
         builder(&same, &clock).connect().await.unwrap_err();
@@ -205,7 +205,7 @@ async fn redirect_error_shows_no_secret_of_its_location() {
         let error = builder(&server, &clock).connect().await.unwrap_err();
         let text = format!("{error} {error:?}");
         assert!(!text.contains("secret"), "{text}");
-        let IssuerError::Redirect { location, .. } = error else {
+        let ProviderError::Redirect { location, .. } = error else {
             panic!("{text}");
         };
         assert_eq!(location.as_deref(), expected, "{text}");
@@ -214,7 +214,7 @@ async fn redirect_error_shows_no_secret_of_its_location() {
     for code in [300, 304, 305] {
         let server = HttpServer::with(JWKS, Reply::status(code));
         let error = builder(&server, &clock).connect().await.unwrap_err();
-        assert!(matches!(error, IssuerError::Status { .. }), "{error}");
+        assert!(matches!(error, ProviderError::Status { .. }), "{error}");
     }
 }
 
@@ -259,7 +259,7 @@ async fn compressed_answer_and_byte_order_mark_are_distinct_errors() {
             "{name}: {text}"
         );
         assert!(!format!("{error:?} {text}").contains("secret"), "{text}");
-        let IssuerError::Fetch { source, .. } = error else {
+        let ProviderError::Fetch { source, .. } = error else {
             panic!("{name}: {text}");
         };
         assert_eq!(source.kind(), FetchErrorKind::Encoding, "{name}");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::runtime::{Builder, Runtime};
 use tower_bearer::BoxFuture;
-use tower_bearer::provider::{Fetch, FetchError, IssuerError};
+use tower_bearer::provider::{Fetch, FetchError, ProviderError};
 
 use super::*;
 use crate::http_server::Gate;
@@ -155,7 +155,7 @@ fn a_fetch_is_lost_with_its_runtime_and_the_next_one_succeeds() {
     assert!(runtime().block_on(waiting).unwrap_err().is_cancelled());
     assert_eq!(other.join().unwrap(), 503);
     let error = keys.status().last_error().unwrap().to_owned();
-    assert_eq!(error, IssuerError::Interrupted.to_string());
+    assert_eq!(error, ProviderError::Interrupted.to_string());
     server.set(JWKS, Reply::json(jwks([&signer])));
     clock.advance(COOLDOWN);
     assert_eq!(runtime().block_on(status(&service, &token(&signer))), 200);
@@ -172,7 +172,7 @@ fn without_a_runtime_keys_in_memory_are_used_and_the_rest_is_an_outage() {
     assert_eq!(ask(&token(&signer)), 503);
     assert!(matches!(
         block_on(keys.refresh()),
-        Err(IssuerError::NoRuntime)
+        Err(ProviderError::NoRuntime)
     ));
     // That was no attempt, so no cooldown follows.
     runtime().block_on(keys.refresh()).unwrap();
@@ -240,6 +240,6 @@ async fn a_fetcher_that_panics_is_an_outage() {
     }
     assert!(matches!(
         keys.refresh().await,
-        Err(IssuerError::Interrupted)
+        Err(ProviderError::Interrupted)
     ));
 }

@@ -8,8 +8,8 @@ const ONE: Option<&str> = Some("https://one.example");
 const OTHER: Option<&str> = Some("https://other.example");
 
 /// A token that has everything.
-fn identity() -> TokenIdentity<'static> {
-    TokenIdentity::new()
+fn identity() -> RevocationClaims<'static> {
+    RevocationClaims::new()
         .with_issuer(ONE)
         .with_token_id("id-1")
         .with_session("s-1")
@@ -17,7 +17,7 @@ fn identity() -> TokenIdentity<'static> {
         .with_issued_at(at(NOW))
 }
 
-fn is_revoked(list: &RevocationList, token: &TokenIdentity<'_>) -> bool {
+fn is_revoked(list: &RevocationList, token: &RevocationClaims<'_>) -> bool {
     list.is_revoked(token, now()).unwrap()
 }
 
@@ -36,9 +36,9 @@ const ISSUER_OF: Revoke = |list, issuer, _| list.revoke_issuer(issuer, now(), no
 #[test]
 fn each_kind_takes_back_what_belongs_to_it_and_nothing_else() {
     // C15, K01
-    let none = || TokenIdentity::new();
+    let none = || RevocationClaims::new();
     let with_id = || none().with_token_id("id-1");
-    let cases: [(&str, Revoke, Option<&str>, &str, TokenIdentity<'_>, bool); 26] = [
+    let cases: [(&str, Revoke, Option<&str>, &str, RevocationClaims<'_>, bool); 26] = [
         ("token", TOKEN, ONE, "id-1", identity(), true),
         ("another token", TOKEN, ONE, "id-2", identity(), false),
         (
@@ -172,7 +172,9 @@ fn names_cannot_be_shifted_between_issuer_and_name() {
     let list = list();
     list.revoke_token(Some("ab"), "c", now() + HOUR).unwrap();
     for (issuer, id, expected) in [("ab", "c", true), ("a", "bc", false), ("abc", "", false)] {
-        let token = TokenIdentity::new().with_issuer(issuer).with_token_id(id);
+        let token = RevocationClaims::new()
+            .with_issuer(issuer)
+            .with_token_id(id);
         assert_eq!(is_revoked(&list, &token), expected, "{issuer} {id}");
     }
 }
@@ -306,12 +308,12 @@ fn a_full_list_says_so_and_loses_nothing() {
             let id = id(number);
             is_revoked(
                 &list,
-                &TokenIdentity::new().with_issuer(ONE).with_token_id(&*id),
+                &RevocationClaims::new().with_issuer(ONE).with_token_id(&*id),
             )
         };
         assert!((0..tokens).all(is_there), "{limit}");
         assert!(!is_there(tokens));
-        let other = TokenIdentity::new().with_issuer(OTHER);
+        let other = RevocationClaims::new().with_issuer(OTHER);
         assert!(!is_revoked(&list, &other.with_session("one more")));
         // What is there can be revoked again, and for longer.
         if limit > 0 {
@@ -346,7 +348,7 @@ fn an_entry_goes_when_no_validator_could_accept_its_token_and_not_before() {
         // Full with one entry, so that each attempt looks for what may go.
         let clock = clock();
         let list = RevocationList::with_clock(1, clock.clone());
-        let token = TokenIdentity::new().with_token_id("id-1");
+        let token = RevocationClaims::new().with_token_id("id-1");
         list.revoke_token(None, "id-1", until).unwrap();
         // 300 seconds are the most that a clock may be off.
         let ends = until + 5 * MINUTE;
@@ -392,10 +394,16 @@ fn old_entries_go_before_the_list_is_full() {
     for number in 0..1_000 {
         let name = format!("19-{number}");
         let token = match number % 4 {
-            0 => TokenIdentity::new().with_issuer(ONE).with_token_id(&*name),
-            1 => TokenIdentity::new().with_issuer(ONE).with_session(&*name),
-            2 => TokenIdentity::new().with_issuer(ONE).with_subject(&*name),
-            _ => TokenIdentity::new().with_issuer(&*name),
+            0 => RevocationClaims::new()
+                .with_issuer(ONE)
+                .with_token_id(&*name),
+            1 => RevocationClaims::new()
+                .with_issuer(ONE)
+                .with_session(&*name),
+            2 => RevocationClaims::new()
+                .with_issuer(ONE)
+                .with_subject(&*name),
+            _ => RevocationClaims::new().with_issuer(&*name),
         };
         assert!(is_revoked(&list, &token), "{name}");
     }
@@ -416,7 +424,7 @@ fn times_that_cannot_be_counted_are_kept() {
         Some(now()),
         Some(far),
     ] {
-        let token = TokenIdentity::new().with_subject("alice");
+        let token = RevocationClaims::new().with_subject("alice");
         assert!(is_revoked(&list, &token.with_issued_at(issued)));
     }
     assert_eq!(list.len(), 2);
@@ -428,7 +436,7 @@ fn nothing_that_was_revoked_is_shown() {
     let list = list();
     list.revoke_subject(Some("s3cret-issuer"), "s3cret-name", now(), now() + HOUR)
         .unwrap();
-    let token = TokenIdentity::new()
+    let token = RevocationClaims::new()
         .with_issuer("s3cret-issuer")
         .with_token_id("s3cret-id")
         .with_subject("s3cret-name")

@@ -266,7 +266,7 @@ fn what_is_taken_back_while_a_store_is_asked_is_asked_about_again() {
     impl Revocations for Racing {
         fn is_revoked(
             &self,
-            token: &TokenIdentity<'_>,
+            token: &RevocationClaims<'_>,
             now: SystemTime,
         ) -> Result<bool, Box<dyn Error + Send + Sync>> {
             let answer = self.store.is_revoked(token, now);
@@ -331,8 +331,8 @@ struct Session {
     user: &'static str,
 }
 
-fn identify(session: &Session) -> TokenIdentity<'_> {
-    TokenIdentity::new()
+fn identify(session: &Session) -> RevocationClaims<'_> {
+    RevocationClaims::new()
         .with_session(session.id)
         .with_subject(session.user)
 }
@@ -479,7 +479,7 @@ async fn what_has_ended_is_not_asked_about() {
                 false => ended.into(),
             }
         })
-        .revocable(Arc::clone(&store), |_: &User| TokenIdentity::new());
+        .revocable(Arc::clone(&store), |_: &User| RevocationClaims::new());
         let answer = answer(validator, "abc", &clock).await;
         assert_eq!((answer.status(), store.asked()), (401, 0));
     }
@@ -505,7 +505,7 @@ async fn a_validator_that_waits_is_asked_about_afterwards() {
         }
     })
     .revocable(list, |user: &User| {
-        TokenIdentity::new().with_session(user.subject)
+        RevocationClaims::new().with_session(user.subject)
     })
     .cached(CacheSettings::new());
     let clock = clock();
@@ -528,7 +528,7 @@ async fn who_joins_a_validation_is_asked_about_at_its_end() {
         })
     })
     .revocable(list.clone(), |user: &User| {
-        TokenIdentity::new().with_session(user.subject)
+        RevocationClaims::new().with_session(user.subject)
     })
     .and_then(move |user: Arc<User>| {
         let gate = Arc::clone(&opened);
@@ -555,7 +555,7 @@ async fn who_joins_a_validation_is_asked_about_at_its_end() {
 fn a_check_can_be_asked_alone() {
     let list = RevocationList::new();
     let check = RevocationCheck::from(list.clone());
-    let token = TokenIdentity::new().with_token_id("t-1");
+    let token = RevocationClaims::new().with_token_id("t-1");
     check.check(&token, now()).unwrap();
     list.revoke_token(None, "t-1", now() + HOUR).unwrap();
     let refused = check.clone().check(&token, now()).unwrap_err();

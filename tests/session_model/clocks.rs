@@ -18,7 +18,7 @@ use tower_bearer::issuing::store::{
     Changes, Cursor, MemoryStore, RevocationStore, SessionId, SessionsOf, StoreFuture,
 };
 use tower_bearer::issuing::{
-    Grant, InvalidGrant, IssueError, SigningKey, SigningKeys, TokenIssuer, TokenResponse,
+    Grant, InvalidGrant, IssuingError, SigningKey, SigningKeys, TokenIssuer, TokenResponse,
 };
 use tower_bearer::jwt::{Algorithm, JwtValidator};
 use tower_bearer::revocation::Revocation;
@@ -362,7 +362,7 @@ impl World {
                     });
                     self.keep(place, &tokens, (subject, client, Some(session)));
                 }
-                Err(IssueError::Revocations { .. } | IssueError::Grant { .. }) => {}
+                Err(IssuingError::Revocations { .. } | IssuingError::Grant { .. }) => {}
                 Err(error) => panic!("{error:?}"),
             },
             5 => match issuer.issue_access_token(grant()) {
@@ -370,7 +370,7 @@ impl World {
                     self.trace.push(format!("token without session at {place}"));
                     self.keep(place, &tokens, (subject, client, None));
                 }
-                Err(IssueError::Revocations { .. } | IssueError::Grant { .. }) => {}
+                Err(IssuingError::Revocations { .. } | IssuingError::Grant { .. }) => {}
                 Err(error) => panic!("{error:?}"),
             },
             6..=13 => self.refresh(place, &issuer),
@@ -478,7 +478,7 @@ impl World {
                 let of = (session.subject, session.client, Some(index));
                 self.keep(place, &tokens, of);
             }
-            Err(IssueError::InvalidGrant { reason }) => {
+            Err(IssuingError::InvalidGrant { reason }) => {
                 if matches!(reason, InvalidGrant::Reused { .. }) {
                     self.kill_session(index);
                 }

@@ -339,9 +339,9 @@ async fn change_of_policy_role_or_rights_is_noticed() {
     ] {
         server.command(&change);
         until("the hub notices", || message().contains(expected)).await;
-        until("the hub reports an outage", || !hub.is_in_touch()).await;
+        until("the hub reports an outage", || !hub.is_synced()).await;
         server.command(&back);
-        until("the hub is in touch", || hub.is_in_touch()).await;
+        until("the hub is in touch", || hub.is_synced()).await;
     }
     for (options, expected) in [
         (vec!["--maxmemory-policy", "allkeys-lru"], policy),
@@ -366,10 +366,10 @@ async fn change_of_policy_role_or_rights_is_noticed() {
         assert!(error.contains(expected), "{error}");
         let of_hub = expected.rsplit(", ").next().unwrap();
         until("the hub notices", || message().contains(of_hub)).await;
-        until("the hub reports an outage", || !hub.is_in_touch()).await;
+        until("the hub reports an outage", || !hub.is_synced()).await;
         server.kill();
         server.start_again_with(&[]);
-        until("the hub is in touch", || hub.is_in_touch()).await;
+        until("the hub is in touch", || hub.is_synced()).await;
         _ = store.find(id(1)).await;
         store.find(id(1)).await.unwrap();
     }
@@ -403,7 +403,7 @@ async fn redis_that_accepts_no_writes_is_rejected() {
     assert!(error.to_string().contains("its memory is full"), "{error}");
     store.find(id(1)).await.unwrap();
     store.changes(None).await.unwrap();
-    assert!(hub.is_in_touch());
+    assert!(hub.is_synced());
     // Clients that try again cause no new connections.
     let connections = || {
         let stats = server.command(&["INFO", "stats"]);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tower_bearer::clock::{Clock as _, ManualClock};
 use tower_bearer::issuing::RevocationHub;
 use tower_bearer::issuing::store::{RedisStore, RevocationStore as _};
-use tower_bearer::revocation::{Revocation, RevocationCheck, TokenIdentity};
+use tower_bearer::revocation::{Revocation, RevocationCheck, RevocationClaims};
 use tower_bearer::{FailureKind, InvalidReason};
 
 use crate::redis_server::RedisServer;
@@ -14,7 +14,7 @@ use crate::{DEADLINE, HOUR, ISSUER, SECOND, asks, is_unavailable, session, store
 const MAX_SILENCE: Duration = Duration::from_millis(1_500);
 
 async fn hub(server: &RedisServer) -> RevocationHub {
-    let builder = RevocationHub::builder(store(server).await).max_silence(MAX_SILENCE);
+    let builder = RevocationHub::builder(store(server).await).max_staleness(MAX_SILENCE);
     builder.open().await.unwrap()
 }
 
@@ -112,7 +112,7 @@ async fn a_hub_says_within_its_bound_that_it_cannot_tell_and_comes_back_by_itsel
         let hubs = [&one, &other];
         let silence = until("they know that they know nothing", || {
             hubs.iter()
-                .all(|hub| asks(hub, "unknown").is_none() && !hub.is_in_touch())
+                .all(|hub| asks(hub, "unknown").is_none() && !hub.is_synced())
         });
         let silence = silence.await;
         println!("killed: {is_killed}; cannot tell after {silence:?}");
@@ -169,7 +169,9 @@ async fn requests_are_let_through_in_an_outage_for_their_time_only() {
     let allowed = 30 * SECOND;
     let open = RevocationCheck::new(hub.clone()).insecure_allow_in_outage(allowed);
     let says = |check: &RevocationCheck, name: &str| {
-        let token = TokenIdentity::new().with_issuer(ISSUER).with_session(name);
+        let token = RevocationClaims::new()
+            .with_issuer(ISSUER)
+            .with_session(name);
         check
             .check(&token, clock.now())
             .map_err(|failure| failure.kind())
@@ -181,7 +183,7 @@ async fn requests_are_let_through_in_an_outage_for_their_time_only() {
         assert_eq!(says(check, "revoked"), revoked);
     }
     server.kill();
-    until("it cannot tell", || !hub.is_in_touch()).await;
+    until("it cannot tell", || !hub.is_synced()).await;
     for (after, expected) in [
         (SECOND, Ok(())),
         (28 * SECOND, Ok(())),
@@ -193,7 +195,7 @@ async fn requests_are_let_through_in_an_outage_for_their_time_only() {
         assert_eq!(says(&open, "revoked"), revoked);
     }
     server.start_again();
-    until("it is back", || hub.is_in_touch()).await;
+    until("it is back", || hub.is_synced()).await;
     for check in [&closed, &open] {
         assert_eq!(says(check, "good"), Ok(()));
         assert_eq!(says(check, "revoked"), revoked);
@@ -236,10 +238,7 @@ async fn a_redis_that_has_lost_everything_takes_nothing_from_a_hub() {
             .await;
             assert_eq!(asks(hub, &name("before")), Some(true));
         }
-        until("they are in touch", || {
-            one.is_in_touch() && other.is_in_touch()
-        })
-        .await;
+        until("they are in touch", || one.is_synced() && other.is_synced()).await;
         one.revoke(&session(&name("after"))).await.unwrap();
         until("the other hears of it", || {
             asks(&other, &name("after")) == Some(true)
@@ -255,7 +254,7 @@ async fn what_cannot_be_read_is_not_passed_over() {
     let stream = "{tower-bearer}:revocations";
     let kind_of_a_later_version = r#"{"k":"device","i":null,"n":"d-1","b":0,"u":99999999999}"#;
     let id = server.command(&["XADD", stream, "*", "r", kind_of_a_later_version]);
-    until("it cannot tell", || !hub.is_in_touch()).await;
+    until("it cannot tell", || !hub.is_synced()).await;
     assert_eq!(asks(&hub, "unknown"), None);
     assert!(RevocationHub::open(store(&server).await).await.is_err());
     server.command(&["XDEL", stream, &id]);

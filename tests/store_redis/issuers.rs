@@ -168,7 +168,7 @@ async fn work(url: &str) {
 }
 
 fn said(
-    tokens: Result<tower_bearer::issuing::TokenResponse, tower_bearer::issuing::IssueError>,
+    tokens: Result<tower_bearer::issuing::TokenResponse, tower_bearer::issuing::IssuingError>,
 ) -> String {
     match tokens {
         Ok(tokens) => format!(

@@ -125,7 +125,7 @@ async fn hub_reads_only_new_entries_after_lost_connection() {
         })
         .await;
         until("the hub is in touch", || {
-            hub.is_in_touch() && hub.last_error().is_none()
+            hub.is_synced() && hub.last_error().is_none()
         })
         .await;
         assert_eq!(asks(&hub, "filled-1"), Some(true));
@@ -177,7 +177,7 @@ async fn hub_reads_everything_after_loss_and_keeps_known_revocations() {
         for name in ["kept", "lost"] {
             assert_eq!(asks(&hub, name), Some(true), "{loss}: {name}");
         }
-        until("the hub is in touch", || hub.is_in_touch()).await;
+        until("the hub is in touch", || hub.is_synced()).await;
         // Those that were added by then, of which some may be read twice.
         assert!(counting.take() >= 3 + usize::from(is_copy), "{loss}");
     }

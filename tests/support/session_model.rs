@@ -12,7 +12,7 @@ use tower_bearer::clock::ManualClock;
 use tower_bearer::issuing::RevocationHub;
 use tower_bearer::issuing::store::{RevocationStore, SessionStore, SessionsOf};
 use tower_bearer::issuing::{
-    Grant, InvalidGrant, IssueError, SigningKey, SigningKeys, TokenIssuer, TokenResponse,
+    Grant, InvalidGrant, IssuingError, SigningKey, SigningKeys, TokenIssuer, TokenResponse,
 };
 use tower_bearer::jwt::{Algorithm, JwtValidator};
 use tower_bearer::revocation::Revocation;
@@ -337,14 +337,14 @@ impl<P: Place> Run<P> {
     /// The tokens, unless the version has been taken back.
     fn issued(
         &self,
-        tokens: Result<TokenResponse, IssueError>,
+        tokens: Result<TokenResponse, IssuingError>,
         subject: usize,
         version: Option<u64>,
     ) -> Result<Option<TokenResponse>, TestCaseError> {
         if version.unwrap_or(0) >= self.model.versions[subject] {
             return Ok(Some(tokens.unwrap()));
         }
-        let is_refused = matches!(tokens, Err(IssueError::Grant { .. }));
+        let is_refused = matches!(tokens, Err(IssuingError::Grant { .. }));
         prop_assert!(is_refused, "{tokens:?}");
         Ok(None)
     }
@@ -537,7 +537,7 @@ impl<P: Place> Run<P> {
         let issuer = self.world.issuer();
         let answer = issuer.refresh(text, client_of(client, by), asked).await;
         let reason = match &answer {
-            Err(IssueError::InvalidGrant { reason }) => Some(*reason),
+            Err(IssuingError::InvalidGrant { reason }) => Some(*reason),
             _ => None,
         };
         match says {
@@ -570,7 +570,7 @@ impl<P: Place> Run<P> {
             }
             Says::Scope => {
                 prop_assert!(
-                    matches!(answer, Err(IssueError::InvalidScope)),
+                    matches!(answer, Err(IssuingError::InvalidScope)),
                     "{answer:?}"
                 );
             }

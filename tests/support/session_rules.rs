@@ -15,7 +15,7 @@ use tower_bearer::issuing::store::{
     StoreError, StoreFuture,
 };
 use tower_bearer::issuing::{
-    Grant, InvalidGrant, IssueError, SigningKey, SigningKeys, TokenIssuer, TokenIssuerBuilder,
+    Grant, InvalidGrant, IssuingError, SigningKey, SigningKeys, TokenIssuer, TokenIssuerBuilder,
     TokenResponse,
 };
 use tower_bearer::jwt::{Algorithm, JwtValidator};
@@ -150,7 +150,7 @@ impl Machine {
         self.issuer.issue(Grant::new(subject, "web")).await.unwrap()
     }
 
-    async fn refresh(&self, tokens: &TokenResponse) -> Result<TokenResponse, IssueError> {
+    async fn refresh(&self, tokens: &TokenResponse) -> Result<TokenResponse, IssuingError> {
         let token = tokens.refresh_token().unwrap();
         self.issuer.refresh(token, "web", None).await
     }
@@ -176,9 +176,9 @@ fn keys() -> SigningKeys {
     SigningKeys::new(SigningKey::generate(Algorithm::Ed25519).unwrap()).unwrap()
 }
 
-fn reason<T: std::fmt::Debug>(result: Result<T, IssueError>) -> InvalidGrant {
+fn reason<T: std::fmt::Debug>(result: Result<T, IssuingError>) -> InvalidGrant {
     match result {
-        Err(IssueError::InvalidGrant { reason }) => reason,
+        Err(IssuingError::InvalidGrant { reason }) => reason,
         other => panic!("{other:?}"),
     }
 }
@@ -342,7 +342,7 @@ pub(crate) async fn logins_continue_after_logout_on_a_machine_ahead(stores: &imp
         assert!(!right.accepts(&before), "{ahead_by}");
         if !works {
             // The clocks differ by more than validators allow for.
-            let Err(error @ IssueError::Revocations { .. }) = login else {
+            let Err(error @ IssuingError::Revocations { .. }) = login else {
                 panic!("{login:?}");
             };
             assert!(error.to_string().contains("clocks"), "{error}");
@@ -392,7 +392,7 @@ pub(crate) async fn interrupted_ending_stays_in_effect(stores: &impl Stores) {
                 world.store.fail_from(call, when);
                 let ended = match how {
                     How::Reuse => match machine.refresh(&first).await {
-                        Err(IssueError::InvalidGrant {
+                        Err(IssuingError::InvalidGrant {
                             reason: InvalidGrant::Reused { .. },
                         }) => Ok(()),
                         other => other.map(|_| ()),
@@ -425,7 +425,7 @@ pub(crate) async fn interrupted_ending_stays_in_effect(stores: &impl Stores) {
                     continue;
                 }
                 assert!(
-                    matches!(ended, Err(IssueError::Store(_))),
+                    matches!(ended, Err(IssuingError::Store(_))),
                     "{what}: {ended:?}"
                 );
                 // The next request that meets a mark completes the ending.
@@ -627,7 +627,7 @@ pub(crate) async fn session_limit_ignores_expired_and_ended_sessions(stores: &im
                 break;
             }
             if !only_removal {
-                let is_error = matches!(login, Err(IssueError::Store(_)));
+                let is_error = matches!(login, Err(IssuingError::Store(_)));
                 assert!(is_error, "call {call} {when:?}: {login:?}");
             }
             // After any failure, the next login keeps to the limit.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::extract::{CredentialSource, Scheme};
 
-const PLACE: Place = (Scheme::Bearer, CredentialSource::Authorization);
+const PLACE: CredentialPlace = (Scheme::Bearer, CredentialSource::Authorization);
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const INSTANT: Duration = Duration::from_nanos(1);
@@ -271,8 +271,8 @@ impl Drop for Curious {
 
 #[test]
 fn what_goes_may_ask_the_table_itself() {
-    type Going = fn(&Arc<Store<Curious>>);
-    let ways: [(&str, Going); 5] = [
+    type MutatingCall = fn(&Arc<Store<Curious>>);
+    let ways: [(&str, MutatingCall); 5] = [
         ("many make room for one", |table| {
             let curious = Curious(Arc::downgrade(table));
             let asked = table.asked(start());

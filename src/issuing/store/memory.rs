@@ -80,7 +80,7 @@ impl Sessions {
         let id = record.id();
         self.subjects.insert(key(&record, record.subject()));
         self.clients.insert(key(&record, record.client()));
-        self.ends.insert((record.ends_at_second(), id));
+        self.ends.insert((record.expires_at_second(), id));
         self.records.insert(id, record);
     }
 
@@ -90,11 +90,11 @@ impl Sessions {
         };
         self.subjects.remove(&key(&record, record.subject()));
         self.clients.remove(&key(&record, record.client()));
-        self.ends.remove(&(record.ends_at_second(), id));
+        self.ends.remove(&(record.expires_at_second(), id));
         true
     }
 
-    fn remove_ended(&mut self, now: u64) {
+    fn remove_expired(&mut self, now: u64) {
         while let Some((end, id)) = self.ends.first().copied() {
             if end > now {
                 break;
@@ -137,7 +137,7 @@ fn ready<'a, T: Send + 'a>(answer: Result<T, StoreError>) -> StoreFuture<'a, T> 
 impl SessionStore for MemoryStore {
     fn insert(&self, record: SessionRecord, now: SystemTime) -> StoreFuture<'_, ()> {
         let mut sessions = self.lock();
-        sessions.remove_ended(seconds(now));
+        sessions.remove_expired(seconds(now));
         ready(if sessions.records.contains_key(&record.id()) {
             Err(StoreError::Exists)
         } else if sessions.records.len() >= self.limit {

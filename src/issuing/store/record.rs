@@ -140,7 +140,7 @@ impl SessionRecord {
         &self.data
     }
 
-    pub(crate) fn ends_at_second(&self) -> u64 {
+    pub(crate) fn expires_at_second(&self) -> u64 {
         self.ends_at
     }
 

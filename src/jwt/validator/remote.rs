@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::{Inner, JwtValidator, Refusal};
+use super::{CheckError, Inner, JwtValidator};
 use crate::failure::Failure;
 use crate::jwt::claims::RawClaims;
+use crate::jwt::decode_buffer::{PayloadBuffer, SignatureBuffer};
 use crate::jwt::error::TokenError;
 use crate::jwt::key_set::{KeySet, NoKey};
-use crate::jwt::room::{PayloadRoom, SignatureRoom};
 use crate::jwt::token::UnverifiedToken;
 use crate::provider::{Current, KeysFuture, Missing, RemoteKeys};
 use crate::validator::{Dependency, Validated, Verdict};
 
 impl<C: Send + Sync + 'static> JwtValidator<C> {
-    pub(super) fn decide_remotely(
+    pub(super) fn decide_with_remote_keys(
         &self,
         remote: &RemoteKeys,
         text: &[u8],
@@ -36,34 +36,36 @@ impl<C: Send + Sync + 'static> JwtValidator<C> {
                 };
             }
         };
-        let refusal = match self.inner.check(token, claims, &keys, now) {
-            Ok(validated) => return Verdict::Ready(Ok(resting_on(validated, remote, &keys))),
-            Err(refusal) => refusal,
+        let rejected = match self.inner.check(token, claims, &keys, now) {
+            Ok(validated) => {
+                return Verdict::Ready(Ok(with_key_dependency(validated, remote, &keys)));
+            }
+            Err(rejected) => rejected,
         };
         // E02: nobody is asked about a token that would be refused in any case.
-        let is_worth_asking = match &refusal {
-            Refusal::Bad(_) | Refusal::Own(_) => false,
-            Refusal::Key(_) | Refusal::Signature => plausible().is_ok(),
+        let is_worth_asking = match &rejected {
+            CheckError::Bad(_) | CheckError::Own(_) => false,
+            CheckError::Key(_) | CheckError::Signature => plausible().is_ok(),
         };
         if !is_worth_asking {
-            return Verdict::Ready(Err(refusal.into_failure()));
+            return Verdict::Ready(Err(rejected.into_failure()));
         }
         // Its key is known and says no, or is for another algorithm.
         let is_known = matches!(
-            refusal,
-            Refusal::Signature | Refusal::Key(NoKey::Algorithm | NoKey::DefaultAlgorithm)
+            rejected,
+            CheckError::Signature | CheckError::Key(NoKey::Algorithm | NoKey::DefaultAlgorithm)
         );
         let missing = match is_known {
             true => remote.suspicious(now),
             false => remote.missing(token.header().kid(), now),
         };
         match missing {
-            Missing::Final => Verdict::Ready(Err(refusal.into_failure())),
+            Missing::Final => Verdict::Ready(Err(rejected.into_failure())),
             // Otherwise a forger could make an outage of each forgery.
-            Missing::Unavailable(_) if is_known => Verdict::Ready(Err(refusal.into_failure())),
+            Missing::Unavailable(_) if is_known => Verdict::Ready(Err(rejected.into_failure())),
             Missing::Unavailable(failure) => Verdict::Ready(Err(failure)),
             Missing::Wait(fetch) => {
-                self.after(remote, fetch, is_known.then_some(refusal), text, now)
+                self.after(remote, fetch, is_known.then_some(rejected), text, now)
             }
         }
     }
@@ -74,7 +76,7 @@ impl<C: Send + Sync + 'static> JwtValidator<C> {
         &self,
         remote: &RemoteKeys,
         fetch: KeysFuture,
-        known: Option<Refusal>,
+        known: Option<CheckError>,
         text: &[u8],
         now: SystemTime,
     ) -> Verdict<C> {
@@ -84,18 +86,22 @@ impl<C: Send + Sync + 'static> JwtValidator<C> {
         Verdict::pending(async move {
             let keys = fetch
                 .await
-                .map_err(|failure| known.map_or(failure, Refusal::into_failure))?;
+                .map_err(|failure| known.map_or(failure, CheckError::into_failure))?;
             let token = inner.parse(&text)?;
             let validated = inner
                 .check(&token, None, &keys, now)
-                .map_err(Refusal::into_failure)?;
-            Ok(resting_on(validated, &remote, &keys))
+                .map_err(CheckError::into_failure)?;
+            Ok(with_key_dependency(validated, &remote, &keys))
         })
     }
 }
 
 /// F05: what is remembered goes with the keys.
-fn resting_on<C>(validated: Validated<C>, remote: &RemoteKeys, keys: &KeySet) -> Validated<C> {
+fn with_key_dependency<C>(
+    validated: Validated<C>,
+    remote: &RemoteKeys,
+    keys: &KeySet,
+) -> Validated<C> {
     validated.with_dependency(Arc::new(SameKeys {
         remote: remote.clone(),
         generation: keys.generation(),
@@ -122,10 +128,10 @@ impl<C> Inner<C> {
         if self.checks.algorithm(header)?.is_symmetric() {
             return Err(TokenError::Algorithm);
         }
-        let mut room = PayloadRoom::new();
+        let mut room = PayloadBuffer::new();
         let claims = token.parts.claims(&mut room)?;
         self.checks.issuer(&claims)?;
-        token.parts.signature(&mut SignatureRoom::new())?;
+        token.parts.signature(&mut SignatureBuffer::new())?;
         self.checks.claims(&claims, typing, now).map(|_| ())
     }
 }

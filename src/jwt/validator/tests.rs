@@ -122,7 +122,7 @@ fn a_known_header_says_nothing_about_a_token() {
         validator.inner.check(&token, None, &keys, now()).map(drop)
     };
     assert!(matches!(check("a"), Ok(())));
-    assert!(matches!(check("b"), Err(Refusal::Key(NoKey::Unknown))));
+    assert!(matches!(check("b"), Err(CheckError::Key(NoKey::Unknown))));
 }
 
 #[test]

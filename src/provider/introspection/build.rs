@@ -7,18 +7,18 @@ use std::time::Duration;
 #[cfg(feature = "oidc")]
 use std::time::SystemTime;
 
-use super::asker::Asker;
-use super::builder::{IntrospectionBuilder, Questioned};
+use super::builder::{EndpointLocation, IntrospectionBuilder};
 use super::cache::Cache;
-use super::calls::Calls;
+use super::client::IntrospectionClient;
 #[cfg(feature = "oidc")]
 use super::endpoint::Discovered;
 use super::endpoint::Endpoint;
+use super::in_flight::InFlightRequests;
 use super::{Inner, Introspection};
 use crate::jwt::{Checks, MAX_LEEWAY};
 #[cfg(feature = "oidc")]
 use crate::provider::discovery::IssuerUrl;
-use crate::provider::error::IssuerError;
+use crate::provider::error::ProviderError;
 use crate::provider::fetch::Exchange;
 use crate::provider::http_fetcher::HttpFetcher;
 use crate::provider::settings::address_policy;
@@ -41,19 +41,19 @@ impl IntrospectionBuilder {
     ///
     /// # Errors
     ///
-    /// [`IssuerError::Setting`] for a setting that is missing, out of its range or contradicts another;
-    /// [`IssuerError::Url`] for an address that is not `https`, `http` on this machine or `http` to the
+    /// [`ProviderError::Setting`] for a setting that is missing, out of its range or contradicts another;
+    /// [`ProviderError::Url`] for an address that is not `https`, `http` on this machine or `http` to the
     /// [allowed host](Self::insecure_http_host), or that has a user or a fragment.
-    pub fn build(self) -> Result<Introspection, IssuerError> {
+    pub fn build(self) -> Result<Introspection, ProviderError> {
         self.check_settings()?;
         let addresses = address_policy(self.insecure_http_host.as_deref())?;
         let (endpoint, discovered) = match self.asked {
-            Questioned::Endpoint(text) => {
+            EndpointLocation::Endpoint(text) => {
                 #[cfg(feature = "oidc")]
                 check_metadata_url(self.metadata_url.as_ref(), "Introspection::builder")?;
                 let url = addresses
                     .check(&text)
-                    .map_err(|expected| IssuerError::Url {
+                    .map_err(|expected| ProviderError::Url {
                         what: "introspection endpoint",
                         url: shown(&text),
                         expected,
@@ -61,7 +61,7 @@ impl IntrospectionBuilder {
                 (Endpoint::Fixed(url), None)
             }
             #[cfg(feature = "oidc")]
-            Questioned::Issuer(name) => {
+            EndpointLocation::Issuer(name) => {
                 let issuer = IssuerUrl::new(name, self.metadata_url.as_deref(), addresses.clone())?;
                 let name: Box<str> = issuer.name().into();
                 if self
@@ -100,7 +100,7 @@ impl IntrospectionBuilder {
         let capacity = self.cache_capacity.unwrap_or(DEFAULT_CAPACITY);
         Ok(Introspection {
             inner: Arc::new(Inner {
-                asker: Arc::new(Asker {
+                client: Arc::new(IntrospectionClient {
                     endpoint,
                     client,
                     exchange: Exchange::new(fetcher, timeout, self.max_body, addresses),
@@ -109,7 +109,7 @@ impl IntrospectionBuilder {
                 cache: self
                     .cache
                     .map(|lifetime| Arc::new(Cache::new(lifetime, capacity))),
-                calls: Calls::new(self.max_calls),
+                calls: InFlightRequests::new(self.max_concurrent_requests),
                 own: self.own.into(),
                 max_length: self.max_length,
             }),
@@ -124,21 +124,21 @@ impl IntrospectionBuilder {
     /// As for [`build`](Self::build); otherwise what kept the metadata from being read, or that they
     /// name no endpoint.
     #[cfg(feature = "oidc")]
-    pub async fn connect(self) -> Result<Introspection, IssuerError> {
+    pub async fn connect(self) -> Result<Introspection, ProviderError> {
         let validator = self.build()?;
-        let asker = Arc::clone(&validator.inner.asker);
-        let reading = Flight::start(asker.exchange.timeout(), async move {
-            let deadline = asker.exchange.deadline();
+        let client = Arc::clone(&validator.inner.client);
+        let reading = Flight::start(client.exchange.timeout(), async move {
+            let deadline = client.exchange.deadline();
             let now = SystemTime::now();
-            asker.endpoint.url(&asker.exchange, now, deadline).await
+            client.endpoint.url(&client.exchange, now, deadline).await
         });
-        let reading = reading.map_err(|NoRuntime| IssuerError::NoRuntime)?;
+        let reading = reading.map_err(|NoRuntime| ProviderError::NoRuntime)?;
         let found = reading.wait().await;
-        found.unwrap_or(Err(IssuerError::Interrupted))?;
+        found.unwrap_or(Err(ProviderError::Interrupted))?;
         Ok(validator)
     }
 
-    fn check_settings(&self) -> Result<(), IssuerError> {
+    fn check_settings(&self) -> Result<(), ProviderError> {
         let checks = &self.checks;
         let is_empty = str::is_empty;
         if checks.issuer.as_deref().is_some_and(is_empty) {
@@ -182,12 +182,16 @@ impl IntrospectionBuilder {
         within("cache_capacity", capacity, 1..=1_000_000)?;
         within("max_length", self.max_length, 64..=16 * 1024)?;
         within("max_body", self.max_body, 1..=1024 * 1024)?;
-        within("max_calls", self.max_calls, 1..=65_536)
+        within(
+            "max_concurrent_requests",
+            self.max_concurrent_requests,
+            1..=65_536,
+        )
     }
 }
 
-fn wrong<T>(setting: &'static str, problem: &str) -> Result<T, IssuerError> {
-    Err(IssuerError::Setting {
+fn wrong<T>(setting: &'static str, problem: &str) -> Result<T, ProviderError> {
+    Err(ProviderError::Setting {
         setting,
         problem: problem.to_owned(),
     })
@@ -197,7 +201,7 @@ fn within<T: Copy + PartialOrd + fmt::Debug>(
     setting: &'static str,
     value: T,
     range: RangeInclusive<T>,
-) -> Result<(), IssuerError> {
+) -> Result<(), ProviderError> {
     if range.contains(&value) {
         return Ok(());
     }

@@ -35,11 +35,11 @@ use crate::provider::url::shown;
 ///     .build();
 /// assert!(refused.unwrap_err().to_string().contains("`client`"));
 /// # let _ = validator;
-/// # Ok::<_, tower_bearer::provider::IssuerError>(())
+/// # Ok::<_, tower_bearer::provider::ProviderError>(())
 /// ```
 #[must_use]
 pub struct IntrospectionBuilder {
-    pub(super) asked: Questioned,
+    pub(super) asked: EndpointLocation,
     pub(super) client: Option<ClientAuthentication>,
     pub(super) checks: Checks,
     pub(super) any_audience: bool,
@@ -50,21 +50,21 @@ pub struct IntrospectionBuilder {
     pub(super) fetcher: Option<Arc<dyn Fetch>>,
     pub(super) timeout: Duration,
     pub(super) max_body: usize,
-    pub(super) max_calls: usize,
+    pub(super) max_concurrent_requests: usize,
     #[cfg(feature = "oidc")]
     pub(super) metadata_url: Option<String>,
     pub(super) insecure_http_host: Option<String>,
 }
 
 /// Who is asked.
-pub(super) enum Questioned {
+pub(super) enum EndpointLocation {
     Endpoint(String),
     #[cfg(feature = "oidc")]
     Issuer(String),
 }
 
 impl IntrospectionBuilder {
-    pub(super) fn new(asked: Questioned) -> Self {
+    pub(super) fn new(asked: EndpointLocation) -> Self {
         Self {
             asked,
             client: None,
@@ -80,7 +80,7 @@ impl IntrospectionBuilder {
             fetcher: None,
             timeout: Duration::from_secs(5),
             max_body: 64 * 1024,
-            max_calls: 1_024,
+            max_concurrent_requests: 1_024,
             #[cfg(feature = "oidc")]
             metadata_url: None,
             insecure_http_host: None,
@@ -186,7 +186,7 @@ impl IntrospectionBuilder {
     ///     })
     ///     .build()?;
     /// # let _ = validator;
-    /// # Ok::<_, tower_bearer::provider::IssuerError>(())
+    /// # Ok::<_, tower_bearer::provider::ProviderError>(())
     /// ```
     pub fn check<F>(mut self, check: F) -> Self
     where
@@ -268,13 +268,13 @@ impl IntrospectionBuilder {
     /// answered with 503 and `Retry-After: 1`.
     ///
     /// Default: 1,024. From 1 to 65,536.
-    pub fn max_calls(mut self, max_calls: usize) -> Self {
-        self.max_calls = max_calls;
+    pub fn max_concurrent_requests(mut self, max_concurrent_requests: usize) -> Self {
+        self.max_concurrent_requests = max_concurrent_requests;
         self
     }
 }
 
-impl Questioned {
+impl EndpointLocation {
     fn shown(&self) -> String {
         match self {
             Self::Endpoint(text) => shown(text),

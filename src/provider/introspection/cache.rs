@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use sha2::{Digest as _, Sha256};
 
-use super::answer::Answer;
+use super::response::Answer;
 use crate::cache::{CacheSettings, Store};
 
 /// How long a bad token is remembered at most (E10).
@@ -33,12 +33,12 @@ impl fmt::Debug for Key {
 
 /// When the server was asked, by the clock of the request and by one that is never set.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked {
+pub(super) struct RequestStart {
     pub(super) at: SystemTime,
     pub(super) really: Instant,
 }
 
-impl Asked {
+impl RequestStart {
     pub(super) fn at(now: SystemTime) -> Self {
         Self {
             at: now,
@@ -51,13 +51,13 @@ impl Asked {
 #[derive(Debug)]
 pub(super) struct Cache {
     /// Kept apart, so that a flood of bad tokens drives out no good one (E10).
-    good: Area,
-    bad: Area,
+    good: Segment,
+    bad: Segment,
 }
 
 /// Answers with one lifetime.
 #[derive(Debug)]
-struct Area {
+struct Segment {
     lifetime: Duration,
     entries: Store<Entry>,
 }
@@ -72,8 +72,8 @@ impl Cache {
     /// At most `capacity` good and as many bad ones, for at most `lifetime`.
     pub(super) fn new(lifetime: Duration, capacity: usize) -> Self {
         Self {
-            good: Area::new(lifetime, capacity),
-            bad: Area::new(lifetime.min(MAX_NEGATIVE), capacity),
+            good: Segment::new(lifetime, capacity),
+            bad: Segment::new(lifetime.min(MAX_NEGATIVE), capacity),
         }
     }
 
@@ -88,7 +88,7 @@ impl Cache {
         key: &Key,
         answer: Answer,
         length: usize,
-        asked: Asked,
+        asked: RequestStart,
         ends: Option<SystemTime>,
     ) {
         let (own, other) = match answer {
@@ -100,7 +100,7 @@ impl Cache {
     }
 }
 
-impl Area {
+impl Segment {
     fn new(lifetime: Duration, capacity: usize) -> Self {
         let settings = CacheSettings::new()
             .with_time_to_live(lifetime)
@@ -125,7 +125,7 @@ impl Area {
         key: &Key,
         answer: Answer,
         length: usize,
-        asked: Asked,
+        asked: RequestStart,
         ends: Option<SystemTime>,
     ) {
         // What was said before is no longer true, whether or not this is kept.

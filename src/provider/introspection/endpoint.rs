@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use tokio::time::Instant;
 
-use crate::provider::error::IssuerError;
+use crate::provider::error::ProviderError;
 use crate::provider::fetch::Exchange;
 use crate::provider::url::CheckedUrl;
 #[cfg(feature = "oidc")]
@@ -50,7 +50,7 @@ impl Endpoint {
         exchange: &Exchange,
         now: SystemTime,
         deadline: Instant,
-    ) -> Result<CheckedUrl, IssuerError> {
+    ) -> Result<CheckedUrl, ProviderError> {
         match self {
             Self::Fixed(url) => Ok(url.clone()),
             #[cfg(feature = "oidc")]
@@ -89,10 +89,10 @@ pub(super) struct Discovered {
 struct State {
     known: Option<CheckedUrl>,
     /// One reading for all that wait for it.
-    flight: Option<Flight<Result<CheckedUrl, IssuerError>>>,
+    flight: Option<Flight<Result<CheckedUrl, ProviderError>>>,
     /// When the last reading began, and why it failed if it did (E01).
     began: Option<SystemTime>,
-    failed: Option<IssuerError>,
+    failed: Option<ProviderError>,
 }
 
 /// How long the metadata is not read again, whatever came of it.
@@ -125,7 +125,7 @@ impl Discovered {
         exchange: &Exchange,
         now: SystemTime,
         deadline: Instant,
-    ) -> Result<CheckedUrl, IssuerError> {
+    ) -> Result<CheckedUrl, ProviderError> {
         let waiter = {
             let mut state = self.lock();
             if let Some(known) = &state.known {
@@ -139,7 +139,7 @@ impl Discovered {
                     let (own, issuer) = (exchange.clone(), self.issuer.clone());
                     let work = async move { read(&own, &issuer, deadline).await };
                     let flight = Flight::start(exchange.timeout(), work)
-                        .map_err(|NoRuntime| IssuerError::NoRuntime)?;
+                        .map_err(|NoRuntime| ProviderError::NoRuntime)?;
                     let waiter = flight.wait();
                     state.flight = Some(flight);
                     state.began = Some(now);
@@ -149,9 +149,9 @@ impl Discovered {
         };
         let found = match tokio::time::timeout_at(deadline, waiter).await {
             // A runtime that went away says nothing about the issuer.
-            Ok(found) => found.unwrap_or(Err(IssuerError::Interrupted)),
+            Ok(found) => found.unwrap_or(Err(ProviderError::Interrupted)),
             Err(_) => {
-                return Err(IssuerError::Fetch {
+                return Err(ProviderError::Fetch {
                     url: shown(self.issuer.name()),
                     source: FetchError::new(FetchErrorKind::TimedOut),
                 });
@@ -163,7 +163,7 @@ impl Discovered {
                 state.known = Some(url.clone());
                 state.failed = None;
             }
-            Err(IssuerError::Interrupted) => {}
+            Err(ProviderError::Interrupted) => {}
             Err(error) => state.failed = Some(error.clone()),
         }
         found
@@ -179,16 +179,16 @@ async fn read(
     exchange: &Exchange,
     issuer: &IssuerUrl,
     deadline: Instant,
-) -> Result<CheckedUrl, IssuerError> {
+) -> Result<CheckedUrl, ProviderError> {
     let metadata = discovery::read(exchange, issuer, deadline).await?;
     let Some(text) = metadata.introspection_endpoint() else {
-        return Err(IssuerError::Metadata {
+        return Err(ProviderError::Metadata {
             url: metadata.address().shown(),
             problem: "expected a member `introspection_endpoint`, found none; name the address of the endpoint with `Introspection::builder`",
         });
     };
     let checked = issuer.check_named(metadata.address(), text);
-    checked.map_err(|expected| IssuerError::Url {
+    checked.map_err(|expected| ProviderError::Url {
         what: "`introspection_endpoint` of the issuer",
         url: shown_foreign(text),
         expected,

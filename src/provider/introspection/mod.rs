@@ -1,13 +1,13 @@
 //! Tokens that only the authorization server understands.
 
-mod answer;
-mod asker;
 mod build;
 mod builder;
 mod cache;
-mod calls;
+mod client;
 mod client_auth;
 mod endpoint;
+mod in_flight;
+mod response;
 
 use std::fmt;
 use std::future::Future;
@@ -17,12 +17,12 @@ use std::time::SystemTime;
 pub use builder::IntrospectionBuilder;
 pub use client_auth::ClientAuthentication;
 
-use self::answer::Answer;
-use self::asker::Asker;
-use self::builder::Questioned;
-use self::cache::{Asked, Cache, Key};
-use self::calls::{Calls, Outcome};
-use super::error::IssuerError;
+use self::builder::EndpointLocation;
+use self::cache::{Cache, Key, RequestStart};
+use self::client::IntrospectionClient;
+use self::in_flight::{InFlightRequests, Outcome};
+use self::response::Answer;
+use super::error::ProviderError;
 use crate::extract::{Credential, Scheme};
 use crate::failure::{Failure, InvalidReason};
 use crate::jwt::{AccessToken, OwnCheck, TokenError, checked};
@@ -49,7 +49,7 @@ use crate::validator::{Validated, Validator, Verdict};
 /// | answers with anything else, too late, or not at all | cannot tell |
 ///
 /// What is invalid is 401 `invalid_token`, with a [`TokenError`] as the source of the rejection. What
-/// cannot be told is 503 with an [`IssuerError`] there, or with what a
+/// cannot be told is 503 with an [`ProviderError`] there, or with what a
 /// [`custom`](ClientAuthentication::custom) proof failed with; `Retry-After` is that of the server, from 1
 /// second to 5 minutes. A redirect is not followed.
 ///
@@ -61,8 +61,8 @@ use crate::validator::{Validated, Validator, Verdict};
 ///
 /// # How often it is asked
 ///
-/// Each token that nobody knows is a call: at most [`max_calls`](IntrospectionBuilder::max_calls) at once, then
-/// 503. Where strangers may try, put a rate limit in front, and [`ByShape`](crate::jwt::ByShape) before it if
+/// Each token that nobody knows is a call: at most [`max_concurrent_requests`](IntrospectionBuilder::max_concurrent_requests) at once, then
+/// 503. Where strangers may try, put a rate limit in front, and [`JwtOrOpaque`](crate::jwt::JwtOrOpaque) before it if
 /// there are JWTs too.
 ///
 /// With each request, but requests that come with the same token at the same time wait for one call. That
@@ -88,7 +88,7 @@ use crate::validator::{Validated, Validator, Verdict};
 ///     .build()?;
 /// let layer = BearerAuthLayer::new(validator);
 /// # let _ = layer;
-/// # Ok::<_, tower_bearer::provider::IssuerError>(())
+/// # Ok::<_, tower_bearer::provider::ProviderError>(())
 /// ```
 #[derive(Clone)]
 pub struct Introspection {
@@ -96,10 +96,10 @@ pub struct Introspection {
 }
 
 struct Inner {
-    asker: Arc<Asker>,
+    client: Arc<IntrospectionClient>,
     cache: Option<Arc<Cache>>,
     /// Nothing that a call holds leads back here, so that the calls end with the validator.
-    calls: Arc<Calls>,
+    calls: Arc<InFlightRequests>,
     own: Arc<[OwnCheck<AccessToken>]>,
     max_length: usize,
 }
@@ -108,7 +108,7 @@ impl Introspection {
     /// Queries the endpoint at this address: `https`, `http` on this machine, or `http` to the host that
     /// [`insecure_http_host`](IntrospectionBuilder::insecure_http_host) names.
     pub fn builder(endpoint: impl Into<String>) -> IntrospectionBuilder {
-        IntrospectionBuilder::new(Questioned::Endpoint(endpoint.into()))
+        IntrospectionBuilder::new(EndpointLocation::Endpoint(endpoint.into()))
     }
 
     /// Asks this issuer, at the endpoint that its metadata names: the document of [OpenID Connect
@@ -126,7 +126,7 @@ impl Introspection {
     /// ```no_run
     /// use tower_bearer::provider::{ClientAuthentication, Introspection};
     ///
-    /// # async fn main_(secret: String) -> Result<(), tower_bearer::provider::IssuerError> {
+    /// # async fn main_(secret: String) -> Result<(), tower_bearer::provider::ProviderError> {
     /// let validator = Introspection::discover("https://login.example.com/")
     ///     .client(ClientAuthentication::basic("orders-api", secret))
     ///     .audience("https://api.example.com")
@@ -136,13 +136,13 @@ impl Introspection {
     /// ```
     #[cfg(feature = "oidc")]
     pub fn discover(issuer: impl Into<String>) -> IntrospectionBuilder {
-        IntrospectionBuilder::new(Questioned::Issuer(issuer.into()))
+        IntrospectionBuilder::new(EndpointLocation::Issuer(issuer.into()))
     }
 
     /// The issuer whose tokens it accepts. `None` if it accepts any that the server answers for.
     #[must_use]
     pub fn issuer(&self) -> Option<&str> {
-        self.inner.asker.checks.issuer.as_deref()
+        self.inner.client.checks.issuer.as_deref()
     }
 }
 
@@ -191,7 +191,7 @@ impl Inner {
             Answer::Unsupported => return Err(Failure::unrecognized()),
             Answer::Refused(error) => return Err(error.clone().into()),
         };
-        let expires_at = self.asker.checks.time(token.times(), now)?;
+        let expires_at = self.client.checks.time(token.times(), now)?;
         let validated = Validated::from_shared(Arc::clone(token));
         let validated = match expires_at {
             Some(expires_at) => validated.with_expiry(expires_at),
@@ -201,7 +201,7 @@ impl Inner {
     }
 
     async fn answer(&self, key: Key, credential: Credential<'static>, now: SystemTime) -> Outcome {
-        let limit = self.asker.exchange.timeout();
+        let limit = self.client.exchange.timeout();
         // The call of somebody else may end with his runtime. One's own is then the second.
         for _ in 0..2 {
             let known = || self.cache.as_deref()?.get(&key, now);
@@ -211,7 +211,7 @@ impl Inner {
                 return outcome;
             }
         }
-        Err(Failure::unavailable(IssuerError::Interrupted))
+        Err(Failure::unavailable(ProviderError::Interrupted))
     }
 
     /// One call. Its answer is kept even if nobody waits for it any more.
@@ -221,16 +221,16 @@ impl Inner {
         credential: Credential<'static>,
         now: SystemTime,
     ) -> impl Future<Output = Outcome> + Send + use<> {
-        let asker = Arc::clone(&self.asker);
+        let client = Arc::clone(&self.client);
         let cache = self.cache.clone();
         async move {
-            let asked = Asked::at(now);
-            let (answer, length) = asker.ask(credential.token(), now).await?;
+            let asked = RequestStart::at(now);
+            let (answer, length) = client.ask(credential.token(), now).await?;
             if let Some(cache) = cache {
                 let ends = match &answer {
                     Answer::Active(token) => token
                         .expires_at()
-                        .and_then(|exp| exp.checked_add(asker.checks.leeway)),
+                        .and_then(|exp| exp.checked_add(client.checks.leeway)),
                     Answer::Inactive | Answer::Unsupported | Answer::Refused(_) => None,
                 };
                 let bytes = match &answer {
@@ -247,10 +247,10 @@ impl Inner {
 impl fmt::Debug for Introspection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Introspection")
-            .field("endpoint", &self.inner.asker.endpoint.shown())
+            .field("endpoint", &self.inner.client.endpoint.shown())
             .field("issuer", &self.issuer())
-            .field("audience", &self.inner.asker.checks.audiences)
-            .field("client", &self.inner.asker.client)
+            .field("audience", &self.inner.client.checks.audiences)
+            .field("client", &self.inner.client.client)
             .finish_non_exhaustive()
     }
 }

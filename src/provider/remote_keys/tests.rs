@@ -113,7 +113,7 @@ async fn who_asks_while_another_one_decides_is_served() {
     // E08: with usable keys, nobody waits for a lock.
     let (_, keys) = connected("a").await;
     let due = now() + Duration::from_secs(600);
-    let deciding = keys.keeper.lock();
+    let deciding = keys.key_cache.lock();
     let (tell, told) = std::sync::mpsc::channel();
     let other = keys.clone();
     std::thread::spawn(move || tell.send(matches!(other.current(due), Current::Keys(_))));

@@ -4,10 +4,10 @@ const COOLDOWN: u64 = 30;
 
 fn timing() -> Timing {
     Timing {
-        fresh_default: Duration::from_secs(600),
-        fresh_min: Duration::from_secs(60),
-        fresh_max: Duration::from_secs(86_400),
-        stale_limit: Duration::from_secs(3_600),
+        default_ttl: Duration::from_secs(600),
+        min_ttl: Duration::from_secs(60),
+        max_ttl: Duration::from_secs(86_400),
+        max_stale: Duration::from_secs(3_600),
         cooldown: Duration::from_secs(COOLDOWN),
         timeout: Duration::from_secs(5),
         ahead: 900,
@@ -36,11 +36,11 @@ enum Event {
     Same(Cause, i64),
     /// With another set.
     Changed(Cause, i64),
-    Absent(&'static str, i64),
+    UnknownKeyIds(&'static str, i64),
 }
 
 use Cause::{OnDemand, Scheduled};
-use Event::{Absent as Without, Changed, Failed, Same};
+use Event::{Changed, Failed, Same, UnknownKeyIds as Without};
 
 fn after(events: &[Event]) -> Schedule {
     let mut schedule = Schedule::default();
@@ -234,36 +234,36 @@ fn an_unknown_key_is_asked_for_once_per_cooldown() {
             &fetched[..],
             1,
             false,
-            Doubt::Fetch,
+            FetchReason::Fetch,
         ),
-        ("a fetch is in flight", &fetched, 1, true, Doubt::Join),
+        ("a fetch is in flight", &fetched, 1, true, FetchReason::Join),
         (
             "asked in vain",
             &[Changed(Scheduled, 0), Same(OnDemand, 10)],
             39,
             false,
-            Doubt::Final,
+            FetchReason::Final,
         ),
         (
             "asked in vain, cooldown over",
             &[Changed(Scheduled, 0), Same(OnDemand, 10)],
             40,
             false,
-            Doubt::Fetch,
+            FetchReason::Fetch,
         ),
         (
             "asked, no answer",
             &[Changed(Scheduled, 0), Failed(OnDemand, 10)],
             39,
             false,
-            Doubt::Unavailable(secs(1)),
+            FetchReason::Unavailable(secs(1)),
         ),
         (
             "asked, no answer, cooldown over",
             &[Changed(Scheduled, 0), Failed(OnDemand, 10)],
             40,
             false,
-            Doubt::Fetch,
+            FetchReason::Fetch,
         ),
         (
             "asked in vain, and then the issuer went down",
@@ -274,7 +274,7 @@ fn an_unknown_key_is_asked_for_once_per_cooldown() {
             ],
             545,
             false,
-            Doubt::Unavailable(secs(20)),
+            FetchReason::Unavailable(secs(20)),
         ),
         (
             "no answer, and then the issuer came back",
@@ -285,28 +285,28 @@ fn an_unknown_key_is_asked_for_once_per_cooldown() {
             ],
             545,
             false,
-            Doubt::Final,
+            FetchReason::Final,
         ),
         (
             "a scheduled fetch failed",
             &[Changed(Scheduled, 0), Failed(Scheduled, 540)],
             541,
             false,
-            Doubt::Fetch,
+            FetchReason::Fetch,
         ),
         (
             "the clock was set back",
             &[Changed(Scheduled, 0), Same(OnDemand, 10)],
             -21,
             false,
-            Doubt::Fetch,
+            FetchReason::Fetch,
         ),
     ] {
         let schedule = after(events);
         let found = schedule.unknown(&timing(), Some("a"), false, at(now), in_flight);
         assert_eq!(found, expected, "{name}");
         let there = schedule.unknown(&timing(), Some("a"), true, at(now), in_flight);
-        assert_eq!(there, Doubt::LookAgain, "{name}: it came in between");
+        assert_eq!(there, FetchReason::LookAgain, "{name}: it came in between");
     }
 }
 
@@ -317,22 +317,22 @@ fn a_key_that_was_not_there_is_not_asked_for_again() {
     let unknown = |events: &[Event], kid, now, in_flight| {
         after(events).unknown(&timing(), Some(kid), false, at(now), in_flight)
     };
-    assert_eq!(unknown(&vain, "a", 39, false), Doubt::Final);
+    assert_eq!(unknown(&vain, "a", 39, false), FetchReason::Final);
     assert_eq!(
         unknown(&vain, "a", 39, true),
-        Doubt::Final,
+        FetchReason::Final,
         "nor waited for"
     );
-    assert_eq!(unknown(&vain, "b", 39, true), Doubt::Join);
+    assert_eq!(unknown(&vain, "b", 39, true), FetchReason::Join);
     // No longer than the cooldown: who asked first may have been a stranger.
-    assert_eq!(unknown(&vain, "a", 40, false), Doubt::Fetch);
-    assert_eq!(unknown(&vain, "b", 40, false), Doubt::Fetch);
+    assert_eq!(unknown(&vain, "a", 40, false), FetchReason::Fetch);
+    assert_eq!(unknown(&vain, "b", 40, false), FetchReason::Fetch);
     let changed = [&vain[..], &[Changed(OnDemand, 45)]].concat();
-    assert_eq!(unknown(&changed, "a", 75, false), Doubt::Fetch);
+    assert_eq!(unknown(&changed, "a", 75, false), FetchReason::Fetch);
     let same = [&vain[..], &[Same(Scheduled, 20)]].concat();
-    assert_eq!(unknown(&same, "a", 39, true), Doubt::Final);
+    assert_eq!(unknown(&same, "a", 39, true), FetchReason::Final);
     let failed = [&vain[..], &[Failed(Scheduled, 20)]].concat();
-    assert_eq!(unknown(&failed, "a", 39, false), Doubt::Final);
+    assert_eq!(unknown(&failed, "a", 39, false), FetchReason::Final);
 }
 
 #[test]
@@ -340,56 +340,56 @@ fn a_signature_that_does_not_match_is_counted_like_an_unknown_key() {
     // E09
     let before = Changed(Scheduled, -1_000);
     for (name, events, now, in_flight, expected) in [
-        ("first", &[before][..], 0, false, Doubt::Fetch),
-        ("in flight", &[before], 0, true, Doubt::Join),
+        ("first", &[before][..], 0, false, FetchReason::Fetch),
+        ("in flight", &[before], 0, true, FetchReason::Join),
         (
             "asked, the same set",
             &[before, Same(OnDemand, 0)],
             29,
             false,
-            Doubt::Final,
+            FetchReason::Final,
         ),
         (
             "asked, cooldown over",
             &[before, Same(OnDemand, 0)],
             30,
             false,
-            Doubt::Fetch,
+            FetchReason::Fetch,
         ),
         (
             "asked, no answer",
             &[before, Failed(OnDemand, 0)],
             29,
             false,
-            Doubt::Unavailable(secs(1)),
+            FetchReason::Unavailable(secs(1)),
         ),
         (
             "another set came in between",
             &[before, Changed(OnDemand, 0)],
             0,
             false,
-            Doubt::LookAgain,
+            FetchReason::LookAgain,
         ),
         (
             "or while the request ran",
             &[before, Changed(OnDemand, 1)],
             0,
             false,
-            Doubt::LookAgain,
+            FetchReason::LookAgain,
         ),
         (
             "another set came long ago",
             &[before, Changed(Scheduled, 0), Same(OnDemand, 30)],
             35,
             false,
-            Doubt::Final,
+            FetchReason::Final,
         ),
         (
             "as long as a request may have seen the one before",
             &[before, Changed(Scheduled, 0), Same(OnDemand, 30)],
             34,
             false,
-            Doubt::LookAgain,
+            FetchReason::LookAgain,
         ),
     ] {
         let schedule = after(events);

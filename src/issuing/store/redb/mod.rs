@@ -24,7 +24,7 @@ use super::{
 use crate::revocation::{Revocation, seconds};
 
 /// Sessions and revocations in one file, for a service that runs in one process. Nothing has to be installed for it.
-/// Clones share it. Needs the feature `redb`.
+/// Clones share it. RequiredScopes the feature `redb`.
 ///
 /// # What is kept
 ///
@@ -209,7 +209,7 @@ impl RevocationStore for RedbStore {
     fn add<'a>(&'a self, revocation: &'a Revocation, now: SystemTime) -> StoreFuture<'a, ()> {
         let write = Write::Add {
             text: revocation.to_text(),
-            end: revocation.ends_at_second(),
+            end: revocation.expires_at_second(),
             now: seconds(now),
         };
         Box::pin(async move {

@@ -118,7 +118,7 @@ impl<'a> Tables<'a> {
         match self.session(record.id())? {
             Ok(None) => {}
             // It has ended, and it was not its turn to be cleared away.
-            Ok(Some(known)) if known.ends_at_second() <= now => self.forget(&known)?,
+            Ok(Some(known)) if known.expires_at_second() <= now => self.forget(&known)?,
             Ok(Some(_)) => return Ok(Err(StoreError::Exists)),
             Err(corrupt) => return Ok(Err(corrupt)),
         }
@@ -135,7 +135,7 @@ impl<'a> Tables<'a> {
         if known.version().checked_add(1) != Some(record.version()) {
             return Ok(Ok(false));
         }
-        let stands_elsewhere = known.ends_at_second() != record.ends_at_second()
+        let stands_elsewhere = known.expires_at_second() != record.expires_at_second()
             || known.issuer() != record.issuer()
             || known.subject() != record.subject()
             || known.client() != record.client();
@@ -180,7 +180,7 @@ impl<'a> Tables<'a> {
         self.clients
             .insert(&index_key(record.issuer(), record.client(), id), ())?;
         self.ends
-            .insert((record.ends_at_second(), id.as_bytes()), ())?;
+            .insert((record.expires_at_second(), id.as_bytes()), ())?;
         Ok(())
     }
 
@@ -192,7 +192,8 @@ impl<'a> Tables<'a> {
             .remove(&index_key(record.issuer(), record.subject(), id))?;
         self.clients
             .remove(&index_key(record.issuer(), record.client(), id))?;
-        self.ends.remove((record.ends_at_second(), id.as_bytes()))?;
+        self.ends
+            .remove((record.expires_at_second(), id.as_bytes()))?;
         Ok(())
     }
 

@@ -137,7 +137,7 @@ impl Anchor {
     fn of(entry: &Entry, revocation: &Revocation) -> Self {
         Self {
             id: entry.id.clone(),
-            end: revocation.ends_at_second(),
+            end: revocation.expires_at_second(),
             digest: entry.digest(),
         }
     }
@@ -152,8 +152,8 @@ fn cursor_behind(entries: &[Entry], revocations: &[Revocation], before: &[Anchor
     let mut anchors: Vec<Anchor> = Vec::new();
     let mut end = 0;
     for (entry, revocation) in entries.iter().zip(revocations).rev() {
-        if anchors.is_empty() || revocation.ends_at_second() > end {
-            end = revocation.ends_at_second();
+        if anchors.is_empty() || revocation.expires_at_second() > end {
+            end = revocation.expires_at_second();
             // The anchor that expires last takes the last place.
             anchors.truncate(ANCHORS - 1);
             anchors.push(Anchor::of(entry, revocation));
@@ -212,7 +212,7 @@ impl RevocationStore for RedisStore {
             .key(self.key("revocation-ends", ""))
             .key(self.key("revocation-texts", ""))
             .arg(revocation.to_text())
-            .arg(revocation.ends_at_second())
+            .arg(revocation.expires_at_second())
             .arg(seconds(now))
             .arg(URL_SAFE_NO_PAD.encode(token));
         Box::pin(async move {

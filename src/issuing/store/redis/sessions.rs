@@ -39,7 +39,7 @@ impl SessionStore for RedisStore {
             .arg(self.prefix())
             .arg(id)
             .arg(record.to_bytes())
-            .arg(record.ends_at_second())
+            .arg(record.expires_at_second())
             .arg(seconds(now));
         Box::pin(async move {
             let is_new: bool = self
@@ -78,7 +78,7 @@ impl SessionStore for RedisStore {
             .arg(id)
             .arg(&before.to_be_bytes()[..])
             .arg(record.to_bytes())
-            .arg(record.ends_at_second());
+            .arg(record.expires_at_second());
         Box::pin(async move {
             self.server()
                 .run(async |mut commands| replace.invoke_async(&mut commands).await)

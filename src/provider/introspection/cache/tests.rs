@@ -1,5 +1,5 @@
 use super::*;
-use crate::provider::introspection::answer::tests::any_token;
+use crate::provider::introspection::response::tests::any_token;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -12,15 +12,21 @@ fn key(number: usize) -> Key {
     Key::of(number.to_string().as_bytes())
 }
 
-fn area(lifetime: Duration, capacity: usize) -> Area {
-    Area::new(lifetime, capacity)
+fn area(lifetime: Duration, capacity: usize) -> Segment {
+    Segment::new(lifetime, capacity)
 }
 
-fn keep(area: &Area, number: usize, at: SystemTime) {
-    area.insert(&key(number), Answer::Inactive, 10, Asked::at(at), None);
+fn keep(area: &Segment, number: usize, at: SystemTime) {
+    area.insert(
+        &key(number),
+        Answer::Inactive,
+        10,
+        RequestStart::at(at),
+        None,
+    );
 }
 
-fn has(area: &Area, number: usize, at: SystemTime) -> bool {
+fn has(area: &Segment, number: usize, at: SystemTime) -> bool {
     area.get(&key(number), at).is_some()
 }
 
@@ -48,7 +54,13 @@ fn an_entry_lives_no_longer_than_said() {
     ] {
         let area = area(MINUTE, 10);
         let ends = ends.map(|seconds| start() + seconds * SECOND);
-        area.insert(&key(1), Answer::Inactive, 10, Asked::at(start()), ends);
+        area.insert(
+            &key(1),
+            Answer::Inactive,
+            10,
+            RequestStart::at(start()),
+            ends,
+        );
         assert_eq!(has(&area, 1, start() + after), usable, "{name}");
     }
 }
@@ -61,7 +73,7 @@ fn a_clock_that_is_set_back_lengthens_no_life() {
     let Some(before) = Instant::now().checked_sub(MINUTE) else {
         return; // a machine that has just been started
     };
-    let asked = Asked {
+    let asked = RequestStart {
         at: start(),
         really: before,
     };
@@ -93,7 +105,7 @@ fn there_are_never_more_bytes_than_said() {
     // F06
     let area = area(MINUTE, 100);
     let keep = |number, length| {
-        let asked = Asked::at(start());
+        let asked = RequestStart::at(start());
         area.insert(&key(number), Answer::Inactive, length, asked, None);
         area.entries.len()
     };
@@ -116,7 +128,7 @@ fn there_are_never_more_bytes_than_said() {
 fn bad_tokens_drive_out_no_good_one() {
     // E10
     let cache = Cache::new(MINUTE, 10);
-    let asked = Asked::at(start());
+    let asked = RequestStart::at(start());
     let good = Answer::Active(std::sync::Arc::new(any_token()));
     cache.insert(&key(0), good, 10, asked, None);
     for number in 1..1_000 {

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A text that takes no allocation up to `N` bytes, of which there are at most 255.
 #[derive(Clone)]
-pub(crate) struct Short<const N: usize>(Kind<N>);
+pub(crate) struct InlineText<const N: usize>(Kind<N>);
 
 #[derive(Clone)]
 enum Kind<const N: usize> {
@@ -12,7 +12,7 @@ enum Kind<const N: usize> {
     Boxed(Box<str>),
 }
 
-impl<const N: usize> Short<N> {
+impl<const N: usize> InlineText<N> {
     pub(crate) fn as_str(&self) -> &str {
         match &self.0 {
             Kind::Inline { length, bytes } => {
@@ -30,7 +30,7 @@ impl<const N: usize> Short<N> {
     }
 }
 
-impl<const N: usize> From<&str> for Short<N> {
+impl<const N: usize> From<&str> for InlineText<N> {
     fn from(text: &str) -> Self {
         let mut bytes = [0; N];
         Self(
@@ -45,7 +45,7 @@ impl<const N: usize> From<&str> for Short<N> {
     }
 }
 
-impl<const N: usize> fmt::Debug for Short<N> {
+impl<const N: usize> fmt::Debug for InlineText<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.as_str().fmt(f)
     }
@@ -59,10 +59,10 @@ mod tests {
     fn a_text_comes_out_as_it_went_in() {
         for length in [0, 1, 6, 7, 8, 9, 255, 256, 257, 600] {
             let text = "\u{eb}".repeat(length / 2) + &"x".repeat(length % 2);
-            let short = Short::<8>::from(&*text);
+            let short = InlineText::<8>::from(&*text);
             assert_eq!(short.as_str(), text, "{length}");
             assert_eq!(short.to_kept().as_str(), text, "{length}");
-            assert_eq!(Short::<300>::from(&*text).as_str(), text, "{length}");
+            assert_eq!(InlineText::<300>::from(&*text).as_str(), text, "{length}");
         }
     }
 }

@@ -14,13 +14,13 @@ const ADDRESSES: usize = 8;
 
 /// The latest addresses of each account, the newest first. One entry for an account, so that an account with very
 /// many addresses does not push out others.
-pub(super) struct Familiar {
+pub(super) struct KnownAddresses {
     accounts: Cache<Digest, Entry, UnitWeighter, RandomState>,
 }
 
 type Entry = Arc<Mutex<[u64; ADDRESSES]>>;
 
-impl Familiar {
+impl KnownAddresses {
     pub(super) fn new(max_entries: usize) -> Self {
         Self {
             accounts: Cache::with(
@@ -68,7 +68,7 @@ mod tests {
         let keys = Keys::new();
         let address = |last: u8| keys.client(Some(IpAddr::from([192, 0, 2, last]))).address;
         let account = keys.account("alice");
-        let familiar = Familiar::new(100);
+        let familiar = KnownAddresses::new(100);
         assert!(!familiar.knows(account, address(0)));
         for last in 0..8 {
             familiar.remember(account, address(last));

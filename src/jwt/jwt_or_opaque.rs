@@ -15,27 +15,27 @@ use crate::validator::{Validator, Verdict};
 ///
 /// ```
 /// # #[cfg(feature = "introspection")]
-/// # fn main_(jwt: tower_bearer::jwt::JwtValidator, secret: String) -> Result<(), tower_bearer::provider::IssuerError> {
+/// # fn main_(jwt: tower_bearer::jwt::JwtValidator, secret: String) -> Result<(), tower_bearer::provider::ProviderError> {
 /// use tower_bearer::provider::{ClientAuthentication, Introspection};
-/// use tower_bearer::jwt::ByShape;
+/// use tower_bearer::jwt::JwtOrOpaque;
 ///
 /// let opaque = Introspection::builder("https://login.example.com/introspect")
 ///     .client(ClientAuthentication::basic("orders-api", secret))
 ///     .audience("https://api.example.com")
 ///     .build()?;
-/// let validator = ByShape::new(jwt, opaque);
+/// let validator = JwtOrOpaque::new(jwt, opaque);
 /// # let _ = validator; Ok(()) }
 /// ```
 ///
 /// Both have to yield the same principal; [`and_then`](Validator::and_then) brings them to one type.
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct ByShape<J, O> {
+pub struct JwtOrOpaque<J, O> {
     jwt: J,
     opaque: O,
 }
 
-impl<J, O> ByShape<J, O>
+impl<J, O> JwtOrOpaque<J, O>
 where
     J: Validator,
     O: Validator<Principal = J::Principal>,
@@ -47,7 +47,7 @@ where
     }
 }
 
-impl<J, O> Validator for ByShape<J, O>
+impl<J, O> Validator for JwtOrOpaque<J, O>
 where
     J: Validator,
     O: Validator<Principal = J::Principal>,

@@ -8,16 +8,16 @@ use std::time::SystemTime;
 /// # Example
 ///
 /// ```
-/// use tower_bearer::revocation::TokenIdentity;
+/// use tower_bearer::revocation::RevocationClaims;
 ///
-/// let identity = TokenIdentity::new()
+/// let identity = RevocationClaims::new()
 ///     .with_issuer("https://login.example.com/")
 ///     .with_token_id("6f5b3c");
 /// assert_eq!(identity.token_id(), Some("6f5b3c"));
 /// assert_eq!(identity.subject(), None);
 /// ```
 #[derive(Clone, Copy, Default)]
-pub struct TokenIdentity<'a> {
+pub struct RevocationClaims<'a> {
     issuer: Option<&'a str>,
     token_id: Option<&'a str>,
     subject: Option<&'a str>,
@@ -27,7 +27,7 @@ pub struct TokenIdentity<'a> {
     issued_at: Option<SystemTime>,
 }
 
-impl<'a> TokenIdentity<'a> {
+impl<'a> RevocationClaims<'a> {
     /// Of a token that says nothing.
     #[must_use]
     pub fn new() -> Self {
@@ -126,9 +126,9 @@ impl<'a> TokenIdentity<'a> {
         self.issued_at
     }
 
-    pub(crate) fn owned(self) -> OwnedIdentity {
+    pub(crate) fn owned(self) -> OwnedRevocationClaims {
         let own = |text: Option<&str>| text.map(Box::from);
-        OwnedIdentity {
+        OwnedRevocationClaims {
             issuer: own(self.issuer),
             token_id: own(self.token_id),
             subject: own(self.subject),
@@ -140,14 +140,14 @@ impl<'a> TokenIdentity<'a> {
     }
 }
 
-impl fmt::Debug for TokenIdentity<'_> {
+impl fmt::Debug for RevocationClaims<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenIdentity").finish_non_exhaustive()
+        f.debug_struct("RevocationClaims").finish_non_exhaustive()
     }
 }
 
 /// One that is kept with a verdict.
-pub(crate) struct OwnedIdentity {
+pub(crate) struct OwnedRevocationClaims {
     issuer: Option<Box<str>>,
     token_id: Option<Box<str>>,
     subject: Option<Box<str>>,
@@ -157,9 +157,9 @@ pub(crate) struct OwnedIdentity {
     issued_at: Option<SystemTime>,
 }
 
-impl OwnedIdentity {
-    pub(crate) fn borrow(&self) -> TokenIdentity<'_> {
-        TokenIdentity {
+impl OwnedRevocationClaims {
+    pub(crate) fn borrow(&self) -> RevocationClaims<'_> {
+        RevocationClaims {
             issuer: self.issuer.as_deref(),
             token_id: self.token_id.as_deref(),
             subject: self.subject.as_deref(),

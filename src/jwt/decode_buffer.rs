@@ -2,20 +2,20 @@
 
 use super::base64url;
 
-/// Room for a decoded part of a token: on the stack, or, for more than `N` bytes, on the heap.
-pub(crate) struct Room<const N: usize> {
+/// DecodeBuffer for a decoded part of a token: on the stack, or, for more than `N` bytes, on the heap.
+pub(crate) struct DecodeBuffer<const N: usize> {
     near: [u8; N],
     far: Vec<u8>,
 }
 
 /// For the headers of nearly all tokens.
-pub(crate) type HeaderRoom = Room<512>;
+pub(crate) type HeaderBuffer = DecodeBuffer<512>;
 /// For the claims of nearly all tokens.
-pub(crate) type PayloadRoom = Room<2048>;
+pub(crate) type PayloadBuffer = DecodeBuffer<2048>;
 /// For the signatures of nearly all tokens: those of RSA with up to 4096 bits, and all shorter ones.
-pub(crate) type SignatureRoom = Room<512>;
+pub(crate) type SignatureBuffer = DecodeBuffer<512>;
 
-impl<const N: usize> Room<N> {
+impl<const N: usize> DecodeBuffer<N> {
     pub(crate) fn new() -> Self {
         Self {
             near: [0; N],
@@ -71,9 +71,9 @@ mod tests {
             &format!("{long}QR"),
         ] {
             let whole = URL_SAFE_NO_PAD.decode(text).ok();
-            let mut near = Room::<256>::new();
-            let mut far = Room::<0>::new();
-            let mut exact = Room::<3>::new();
+            let mut near = DecodeBuffer::<256>::new();
+            let mut far = DecodeBuffer::<0>::new();
+            let mut exact = DecodeBuffer::<3>::new();
             for read in [
                 near.decode(text.as_bytes()),
                 far.decode(text.as_bytes()),
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn nothing_is_left_of_what_was_there_before() {
-        let mut room = Room::<8>::new();
+        let mut room = DecodeBuffer::<8>::new();
         for (text, expected) in [
             ("QUJDRA", Some(&b"ABCD"[..])),
             ("QQ", Some(b"A")),

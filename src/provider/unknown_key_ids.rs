@@ -11,12 +11,12 @@ const CAPACITY: usize = 64;
 
 /// The names that were looked for in vain, as keyed hashes, the oldest first.
 #[derive(Debug, Default)]
-pub(crate) struct Absent {
+pub(crate) struct UnknownKeyIds {
     hasher: RandomState,
     names: VecDeque<(u64, SystemTime)>,
 }
 
-impl Absent {
+impl UnknownKeyIds {
     /// Remembers that a fetched set does not have this name. The oldest one makes room.
     pub(crate) fn insert(&mut self, kid: Option<&str>, now: SystemTime) {
         let hash = self.hasher.hash_one(kid);
@@ -49,7 +49,7 @@ mod tests {
         // E01, G09
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
         let lifetime = Duration::from_secs(60);
-        let mut absent = Absent::default();
+        let mut absent = UnknownKeyIds::default();
         assert!(!absent.contains(Some("a"), now, lifetime));
         absent.insert(Some("a"), now);
         absent.insert(None, now);

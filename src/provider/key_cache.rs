@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use arc_swap::ArcSwapOption;
 
-use super::error::IssuerError;
+use super::error::ProviderError;
 use super::loader::{Loaded, Loader};
 use super::schedule::{Cause, Held, Schedule, Timing};
 use super::single_flight::{Flight, NoRuntime};
@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::jwt::KeySet;
 
 /// Fetches the keys and keeps them. The clones of [`RemoteKeys`](super::RemoteKeys) share one.
-pub(super) struct Keeper {
+pub(super) struct KeyCache {
     pub(super) loader: Arc<Loader>,
     pub(super) timing: Timing,
     pub(super) clock: Arc<dyn Clock>,
@@ -35,12 +35,12 @@ pub(super) struct State {
     pub(super) schedule: Schedule,
     pub(super) keys: Option<Arc<KeySet>>,
     pub(super) flight: Option<Flight<Outcome>>,
-    pub(super) last_error: Option<IssuerError>,
+    pub(super) last_error: Option<ProviderError>,
 }
 
-pub(super) type Outcome = Result<Arc<KeySet>, IssuerError>;
+pub(super) type Outcome = Result<Arc<KeySet>, ProviderError>;
 
-impl Keeper {
+impl KeyCache {
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -54,11 +54,11 @@ impl Keeper {
     ) -> Result<(), NoRuntime> {
         let loader = Arc::clone(&self.loader);
         // Not an owner, or the task would keep alive what ends it.
-        let keeper = Arc::downgrade(self);
+        let key_cache = Arc::downgrade(self);
         let flight = Flight::start(loader.timeout(), async move {
             let loaded = loader.load(now).await;
-            match keeper.upgrade() {
-                Some(keeper) => keeper.finish(now, loaded),
+            match key_cache.upgrade() {
+                Some(key_cache) => key_cache.finish(now, loaded),
                 None => loaded.map(|loaded| loaded.keys),
             }
         })?;
@@ -67,7 +67,7 @@ impl Keeper {
         Ok(())
     }
 
-    fn finish(&self, started: SystemTime, loaded: Result<Loaded, IssuerError>) -> Outcome {
+    fn finish(&self, started: SystemTime, loaded: Result<Loaded, ProviderError>) -> Outcome {
         if let Err(error) = &loaded {
             crate::trace::keys_not_fetched(error);
         }
@@ -105,15 +105,15 @@ impl State {
     }
 
     /// Why the last fetch brought nothing, if it did not. One that came to no end could not say so.
-    pub(super) fn last_error(&self) -> Option<IssuerError> {
+    pub(super) fn last_error(&self) -> Option<ProviderError> {
         let is_lost = || self.schedule.has_failed() && !self.in_flight();
         self.last_error
             .clone()
-            .or_else(|| is_lost().then_some(IssuerError::Interrupted))
+            .or_else(|| is_lost().then_some(ProviderError::Interrupted))
     }
 
     /// Why there are no keys.
     pub(super) fn failure(&self) -> Failure {
-        Failure::unavailable(self.last_error().unwrap_or(IssuerError::Interrupted))
+        Failure::unavailable(self.last_error().unwrap_or(ProviderError::Interrupted))
     }
 }

@@ -6,25 +6,25 @@ use bytes::Bytes;
 use http::Response;
 use tokio::time::Instant;
 
-use super::answer::{self, Answer, Trouble};
 use super::client_auth::ClientAuthentication;
 use super::endpoint::Endpoint;
+use super::response::{self, Answer, Trouble};
 use crate::failure::Failure;
 use crate::jwt::Checks;
-use crate::provider::error::IssuerError;
+use crate::provider::error::ProviderError;
 use crate::provider::fetch::{Exchange, FetchError, FetchErrorKind};
 use crate::provider::url::{CheckedUrl, shown_origin};
 
 /// Everything that a call needs.
 #[derive(Debug)]
-pub(super) struct Asker {
+pub(super) struct IntrospectionClient {
     pub(super) endpoint: Endpoint,
     pub(super) client: ClientAuthentication,
     pub(super) exchange: Exchange,
     pub(super) checks: Checks,
 }
 
-impl Asker {
+impl IntrospectionClient {
     /// What the server says about a token, and how long its answer is. Only within a tokio runtime.
     pub(super) async fn ask(
         &self,
@@ -44,10 +44,10 @@ impl Asker {
         };
         let response = response.map_err(|source| {
             let url = url.shown();
-            Failure::unavailable(IssuerError::Fetch { url, source })
+            Failure::unavailable(ProviderError::Fetch { url, source })
         })?;
         let length = response.body().len();
-        match answer::read(&response, &self.checks) {
+        match response::read(&response, &self.checks) {
             Ok(answer) => Ok((answer, length)),
             Err(trouble) => Err(self.failure(&url, &response, trouble, now)),
         }
@@ -78,11 +78,11 @@ impl Asker {
         let url = address.shown();
         match trouble {
             Trouble::Content(problem) => {
-                Failure::unavailable(IssuerError::Introspection { url, problem })
+                Failure::unavailable(ProviderError::Introspection { url, problem })
             }
             Trouble::Credentials { status } => {
                 crate::trace::credentials_refused(status);
-                Failure::unavailable(IssuerError::Credentials { url, status })
+                Failure::unavailable(ProviderError::Credentials { url, status })
             }
             Trouble::Status {
                 status,
@@ -91,7 +91,7 @@ impl Asker {
                 if matches!(status, 300..=399 | 404 | 410) {
                     self.endpoint.moved(now);
                 }
-                let error = IssuerError::status(
+                let error = ProviderError::status(
                     address,
                     response,
                     "`Introspection::builder`",

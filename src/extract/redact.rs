@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName};
 
 /// Marks a field that stands once as sensitive, or removes it.
 #[inline]
-pub(super) fn hide_field(headers: &mut HeaderMap, name: &HeaderName, remove: bool) {
+pub(super) fn redact_field(headers: &mut HeaderMap, name: &HeaderName, remove: bool) {
     if remove {
         headers.remove(name);
     } else if let Some(value) = headers.get_mut(name) {
@@ -13,7 +13,7 @@ pub(super) fn hide_field(headers: &mut HeaderMap, name: &HeaderName, remove: boo
 }
 
 /// Takes the elements for which `is_secret(previous element, element)` holds out of a list field.
-pub(super) fn hide_elements(
+pub(super) fn redact_elements(
     headers: &mut HeaderMap,
     name: &HeaderName,
     separator: u8,

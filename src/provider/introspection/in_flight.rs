@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
-use super::answer::Answer;
 use super::cache::Key;
+use super::response::Answer;
 use crate::failure::Failure;
-use crate::provider::error::IssuerError;
+use crate::provider::error::ProviderError;
 use crate::provider::single_flight::{Flight, NoRuntime};
 use crate::validator::BoxFuture;
 
@@ -27,8 +27,8 @@ pub(super) type Outcome = Result<Answer, Failure>;
 pub(super) type Waiter = BoxFuture<Option<Outcome>>;
 
 /// The calls of one validator. They end with it; a request that is given up ends none.
-pub(super) struct Calls {
-    max_calls: usize,
+pub(super) struct InFlightRequests {
+    max_concurrent_requests: usize,
     /// Never held across an await.
     state: Mutex<State>,
 }
@@ -44,10 +44,10 @@ struct Call {
     flight: Flight<Outcome>,
 }
 
-impl Calls {
-    pub(super) fn new(max_calls: usize) -> Arc<Self> {
+impl InFlightRequests {
+    pub(super) fn new(max_concurrent_requests: usize) -> Arc<Self> {
         Arc::new(Self {
-            max_calls,
+            max_concurrent_requests,
             state: Mutex::new(State {
                 under_way: HashMap::new(),
                 number: 0,
@@ -80,13 +80,13 @@ impl Calls {
         if let Some(answer) = known() {
             return Ok(Box::pin(ready(Some(Ok(answer)))));
         }
-        if state.under_way.len() >= self.max_calls {
-            let busy = IssuerError::Busy {
-                max_calls: self.max_calls,
+        if state.under_way.len() >= self.max_concurrent_requests {
+            let busy = ProviderError::Busy {
+                max_concurrent_requests: self.max_concurrent_requests,
             };
             return Err(Failure::unavailable(busy).with_retry_after(RETRY));
         }
-        let no_runtime = |NoRuntime| Failure::unavailable(IssuerError::NoRuntime);
+        let no_runtime = |NoRuntime| Failure::unavailable(ProviderError::NoRuntime);
         let flight = Flight::start(limit, work).map_err(no_runtime)?;
         state.number += 1;
         let number = state.number;
@@ -131,7 +131,7 @@ impl State {
 
 /// Takes a call out when it is dropped, which it is even if its runtime is shut down.
 struct Removal {
-    calls: Weak<Calls>,
+    calls: Weak<InFlightRequests>,
     key: Key,
     number: u64,
 }
@@ -152,10 +152,10 @@ impl Drop for Removal {
     }
 }
 
-impl fmt::Debug for Calls {
+impl fmt::Debug for InFlightRequests {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Calls")
-            .field("max_calls", &self.max_calls)
+        f.debug_struct("InFlightRequests")
+            .field("max_concurrent_requests", &self.max_concurrent_requests)
             .finish_non_exhaustive()
     }
 }
