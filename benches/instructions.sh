@@ -5,7 +5,7 @@
 #   benches/instructions.sh > benches/instructions.txt     keeps it
 #   benches/instructions.sh | diff benches/instructions.txt -   compares
 #
-# RequiredScopes valgrind (Debian: apt-get install valgrind). The counts are the same on each run of one binary; another
+# Needs valgrind (Debian: apt-get install valgrind). The counts are the same on each run of one binary; another
 # compiler, another processor or another version of a dependency moves them a little.
 set -euo pipefail
 cd "$(dirname "$0")/.."

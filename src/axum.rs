@@ -11,7 +11,7 @@ use http::request::Parts;
 
 use crate::principal::Authenticated;
 
-/// Who is calling, as an argument of a handler. RequiredScopes the feature `axum`.
+/// Who is calling, as an argument of a handler. Needs the feature `axum`.
 ///
 /// `Authenticated<User>` fails with 500 and [`NotAuthenticated`] where there is no principal: the
 /// layer is missing, or the path is `public` or `optional`. There, take

@@ -1,5 +1,6 @@
-//! The response body: the inner service's, or the bytes of a refusal.
+//! The response body: the inner service's, or the bytes of a rejection.
 
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -10,11 +11,12 @@ use pin_project_lite::pin_project;
 pin_project! {
     /// The body of a response that went through [`BearerAuth`](crate::BearerAuth).
     ///
-    /// Either the untouched body of the inner service or the bytes of a refusal. Nothing is asked
-    /// of the inner body but that its data can be made from [`Bytes`], as that of hyper, axum and
-    /// tonic can.
+    /// Either the unchanged body of the inner service or the bytes of a rejection. The only requirement is
+    /// that the data of the inner body can be made from [`Bytes`], as with hyper, axum and tonic.
+    ///
+    /// Without a parameter it is the body of this crate's own endpoints, which have no inner service.
     #[derive(Debug)]
-    pub struct ResponseBody<B> {
+    pub struct ResponseBody<B = NoBody> {
         #[pin]
         kind: Kind<B>,
     }
@@ -25,7 +27,7 @@ pin_project! {
     #[derive(Debug)]
     enum Kind<B> {
         Inner { #[pin] body: B },
-        Refusal { bytes: Option<Bytes> },
+        Rejection { bytes: Option<Bytes> },
     }
 }
 
@@ -37,12 +39,37 @@ impl<B> ResponseBody<B> {
         }
     }
 
-    pub(crate) fn refusal(bytes: Bytes) -> Self {
+    pub(crate) fn rejection(bytes: Bytes) -> Self {
         Self {
-            kind: Kind::Refusal {
+            kind: Kind::Rejection {
                 bytes: (!bytes.is_empty()).then_some(bytes),
             },
         }
+    }
+}
+
+impl ResponseBody {
+    /// Creates the body of an endpoint's response.
+    #[cfg(feature = "logout")]
+    pub(crate) fn bytes(bytes: impl Into<Bytes>) -> Self {
+        Self::rejection(bytes.into())
+    }
+}
+
+/// The inner body of a [`ResponseBody`] that has none. There are no values of this type.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "there is no variant to add")]
+pub enum NoBody {}
+
+impl Body for NoBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match *self {}
     }
 }
 
@@ -66,7 +93,7 @@ where
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         match self.project().kind.project() {
             KindProj::Inner { body } => body.poll_frame(cx),
-            KindProj::Refusal { bytes } => {
+            KindProj::Rejection { bytes } => {
                 Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes.into()))))
             }
         }
@@ -75,14 +102,14 @@ where
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Inner { body } => body.is_end_stream(),
-            Kind::Refusal { bytes } => bytes.is_none(),
+            Kind::Rejection { bytes } => bytes.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Inner { body } => body.size_hint(),
-            Kind::Refusal { bytes } => {
+            Kind::Rejection { bytes } => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
         }

@@ -1,5 +1,9 @@
 //! What can be wrong with a configuration.
 
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
 use crate::path_ambiguity::PathAmbiguity;
 
 /// A configuration that cannot work, found when it is made and never during a request.
@@ -171,10 +175,9 @@ pub enum ConfigError {
         /// What is wrong, and what to do.
         problem: &'static str,
     },
-    /// A key that cannot be used.
-    #[cfg(feature = "jwt")]
+    /// An error of a module above this one, such as a key that cannot be used.
     #[error(transparent)]
-    Key(crate::jwt::KeyError),
+    Other(OtherError),
     /// A token that could never be presented, or a digest that is none. The text itself is not repeated.
     #[error("{what}: expected {expected}, got {length} bytes")]
     Token {
@@ -221,9 +224,50 @@ pub enum PatternProblem {
     TrailingSlash,
 }
 
-#[cfg(feature = "jwt")]
-impl From<crate::jwt::KeyError> for ConfigError {
-    fn from(error: crate::jwt::KeyError) -> Self {
-        Self::Key(error)
+/// A configuration error that another module defines. Part of [`ConfigError::Other`].
+///
+/// Displays as that error does. Two values are equal if their texts are equal.
+#[derive(Clone)]
+pub struct OtherError(Arc<dyn Error + Send + Sync>);
+
+impl OtherError {
+    /// Returns the error itself, for example to downcast it to `jwt::KeyError`.
+    #[must_use]
+    pub fn get_ref(&self) -> &(dyn Error + Send + Sync + 'static) {
+        &*self.0
     }
 }
+
+impl ConfigError {
+    /// Creates an error from one that this module does not know.
+    #[cfg(feature = "jwt")]
+    pub(crate) fn other(error: impl Error + Send + Sync + 'static) -> Self {
+        Self::Other(OtherError(Arc::new(error)))
+    }
+}
+
+impl fmt::Debug for OtherError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for OtherError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for OtherError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}
+
+impl PartialEq for OtherError {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.to_string() == other.0.to_string()
+    }
+}
+
+impl Eq for OtherError {}

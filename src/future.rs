@@ -14,7 +14,7 @@ use tower_service::Service;
 use crate::body::ResponseBody;
 use crate::failure::Failure;
 use crate::layer::Shared;
-use crate::policy::{Denial, Policy};
+use crate::policy::{Denial, Plan, Policy};
 use crate::principal::{Authenticated, Presented};
 use crate::service::Step;
 use crate::validator::{BoxFuture, Validated, Validator};
@@ -37,7 +37,7 @@ pin_project! {
     enum State<F, W> {
         Inner { #[pin] future: F },
         // Boxed, so that the usual case, an allowed request, moves a small future.
-        Refused { response: Option<Box<Response<Bytes>>> },
+        Rejected { response: Option<Box<Response<Bytes>>> },
         Waiting { waiting: Option<Box<W>> },
     }
 }
@@ -53,10 +53,12 @@ struct Waiting<S, V: Validator, P, ReqBody> {
 /// What is waited for.
 pub(crate) enum Work<T> {
     Validation {
+        plan: Plan<'static>,
         presented: Presented,
         future: Exclusive<Result<Validated<T>, Failure>>,
     },
     Decision {
+        plan: Plan<'static>,
         authenticated: Authenticated<T>,
         future: Exclusive<Result<(), Denial>>,
     },
@@ -64,20 +66,24 @@ pub(crate) enum Work<T> {
 
 impl<T> Work<T> {
     pub(crate) fn validation(
+        plan: Plan<'_>,
         presented: Presented,
         future: BoxFuture<Result<Validated<T>, Failure>>,
     ) -> Self {
         Work::Validation {
+            plan: plan.into_owned(),
             presented,
             future: Exclusive::new(future),
         }
     }
 
     pub(crate) fn decision(
+        plan: Plan<'_>,
         authenticated: Authenticated<T>,
         future: BoxFuture<Result<(), Denial>>,
     ) -> Self {
         Work::Decision {
+            plan: plan.into_owned(),
             authenticated,
             future: Exclusive::new(future),
         }
@@ -114,9 +120,9 @@ where
         }
     }
 
-    pub(crate) fn refused(response: Box<Response<Bytes>>) -> Self {
+    pub(crate) fn rejected(response: Box<Response<Bytes>>) -> Self {
         Self {
-            state: State::Refused {
+            state: State::Rejected {
                 response: Some(response),
             },
         }
@@ -154,18 +160,23 @@ where
             ..
         } = self;
         Poll::Ready(match work {
-            Work::Validation { presented, future } => {
+            Work::Validation {
+                plan,
+                presented,
+                future,
+            } => {
                 let result = ready!(future.poll(cx));
                 let view = shared.view(request);
-                shared.resume_validation(&view, *presented, result)
+                shared.resume_validation(&view, plan.take(), *presented, result)
             }
             Work::Decision {
+                plan,
                 authenticated,
                 future,
             } => {
                 let result = ready!(future.poll(cx));
                 let view = shared.view(request);
-                shared.resume_decision(&view, authenticated.clone(), result)
+                shared.resume_decision(&view, plan, authenticated.clone(), result)
             }
         })
     }
@@ -189,9 +200,9 @@ where
                         .poll(cx)
                         .map_ok(|response| response.map(ResponseBody::inner));
                 }
-                StateProj::Refused { response } => {
+                StateProj::Rejected { response } => {
                     let response = taken(response);
-                    return Poll::Ready(Ok((*response).map(ResponseBody::refusal)));
+                    return Poll::Ready(Ok((*response).map(ResponseBody::rejection)));
                 }
                 StateProj::Waiting { waiting } => {
                     let Some(polled) = waiting else {
@@ -211,10 +222,10 @@ where
                                 future: inner.call(request),
                             }
                         }
-                        Step::Refuse(response) => State::Refused {
+                        Step::Reject(response) => State::Rejected {
                             response: Some(response),
                         },
-                        Step::Wait(work) => State::Waiting {
+                        Step::Pending(work) => State::Waiting {
                             waiting: Some(Box::new(Waiting {
                                 inner,
                                 request,

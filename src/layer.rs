@@ -65,7 +65,7 @@ pub(crate) struct Settings {
     realm: Arc<str>,
     pub(crate) sources: Sources,
     pub(crate) max_length: usize,
-    pub(crate) refusals: RejectionResponses,
+    pub(crate) responses: RejectionResponses,
     pub(crate) hook: Option<Hook>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) nest: Nest,
@@ -86,7 +86,7 @@ impl<V> BearerAuthLayer<V> {
                 validator: Arc::new(validator),
                 policy: Arc::new(authenticated()),
                 settings: Settings {
-                    refusals: RejectionResponses::new(Arc::new(ProblemDetails), &sources, &realm),
+                    responses: RejectionResponses::new(Arc::new(ProblemDetails), &sources, &realm),
                     realm,
                     sources,
                     max_length: 8 * 1024,
@@ -165,7 +165,7 @@ impl<V, P> BearerAuthLayer<V, P> {
     /// Default: [`ProblemDetails`].
     pub fn with_responder(self, responder: impl Responder + 'static) -> Self {
         self.with(|settings| {
-            settings.refusals = settings.refusals.with_responder(Arc::new(responder));
+            settings.responses = settings.responses.with_responder(Arc::new(responder));
         })
     }
 
@@ -257,7 +257,7 @@ impl<V, P> BearerAuthLayer<V, P> {
     /// ([Fetch, CORS-preflight request](https://fetch.spec.whatwg.org/#cors-preflight-request)).
     ///
     /// Only needed where the service behind this layer answers them. A CORS layer is better put in
-    /// front of this one, so that refusals can be read by the browser too.
+    /// front of this one, so that responses can be read by the browser too.
     ///
     /// Anybody can send such a request, so what answers `OPTIONS` behind this layer must do nothing else.
     ///
@@ -289,8 +289,8 @@ impl<V, P> BearerAuthLayer<V, P> {
 
 impl Settings {
     fn rebuild_challenges(&mut self) {
-        let responder = self.refusals.responder();
-        self.refusals = RejectionResponses::new(responder, &self.sources, &self.realm);
+        let responder = self.responses.responder();
+        self.responses = RejectionResponses::new(responder, &self.sources, &self.realm);
     }
 }
 
@@ -326,7 +326,7 @@ impl fmt::Debug for Settings {
             .field("sources", &self.sources)
             .field("max_length", &self.max_length)
             .field("nested_at", &self.nest.text())
-            .field("challenges", &self.refusals)
+            .field("challenges", &self.responses)
             .field("allow_preflight", &self.allow_preflight)
             .field("remove_credential", &self.remove_credential)
             .finish_non_exhaustive()

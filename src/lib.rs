@@ -275,7 +275,7 @@
 //! | `axum` | `Authenticated<T>` as an extractor; the value of a parameter in the prefix of [`nested_at`](BearerAuthLayer::nested_at) | no |
 //! | `aws_lc_rs` | `jwt` with the crypto of aws-lc-rs: the faster one, needs a C compiler | no |
 //! | `basic` | reading user and password of a Basic credential | no |
-//! | `cache` | `Validator::cached`: remembering what a validator accepts; `jwt` brings it along | no |
+//! | `cache` | `ValidatorExt::cached`: remembering what a validator accepts; `jwt` brings it along | no |
 //! | `introspection` | `provider::Introspection`: opaque tokens by RFC 7662 | no |
 //! | `issuing` | `issuing::TokenIssuer`: tokens and sessions of one's own; brings `aws_lc_rs`, `logout` and `revocation` along | no |
 //! | `jwks` | `provider::RemoteKeys`: keys fetched from a JWK Set and kept fresh | no |
@@ -313,8 +313,6 @@
 // Nothing that a request can reach may panic; tests may.
 #![cfg_attr(not(test), warn(clippy::expect_used, clippy::unwrap_used))]
 
-#[cfg(any(feature = "issuing", feature = "logout"))]
-mod answer_body;
 mod body;
 #[cfg(feature = "cache")]
 pub mod cache;
@@ -349,17 +347,18 @@ mod service;
 pub mod throttle;
 mod trace;
 mod validator;
+mod validator_ext;
 
 #[cfg(feature = "axum")]
 mod axum;
 
-#[cfg(any(feature = "issuing", feature = "logout"))]
-pub use answer_body::AnswerBody;
-pub use body::ResponseBody;
-pub use error::{ConfigError, PatternProblem};
+pub use body::{NoBody, ResponseBody};
+pub use error::{ConfigError, OtherError, PatternProblem};
 #[cfg(feature = "basic")]
 pub use extract::BasicCredentials;
-pub use extract::{Credential, CredentialSource, Scheme, Source, permits_cookie};
+pub use extract::{
+    Credential, CredentialSource, Scheme, Source, UncheckedCredential, permits_cookie,
+};
 pub use failure::{Failure, FailureKind, InvalidReason};
 pub use future::ResponseFuture;
 pub use layer::BearerAuthLayer;
@@ -374,6 +373,7 @@ pub use service::BearerAuth;
 pub use validator::{BoxFuture, Dependency, Validated, Validator, Verdict, validator_fn};
 #[cfg(feature = "opaque")]
 pub use validator::{OpaqueTokens, TokenDigest};
+pub use validator_ext::ValidatorExt;
 
 #[cfg(feature = "axum")]
 pub use crate::axum::NotAuthenticated;

@@ -7,7 +7,8 @@ use http::{Extensions, Method};
 
 use crate::extract::{CredentialSource, Scheme};
 use crate::principal::Presented;
-use crate::rejection::Rejection;
+use crate::rejection::{Rejection, RejectionKind};
+use crate::trace;
 
 /// One decision of the layer, as the hook of
 /// [`BearerAuthLayer::on_decision`](crate::BearerAuthLayer::on_decision) sees it.
@@ -119,6 +120,35 @@ impl<'a> DecisionEvent<'a> {
     #[must_use]
     pub fn extension<T: Send + Sync + 'static>(&self) -> Option<&'a T> {
         self.extensions.get()
+    }
+}
+
+impl DecisionEvent<'_> {
+    /// Logs the decision, with the feature `tracing`.
+    pub(crate) fn log(&self) {
+        let rule = self.rule().unwrap_or_default();
+        let scheme = self.scheme().map(Scheme::as_str).unwrap_or_default();
+        let source = self
+            .source()
+            .map(CredentialSource::as_str)
+            .unwrap_or_default();
+        match self.outcome() {
+            Outcome::Allowed => trace::allowed(scheme, source),
+            Outcome::Anonymous => trace::anonymous(rule),
+            Outcome::Preflight => trace::preflight(),
+            Outcome::Rejected(rejection) => {
+                let kind = rejection.kind();
+                trace::rejected(&trace::RejectionFields {
+                    outcome: kind.as_str(),
+                    reason: kind.reason().unwrap_or_default(),
+                    rule,
+                    scheme,
+                    source,
+                    status: rejection.status().as_u16(),
+                    is_outage: kind == RejectionKind::Unavailable,
+                });
+            }
+        }
     }
 }
 

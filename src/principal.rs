@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use http::Request;
 
-use crate::extract::{Credential, CredentialSource, Scheme};
+use crate::extract::{CredentialSource, Scheme, UncheckedCredential};
 use crate::request::RequestView;
 use crate::validator::Validated;
 
@@ -140,8 +140,8 @@ pub(crate) struct Presented {
     pub(crate) source: CredentialSource,
 }
 
-impl From<&Credential<'_>> for Presented {
-    fn from(credential: &Credential<'_>) -> Self {
+impl From<&UncheckedCredential<'_>> for Presented {
+    fn from(credential: &UncheckedCredential<'_>) -> Self {
         Self {
             scheme: credential.scheme(),
             source: credential.source(),

@@ -95,8 +95,8 @@ where
                 self.shared.admit(&mut request, authenticated);
                 ResponseFuture::inner(self.inner.call(request))
             }
-            Step::Refuse(response) => ResponseFuture::refused(response),
-            Step::Wait(work) => {
+            Step::Reject(response) => ResponseFuture::rejected(response),
+            Step::Pending(work) => {
                 // Take the service that was made ready, leave the clone, which is not:
                 // https://docs.rs/tower-service/latest/tower_service/trait.Service.html#be-careful-when-cloning-inner-services
                 let clone = self.inner.clone();
@@ -111,8 +111,8 @@ where
 pub(crate) enum Step<T> {
     /// Hand it to the inner service, with the proof if there is one.
     Forward(Option<Authenticated<T>>),
-    Refuse(Box<Response<Bytes>>),
-    Wait(Work<T>),
+    Reject(Box<Response<Bytes>>),
+    Pending(Work<T>),
 }
 
 impl<V, P> Shared<V, P>
@@ -145,7 +145,7 @@ where
         let plan = match self.policy.plan(request) {
             Ok(plan) => plan,
             Err(ambiguity) => {
-                return self.refuse(
+                return self.reject(
                     &Rejection::path(ambiguity),
                     request,
                     Latency::Immediate,
@@ -157,85 +157,65 @@ where
         if plan.requirement() == Requirement::Public {
             return self.pass_anonymous(request, &plan);
         }
-        let credential = match settings.sources.extract(request, settings.max_length) {
-            Ok(Some(credential)) => credential,
+        let unchecked = match settings.sources.extract(request, settings.max_length) {
+            Ok(Some(unchecked)) => unchecked,
             Ok(None) if plan.requirement() == Requirement::Optional => {
                 return self.pass_anonymous(request, &plan);
             }
             Ok(None) => {
                 let rejection = Rejection::missing(self.required_scopes(request, &plan));
-                return self.refuse(&rejection, request, Latency::Immediate, None, None);
+                return self.reject(&rejection, request, Latency::Immediate, None, None);
             }
             Err(error) => {
                 let rejection = Rejection::extract(error);
-                return self.refuse(&rejection, request, Latency::Immediate, None, None);
+                return self.reject(&rejection, request, Latency::Immediate, None, None);
             }
         };
-        let presented = Presented::from(&credential);
-        let verdict = match self.validator.recall(&credential, request) {
+        let presented = Presented::from(&unchecked);
+        let verdict = match self.validator.cached_verdict(&unchecked, request) {
             Some(verdict) => verdict,
-            None => match settings.sources.check(&credential) {
-                Ok(()) => self.validator.validate(&credential, request),
+            None => match settings.sources.check(unchecked) {
+                Ok(credential) => self.validator.validate(&credential, request),
                 Err(error) => {
                     let rejection = Rejection::extract(error);
-                    return self.refuse(&rejection, request, Latency::Immediate, None, None);
+                    return self.reject(&rejection, request, Latency::Immediate, None, None);
                 }
             },
         };
         match verdict {
             Verdict::Ready(result) => {
-                self.validated(request, &plan, presented, result, Latency::Immediate)
+                self.validated(request, plan, presented, result, Latency::Immediate)
             }
-            Verdict::Pending(future) => Step::Wait(Work::validation(presented, future)),
+            Verdict::Pending(future) => Step::Pending(Work::validation(plan, presented, future)),
         }
     }
 
-    /// Goes on after a validation that had to wait. The plan is made anew, because it borrows from
-    /// the request.
+    /// Continues after an awaited validation, with the plan that was made before.
     pub(crate) fn resume_validation(
         &self,
         request: &RequestView<'_>,
+        plan: Plan<'_>,
         presented: Presented,
         result: Result<Validated<V::Principal>, Failure>,
     ) -> Step<V::Principal> {
-        match self.policy.plan(request) {
-            Ok(plan) => self.validated(request, &plan, presented, result, Latency::Waited),
-            Err(ambiguity) => self.refuse(
-                &Rejection::path(ambiguity),
-                request,
-                Latency::Waited,
-                Some(presented),
-                None,
-            ),
-        }
+        self.validated(request, plan, presented, result, Latency::Waited)
     }
 
-    /// Goes on after a policy that had to wait.
+    /// Continues after an awaited policy, with the plan that was made before.
     pub(crate) fn resume_decision(
         &self,
         request: &RequestView<'_>,
+        plan: &Plan<'_>,
         authenticated: Authenticated<V::Principal>,
         result: Result<(), Denial>,
     ) -> Step<V::Principal> {
-        let plan = match self.policy.plan(request) {
-            Ok(plan) => plan,
-            Err(ambiguity) => {
-                return self.refuse(
-                    &Rejection::path(ambiguity),
-                    request,
-                    Latency::Waited,
-                    Some(authenticated.presented()),
-                    Some(authenticated.shared()),
-                );
-            }
-        };
         match result {
             // The lookup took its time.
             Ok(()) if authenticated.is_expired(request) => {
                 self.expired(request, authenticated.presented(), Latency::Waited)
             }
             Ok(()) => self.pass(request, authenticated, Latency::Waited),
-            Err(denial) => self.denied(request, &plan, &authenticated, denial, Latency::Waited),
+            Err(denial) => self.denied(request, plan, &authenticated, denial, Latency::Waited),
         }
     }
 
@@ -243,7 +223,7 @@ where
     fn validated(
         &self,
         request: &RequestView<'_>,
-        plan: &Plan<'_>,
+        plan: Plan<'_>,
         presented: Presented,
         result: Result<Validated<V::Principal>, Failure>,
         latency: Latency,
@@ -252,7 +232,7 @@ where
             Ok(validated) => Authenticated::assertion(validated, presented),
             Err(failure) => {
                 let rejection = Rejection::failure(failure, presented.scheme);
-                return self.refuse(&rejection, request, latency, Some(presented), None);
+                return self.reject(&rejection, request, latency, Some(presented), None);
             }
         };
         if authenticated.is_expired(request) {
@@ -260,11 +240,11 @@ where
         }
         match self
             .policy
-            .decide(&PolicyContext::new(&authenticated, request, plan))
+            .decide(&PolicyContext::new(&authenticated, request, &plan))
         {
             Decision::Allow => self.pass(request, authenticated, latency),
-            Decision::Deny(denial) => self.denied(request, plan, &authenticated, denial, latency),
-            Decision::Pending(future) => Step::Wait(Work::decision(authenticated, future)),
+            Decision::Deny(denial) => self.denied(request, &plan, &authenticated, denial, latency),
+            Decision::Pending(future) => Step::Pending(Work::decision(plan, authenticated, future)),
         }
     }
 
@@ -310,7 +290,7 @@ where
         let presented = authenticated.presented();
         let needs = self.required_scopes(request, plan);
         let rejection = Rejection::denial(denial, presented.scheme, needs);
-        self.refuse(
+        self.reject(
             &rejection,
             request,
             latency,
@@ -327,7 +307,7 @@ where
     ) -> Step<V::Principal> {
         let failure = Failure::invalid(InvalidReason::Expired);
         let rejection = Rejection::failure(failure, presented.scheme);
-        self.refuse(&rejection, request, latency, Some(presented), None)
+        self.reject(&rejection, request, latency, Some(presented), None)
     }
 
     fn required_scopes(&self, request: &RequestView<'_>, plan: &Plan<'_>) -> Vec<Arc<str>> {
@@ -337,7 +317,7 @@ where
     }
 
     #[cold]
-    fn refuse(
+    fn reject(
         &self,
         rejection: &Rejection,
         request: &RequestView<'_>,
@@ -353,7 +333,9 @@ where
             presented,
             principal,
         );
-        Step::Refuse(Box::new(self.settings.refusals.respond(rejection, request)))
+        Step::Reject(Box::new(
+            self.settings.responses.respond(rejection, request),
+        ))
     }
 
     #[inline]
@@ -378,7 +360,9 @@ where
             extensions: request.extensions(),
             principal: principal.map(|principal| &**principal as &(dyn Any + Send + Sync)),
         };
-        trace::decision(&event);
+        if trace::ENABLED {
+            event.log();
+        }
         if let Some(hook) = &self.settings.hook {
             hook(&event);
         }

@@ -3,55 +3,66 @@
 //! The fields are an allow-list: kind, reason, rule, scheme, place and status. No path, no header,
 //! no claim and no text of an error.
 
-use crate::observe::DecisionEvent;
-
 /// Whether events go anywhere at all.
 pub(crate) const ENABLED: bool = cfg!(feature = "tracing");
 
-#[cfg(feature = "tracing")]
-pub(crate) fn decision(event: &DecisionEvent<'_>) {
-    use crate::extract::{CredentialSource, Scheme};
-    use crate::observe::Outcome;
-    use crate::rejection::RejectionKind;
-
-    let rule = event.rule().unwrap_or_default();
-    let scheme = event.scheme().map(Scheme::as_str).unwrap_or_default();
-    let source = event
-        .source()
-        .map(CredentialSource::as_str)
-        .unwrap_or_default();
-    match event.outcome() {
-        Outcome::Allowed => {
-            tracing::trace!(target: "tower_bearer", outcome = "allowed", scheme, source);
-        }
-        Outcome::Anonymous => {
-            tracing::trace!(target: "tower_bearer", outcome = "anonymous", rule);
-        }
-        Outcome::Preflight => {
-            tracing::trace!(target: "tower_bearer", outcome = "preflight");
-        }
-        Outcome::Rejected(rejection) => {
-            let kind = rejection.kind();
-            let reason = kind.reason().unwrap_or_default();
-            let status = rejection.status().as_u16();
-            // An outage is for the operator. The rest is what any stranger can cause.
-            if kind == RejectionKind::Unavailable {
-                tracing::warn!(
-                    target: "tower_bearer",
-                    outcome = kind.as_str(), reason, rule, scheme, source, status
-                );
-            } else {
-                tracing::debug!(
-                    target: "tower_bearer",
-                    outcome = kind.as_str(), reason, rule, scheme, source, status
-                );
-            }
-        }
-    }
+/// Logs a request that the inner service receives with a principal.
+pub(crate) fn allowed(scheme: &str, source: &str) {
+    #[cfg(feature = "tracing")]
+    tracing::trace!(target: "tower_bearer", outcome = "allowed", scheme, source);
+    let _ = (scheme, source);
 }
 
-#[cfg(not(feature = "tracing"))]
-pub(crate) fn decision(_: &DecisionEvent<'_>) {}
+/// Logs a request that the inner service receives without a principal.
+pub(crate) fn anonymous(rule: &str) {
+    #[cfg(feature = "tracing")]
+    tracing::trace!(target: "tower_bearer", outcome = "anonymous", rule);
+    let _ = rule;
+}
+
+/// Logs a CORS preflight.
+pub(crate) fn preflight() {
+    #[cfg(feature = "tracing")]
+    tracing::trace!(target: "tower_bearer", outcome = "preflight");
+}
+
+/// The fields of a rejection. Empty texts where there is no value.
+#[cfg_attr(
+    not(feature = "tracing"),
+    expect(dead_code, reason = "read by the feature")
+)]
+pub(crate) struct RejectionFields<'a> {
+    pub(crate) outcome: &'a str,
+    pub(crate) reason: &'a str,
+    pub(crate) rule: &'a str,
+    pub(crate) scheme: &'a str,
+    pub(crate) source: &'a str,
+    pub(crate) status: u16,
+    /// An outage is for the operator: a warning. Any unauthenticated client can cause the other rejections.
+    pub(crate) is_outage: bool,
+}
+
+/// Logs a request that the layer rejected.
+pub(crate) fn rejected(fields: &RejectionFields<'_>) {
+    #[cfg(feature = "tracing")]
+    {
+        let RejectionFields {
+            outcome,
+            reason,
+            rule,
+            scheme,
+            source,
+            status,
+            is_outage,
+        } = *fields;
+        if is_outage {
+            tracing::warn!(target: "tower_bearer", outcome, reason, rule, scheme, source, status);
+        } else {
+            tracing::debug!(target: "tower_bearer", outcome, reason, rule, scheme, source, status);
+        }
+    }
+    let _ = fields;
+}
 
 /// An authorization server does not let this service ask about tokens: for the operator (E13).
 #[cfg(all(feature = "introspection", feature = "tracing"))]
@@ -69,12 +80,12 @@ pub(crate) fn credentials_refused(_: u16) {}
 /// The keys of an issuer could not be fetched: for the operator, before there are refusals. The text names
 /// the address without its query, and nothing of an answer (E14).
 #[cfg(all(feature = "jwks", feature = "tracing"))]
-pub(crate) fn keys_not_fetched(error: &crate::provider::ProviderError) {
+pub(crate) fn keys_not_fetched(error: &dyn std::fmt::Display) {
     tracing::warn!(target: "tower_bearer", outcome = "keys-not-fetched", reason = %error);
 }
 
 #[cfg(all(feature = "jwks", not(feature = "tracing")))]
-pub(crate) fn keys_not_fetched(_: &crate::provider::ProviderError) {}
+pub(crate) fn keys_not_fetched(_: &dyn std::fmt::Display) {}
 
 /// Somebody was logged out elsewhere, and nobody could be told here: for the operator.
 #[cfg(all(feature = "logout", feature = "tracing"))]

@@ -123,10 +123,11 @@ impl Service {
         let request = Request::new(());
         let credential = Credential::bearer(token).unwrap();
         let view = RequestView::with_clock(&request, &self.clock);
-        let (verdict, is_recalled) = match self.access.recall(&credential, &view) {
-            Some(verdict) => (verdict, true),
-            None => (self.access.validate(&credential, &view), false),
-        };
+        let (verdict, is_recalled) =
+            match self.access.cached_verdict(&credential.unchecked(), &view) {
+                Some(verdict) => (verdict, true),
+                None => (self.access.validate(&credential, &view), false),
+            };
         match verdict {
             Verdict::Ready(answer) => (
                 answer.map(|_| ()).map_err(|failure| failure.kind()),

@@ -18,6 +18,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 use tower::{Layer as _, service_fn};
+use tower_bearer::ValidatorExt as _;
 use tower_bearer::cache::CacheSettings;
 use tower_bearer::clock::ManualClock;
 use tower_bearer::jwt::{AccessToken, JwtIssuers, JwtValidator, KeySet, SharedSecret};
@@ -26,7 +27,7 @@ use tower_bearer::provider::{Fetch, FetchError, RemoteKeys};
 use tower_bearer::revocation::{RevocationClaims, RevocationList, Revocations};
 use tower_bearer::{
     Authenticated, BearerAuthLayer, BoxFuture, Credential, Failure, InvalidReason, RequestView,
-    Validated, Validator, Verdict,
+    UncheckedCredential, Validated, Validator, Verdict,
 };
 
 use support::{Body, send};
@@ -61,12 +62,12 @@ impl<V: Validator> Validator for Counting<V> {
         self.validator.validate(credential, request)
     }
 
-    fn recall(
+    fn cached_verdict(
         &self,
-        unchecked: &Credential<'_>,
+        unchecked: &UncheckedCredential<'_>,
         request: &RequestView<'_>,
     ) -> Option<Verdict<V::Principal>> {
-        let verdict = self.validator.recall(unchecked, request);
+        let verdict = self.validator.cached_verdict(unchecked, request);
         if let Some(Verdict::Ready(Ok(_))) = verdict {
             self.hits.fetch_add(1, Ordering::Relaxed);
         }

@@ -27,6 +27,7 @@ use http::Request;
 use http::header::AUTHORIZATION;
 use support::{Answer, Body, Greet, User, send, start};
 use tower::Layer as _;
+use tower_bearer::ValidatorExt as _;
 use tower_bearer::cache::{CacheSettings, Cached};
 use tower_bearer::clock::ManualClock;
 use tower_bearer::policy::Policy;
@@ -146,7 +147,7 @@ fn recalls<V: Validator>(validator: &V, token: &str, clock: &ManualClock) -> boo
     let request = Request::new(());
     let credential = Credential::bearer(token).unwrap();
     let view = RequestView::with_clock(&request, clock);
-    match validator.recall(&credential, &view) {
+    match validator.cached_verdict(&credential.unchecked(), &view) {
         None => false,
         Some(Verdict::Ready(Ok(validated))) => !validated.is_expired(view.now()),
         Some(Verdict::Ready(Err(failure))) => panic!("{failure}"),
@@ -164,7 +165,7 @@ async fn judge<V: Validator>(
         let request = Request::new(());
         let credential = Credential::bearer(token).unwrap();
         let view = RequestView::with_clock(&request, clock);
-        match validator.recall(&credential, &view) {
+        match validator.cached_verdict(&credential.unchecked(), &view) {
             Some(verdict) => verdict,
             None => validator.validate(&credential, &view),
         }

@@ -64,7 +64,7 @@ fn ask<V: Validator>(
     let request = Request::new(());
     let credential = Credential::bearer(token).unwrap();
     let view = RequestView::with_clock(&request, clock);
-    let (verdict, is_recalled) = match validator.recall(&credential, &view) {
+    let (verdict, is_recalled) = match validator.cached_verdict(&credential.unchecked(), &view) {
         Some(verdict) => (verdict, true),
         None => (validator.validate(&credential, &view), false),
     };

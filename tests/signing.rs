@@ -77,7 +77,7 @@ fn ask<V: Validator>(
     let clock = ManualClock::new(now);
     let credential = Credential::bearer(token).unwrap();
     let view = RequestView::with_clock(&request, &clock);
-    let (verdict, is_recalled) = match validator.recall(&credential, &view) {
+    let (verdict, is_recalled) = match validator.cached_verdict(&credential.unchecked(), &view) {
         Some(verdict) => (verdict, true),
         None => (validator.validate(&credential, &view), false),
     };

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use http::Request;
 use serde_json::json;
+use tower_bearer::ValidatorExt as _;
 use tower_bearer::cache::{CacheSettings, Cached, VerdictCache};
 use tower_bearer::clock::ManualClock;
 use tower_bearer::jwt::{JwtIssuers, JwtValidator, SharedSecret};
@@ -101,7 +102,7 @@ fn ask<V: Validator>(
 ) -> Verdict<V::Principal> {
     let request = Request::new(());
     let view = RequestView::with_clock(&request, clock);
-    match validator.recall(credential, &view) {
+    match validator.cached_verdict(&credential.unchecked(), &view) {
         Some(verdict) => verdict,
         None => validator.validate(credential, &view),
     }

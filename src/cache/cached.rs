@@ -4,12 +4,12 @@ use std::fmt;
 
 use super::settings::CacheSettings;
 use super::verdicts::VerdictCache;
-use crate::extract::Credential;
+use crate::extract::{Credential, UncheckedCredential};
 use crate::request::RequestView;
 use crate::validator::{Validator, Verdict};
 
 /// A validator that is not asked again about a credential it has accepted, for a while. Made by
-/// [`Validator::cached`]. Clones share what is remembered.
+/// [`ValidatorExt::cached`](crate::ValidatorExt::cached). Clones share what is remembered.
 ///
 /// The [module](super) says what is kept, and for how long.
 #[must_use]
@@ -46,9 +46,9 @@ impl<V: Validator> Validator for Cached<V> {
         })
     }
 
-    fn recall(
+    fn cached_verdict(
         &self,
-        unchecked: &Credential<'_>,
+        unchecked: &UncheckedCredential<'_>,
         request: &RequestView<'_>,
     ) -> Option<Verdict<Self::Principal>> {
         let validated = self.cache.recall(unchecked, request.now())?;

@@ -1,8 +1,8 @@
-//! Remembering what a validator has said yes to. RequiredScopes the feature `cache`, which `jwt` brings along.
+//! Remembering what a validator has said yes to. Needs the feature `cache`, which `jwt` brings along.
 //!
 //! To check an RSA or elliptic-curve signature takes many times what all the rest of a request does, and a client
 //! sends the same token again and again. A `JwtValidator` remembers by itself; any other validator does with
-//! [`Validator::cached`](crate::Validator::cached).
+//! [`ValidatorExt::cached`](crate::ValidatorExt::cached).
 //!
 //! # What is remembered
 //!
@@ -52,7 +52,7 @@
 //! ```
 //! use std::time::Duration;
 //! use tower_bearer::cache::CacheSettings;
-//! use tower_bearer::{BearerAuthLayer, Credential, Failure, InvalidReason, Validator, validator_fn};
+//! use tower_bearer::{BearerAuthLayer, Credential, Failure, InvalidReason, ValidatorExt, validator_fn};
 //!
 //! # #[derive(Clone)] struct Sessions;
 //! # impl Sessions { async fn user(&self, _: &str) -> Result<Option<String>, std::io::Error> { Ok(None) } }

@@ -11,7 +11,7 @@ use super::pending::{Awaited, Pending, SharedOutcome};
 use super::settings::CacheSettings;
 use super::store::Store;
 use super::token_key::{PLACES, TokenRef};
-use crate::extract::Credential;
+use crate::extract::{Credential, UncheckedCredential};
 use crate::failure::Failure;
 use crate::validator::{Validated, Verdict};
 
@@ -22,7 +22,7 @@ use crate::validator::{Validated, Verdict};
 ///
 /// ```
 /// use tower_bearer::cache::{CacheSettings, VerdictCache};
-/// use tower_bearer::{Credential, Failure, Validator, validator_fn};
+/// use tower_bearer::{Credential, Failure, ValidatorExt, validator_fn};
 ///
 /// let validator = validator_fn(|_: Credential<'_>| Ok::<_, Failure>("alice"))
 ///     .cached(CacheSettings::new());
@@ -114,7 +114,7 @@ impl<T> VerdictCache<T> {
     ///
     /// ```
     /// use tower_bearer::cache::CacheSettings;
-    /// use tower_bearer::{Credential, Failure, Validator, validator_fn};
+    /// use tower_bearer::{Credential, Failure, ValidatorExt, validator_fn};
     ///
     /// let validator = validator_fn(|_: Credential<'_>| Ok::<_, Failure>("alice"))
     ///     .cached(CacheSettings::new());
@@ -167,10 +167,11 @@ impl<T: Send + Sync + 'static> VerdictCache<T> {
     #[inline]
     pub(crate) fn recall(
         &self,
-        credential: &Credential<'_>,
+        unchecked: &UncheckedCredential<'_>,
         now: SystemTime,
     ) -> Option<Validated<T>> {
-        let token = self.inner.store.find(credential)?;
+        let place = (unchecked.scheme(), unchecked.source());
+        let token = self.inner.store.find_at(place, unchecked.token_bytes())?;
         self.inner.recall(token, now)
     }
 

@@ -3,7 +3,7 @@
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
-use super::credential::{Credential, CredentialSource, Scheme};
+use super::credential::{Credential, CredentialSource, Scheme, UncheckedCredential};
 use super::source::ExtractError;
 use super::token68::is_token68;
 
@@ -17,18 +17,14 @@ pub(super) fn read<'a>(
     offered: impl Fn(Scheme) -> bool,
     max_length: usize,
 ) -> Result<Option<Credential<'a>>, ExtractError> {
-    let found = find(headers, offered, max_length)?;
-    if let Some(credential) = &found {
-        check(credential)?;
-    }
-    Ok(found)
+    find(headers, offered, max_length)?.map(check).transpose()
 }
 
-/// Whether the characters of a credential that was found are those that may stand there.
+/// Returns the credential if its characters are those of token68.
 #[inline]
-pub(super) fn check(credential: &Credential<'_>) -> Result<(), ExtractError> {
-    if is_token68(credential.token_bytes()) {
-        Ok(())
+pub(super) fn check(unchecked: UncheckedCredential<'_>) -> Result<Credential<'_>, ExtractError> {
+    if is_token68(unchecked.token_bytes()) {
+        Ok(unchecked.into_checked())
     } else {
         Err(ExtractError::Malformed)
     }
@@ -40,7 +36,7 @@ pub(super) fn find<'a>(
     headers: &'a HeaderMap,
     offered: impl Fn(Scheme) -> bool,
     max_length: usize,
-) -> Result<Option<Credential<'a>>, ExtractError> {
+) -> Result<Option<UncheckedCredential<'a>>, ExtractError> {
     let Some(value) = headers.get(AUTHORIZATION) else {
         return Ok(None);
     };
@@ -74,12 +70,12 @@ pub(super) fn find<'a>(
     if spaces == 0 {
         return Err(ExtractError::Malformed);
     }
-    Ok(Some(Credential::new(
+    Ok(Some(UncheckedCredential::new(Credential::new(
         scheme,
         CredentialSource::Authorization,
         value,
         start..bytes.len(),
-    )))
+    ))))
 }
 
 /// The scheme, and where it ends. RFC 9110 section 11.1: it is compared without regard to case.

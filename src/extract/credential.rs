@@ -101,6 +101,42 @@ pub struct Credential<'a> {
     range: Range<usize>,
 }
 
+/// A credential whose characters have not been checked.
+///
+/// The layer passes it to [`Validator::cached_verdict`](crate::Validator::cached_verdict), so that a cache hit costs no
+/// check: a token that equals an accepted one has its characters. Nothing outside this crate can read it; a
+/// validator that wraps another one can only pass it on.
+#[derive(Debug)]
+pub struct UncheckedCredential<'a>(Credential<'a>);
+
+impl<'a> UncheckedCredential<'a> {
+    #[inline]
+    pub(super) fn new(credential: Credential<'a>) -> Self {
+        Self(credential)
+    }
+
+    /// Returns the credential after its characters have been checked, or for a source that has checked them.
+    #[inline]
+    pub(super) fn into_checked(self) -> Credential<'a> {
+        self.0
+    }
+
+    #[inline]
+    pub(crate) fn scheme(&self) -> Scheme {
+        self.0.scheme
+    }
+
+    #[inline]
+    pub(crate) fn source(&self) -> CredentialSource {
+        self.0.source
+    }
+
+    #[inline]
+    pub(crate) fn token_bytes(&self) -> &[u8] {
+        self.0.token_bytes()
+    }
+}
+
 #[derive(Clone)]
 enum Value<'a> {
     Borrowed(&'a HeaderValue),
@@ -108,6 +144,13 @@ enum Value<'a> {
 }
 
 impl<'a> Credential<'a> {
+    /// Returns the form in which [`Validator::cached_verdict`](crate::Validator::cached_verdict) takes a credential, for
+    /// testing a validator alone.
+    #[must_use]
+    pub fn unchecked(&self) -> UncheckedCredential<'a> {
+        UncheckedCredential(self.clone())
+    }
+
     /// `range` lies within `value`, and its bytes are ASCII.
     pub(super) fn new(
         scheme: Scheme,
@@ -216,7 +259,7 @@ mod basic {
     use super::{Credential, Scheme};
     use crate::failure::{Failure, InvalidReason};
 
-    /// User and password of a `Basic` credential. Its `Debug` shows neither. RequiredScopes the feature `basic`.
+    /// User and password of a `Basic` credential. Its `Debug` shows neither. Needs the feature `basic`.
     pub struct BasicCredentials {
         text: String,
         colon: usize,
@@ -243,7 +286,7 @@ mod basic {
     }
 
     impl Credential<'_> {
-        /// Reads user and password. RequiredScopes the feature `basic`
+        /// Reads user and password. Needs the feature `basic`
         /// ([RFC 7617 section 2](https://www.rfc-editor.org/rfc/rfc7617#section-2)).
         ///
         /// # Errors

@@ -9,13 +9,11 @@ mod source;
 mod token68;
 mod websocket;
 
-pub use credential::{Credential, CredentialSource, Scheme};
+pub use credential::{Credential, CredentialSource, Scheme, UncheckedCredential};
 pub use fetch_metadata::permits_cookie;
 pub use source::Source;
 
 #[cfg(feature = "basic")]
 pub use credential::BasicCredentials;
 
-#[cfg(feature = "openapi")]
-pub(crate) use source::Kind;
-pub(crate) use source::{ExtractError, Sources};
+pub(crate) use source::{ExtractError, Kind, Sources};

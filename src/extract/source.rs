@@ -3,12 +3,11 @@
 use http::header::{self, AUTHORIZATION, COOKIE, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderMap, HeaderName, Request};
 
-use super::credential::{Credential, CredentialSource, Scheme};
+use super::credential::{Credential, CredentialSource, Scheme, UncheckedCredential};
 use super::redact::{redact_elements, redact_field};
 use super::token68::{is_token, is_visible_ascii};
 use super::{authorization, cookie, fetch_metadata, websocket};
 use crate::error::ConfigError;
-use crate::rejection::Challenge;
 use crate::request::RequestView;
 
 /// A place where a credential may stand. Given to
@@ -277,7 +276,7 @@ impl Sources {
         &self,
         request: &RequestView<'a>,
         max_length: usize,
-    ) -> Result<Option<Credential<'a>>, ExtractError> {
+    ) -> Result<Option<UncheckedCredential<'a>>, ExtractError> {
         let offered = |scheme| match scheme {
             Scheme::Bearer => self.bearer,
             Scheme::Basic => self.basic,
@@ -291,7 +290,8 @@ impl Sources {
         } else {
             None
         };
-        self.extract_others(request, max_length, found)
+        let found = self.extract_others(request, max_length, found)?;
+        Ok(found.map(UncheckedCredential::new))
     }
 
     /// Returns the source that offers a credential of the `Authorization` header.
@@ -327,14 +327,17 @@ impl Sources {
         Err(ExtractError::CrossSite(credential.scheme()))
     }
 
-    /// Whether the characters of a credential that was extracted are those that may stand there.
+    /// Returns an extracted credential if its characters are those that its source permits.
     #[inline]
-    pub(crate) fn check(&self, credential: &Credential<'_>) -> Result<(), ExtractError> {
-        // With others to compare it with, it has been checked right away.
+    pub(crate) fn check<'a>(
+        &self,
+        unchecked: UncheckedCredential<'a>,
+    ) -> Result<Credential<'a>, ExtractError> {
+        // With several sources, `extract` has checked the characters already.
         if self.others {
-            return Ok(());
+            return Ok(unchecked.into_checked());
         }
-        authorization::check(credential)
+        authorization::check(unchecked)
     }
 
     fn extract_others<'a>(
@@ -374,31 +377,9 @@ impl Sources {
         Ok(found)
     }
 
-    /// The places, in the order of the list.
-    #[cfg(feature = "openapi")]
+    /// Returns the kinds of the sources, in the order of the list.
     pub(crate) fn kinds(&self) -> impl Iterator<Item = &Kind> {
         self.list.iter().map(|source| &source.kind)
-    }
-
-    /// One challenge for each scheme offered, in the order of the list.
-    pub(crate) fn challenges(&self, realm: &str) -> Vec<(Scheme, Challenge)> {
-        let mut challenges: Vec<(Scheme, Challenge)> = Vec::new();
-        for source in &self.list {
-            let (scheme, challenge) = match &source.kind {
-                Kind::ApiKey(header) => {
-                    (Scheme::ApiKey, Challenge::api_key(realm, header.as_str()))
-                }
-                Kind::Basic => (Scheme::Basic, Challenge::basic(realm)),
-                Kind::Bearer | Kind::WebSocketProtocol { .. } => {
-                    (Scheme::Bearer, Challenge::bearer(realm))
-                }
-                Kind::Cookie { name } => (Scheme::Cookie, Challenge::cookie(realm, name)),
-            };
-            if !challenges.iter().any(|(_, known)| *known == challenge) {
-                challenges.push((scheme, challenge));
-            }
-        }
-        challenges
     }
 
     /// Does the same to whatever credential an unauthenticated request brought along.

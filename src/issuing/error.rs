@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 
-use crate::answer_body::AnswerBody;
+use crate::body::ResponseBody;
 use crate::issuing::store::{SessionId, StoreError};
 
 /// Why no token is given: the errors of [RFC 6749 section 5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2), and
@@ -174,7 +174,7 @@ impl IssuingError {
     /// assert_eq!(response.headers()["cache-control"], "no-store");
     /// ```
     #[must_use]
-    pub fn to_response(&self) -> Response<AnswerBody> {
+    pub fn to_response(&self) -> Response<ResponseBody> {
         // Constants: what is known is for logs.
         let body = match self {
             Self::InvalidRequest { .. } => {
@@ -225,8 +225,8 @@ impl IssuingError {
 }
 
 /// RFC 6749 section 5.1: never to be stored.
-pub(crate) fn json_response(status: StatusCode, body: Bytes) -> Response<AnswerBody> {
-    let mut response = Response::new(AnswerBody::new(body));
+pub(crate) fn json_response(status: StatusCode, body: Bytes) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::bytes(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -264,7 +264,10 @@ impl TokenIssuer {
         let unreadable = || IssuingError::InvalidRequest {
             problem: "the token has no readable `jti` or `exp`, so it cannot be revoked individually",
         };
-        let token = match inner.own.authenticate(token.as_bytes()) {
+        let token = match inner
+            .own
+            .authenticate(token.as_bytes(), &inner.keys.with_retired())
+        {
             Authenticity::Authentic(token) => token,
             Authenticity::Unreadable => return Err(unreadable()),
             Authenticity::UnknownKey { expires_at } if !is_past(expires_at) => {

@@ -16,7 +16,7 @@ use tower_service::Service;
 
 use super::private_key::sha256;
 use super::signing_keys::SigningKeys;
-use crate::answer_body::AnswerBody;
+use crate::body::ResponseBody;
 use crate::clock::{Clock, SystemClock};
 
 /// For how long a verifier may keep the set, unless told otherwise.
@@ -81,8 +81,8 @@ impl JwkSetEndpoint {
         self
     }
 
-    fn answer(&self, method: &Method, headers: &HeaderMap) -> Response<AnswerBody> {
-        let mut response = Response::new(AnswerBody::default());
+    fn answer(&self, method: &Method, headers: &HeaderMap) -> Response<ResponseBody> {
+        let mut response = Response::new(ResponseBody::bytes(Bytes::new()));
         if *method != Method::GET && *method != Method::HEAD {
             *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
             let allowed = HeaderValue::from_static("GET, HEAD");
@@ -108,7 +108,7 @@ impl JwkSetEndpoint {
         );
         answer.insert(CONTENT_LENGTH, HeaderValue::from(jwks.len()));
         if *method == Method::GET {
-            *response.body_mut() = AnswerBody::new(Bytes::copy_from_slice(jwks.as_bytes()));
+            *response.body_mut() = ResponseBody::bytes(Bytes::copy_from_slice(jwks.as_bytes()));
         }
         response
     }
@@ -132,9 +132,9 @@ fn cache_control(max_age: Duration) -> HeaderValue {
 }
 
 impl<B> Service<Request<B>> for JwkSetEndpoint {
-    type Response = Response<AnswerBody>;
+    type Response = Response<ResponseBody>;
     type Error = Infallible;
-    type Future = Ready<Result<Response<AnswerBody>, Infallible>>;
+    type Future = Ready<Result<Response<ResponseBody>, Infallible>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))

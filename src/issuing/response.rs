@@ -9,7 +9,7 @@ use serde::Serialize;
 use zeroize::Zeroize as _;
 
 use super::error::json_response;
-use crate::answer_body::AnswerBody;
+use crate::body::ResponseBody;
 use crate::issuing::store::SessionId;
 
 /// The tokens that a client is given, in the shape of
@@ -62,7 +62,7 @@ impl TokenResponse {
 
     /// The answer: 200, JSON, never to be stored. An axum handler may return it.
     #[must_use]
-    pub fn to_response(&self) -> Response<AnswerBody> {
+    pub fn to_response(&self) -> Response<ResponseBody> {
         // Texts and numbers: there is nothing that could fail.
         let body = serde_json::to_vec(self).unwrap_or_default();
         json_response(StatusCode::OK, Bytes::from(body))

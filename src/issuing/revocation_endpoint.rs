@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use super::error::json_response;
 use super::{IssuingError, TokenForm, TokenIssuer};
-use crate::answer_body::AnswerBody;
+use crate::body::ResponseBody;
 use crate::endpoint::{is_form, read};
 
 /// The longest form: a token, and little more.
@@ -213,7 +213,7 @@ where
     B::Data: Send,
     B::Error: Send,
 {
-    type Response = Response<AnswerBody>;
+    type Response = Response<ResponseBody>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 

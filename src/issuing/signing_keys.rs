@@ -1,5 +1,6 @@
 //! The keys with which this process signs, and their succession.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -8,7 +9,7 @@ use arc_swap::ArcSwap;
 use serde_json::{Map, Value};
 
 use super::signing_key::SigningKey;
-use crate::jwt::{KeyError, KeySet};
+use crate::jwt::{Algorithm, Current, KeyError, KeyProvider, KeySet, KeySource};
 use crate::validator::Dependency;
 
 /// How many keys there may be. Verifiers look through them for each token.
@@ -204,12 +205,10 @@ impl SigningKeys {
         Arc::clone(&state.at(now).set)
     }
 
-    /// F05: what a verdict with these keys rests on.
-    pub(crate) fn still(&self, keys: &KeySet) -> Arc<impl Dependency + use<>> {
-        Arc::new(SameKeys {
-            keys: self.clone(),
-            generation: keys.generation(),
-        })
+    /// Returns all keys that this process holds, retired ones included.
+    pub(crate) fn with_retired(&self) -> Arc<KeySet> {
+        // At the epoch, no key has retired.
+        self.key_set(SystemTime::UNIX_EPOCH)
     }
 
     fn change(
@@ -223,6 +222,40 @@ impl SigningKeys {
         let state = State::new(keys)?;
         self.shared.state.store(Arc::new(state));
         Ok(())
+    }
+}
+
+impl KeyProvider for SigningKeys {
+    fn current(&self, now: SystemTime) -> Current {
+        Current::Keys(self.key_set(now))
+    }
+
+    fn dependency(&self, keys: &KeySet) -> Arc<dyn Dependency> {
+        Arc::new(SameKeys {
+            keys: self.clone(),
+            generation: keys.generation(),
+        })
+    }
+
+    fn may_be_for(&self, algorithms: &[Algorithm]) -> bool {
+        self.with_retired().may_be_for(algorithms)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// The published keys, those that are about to retire included.
+impl From<&SigningKeys> for KeySource {
+    fn from(keys: &SigningKeys) -> Self {
+        Self::provided(keys.clone())
+    }
+}
+
+impl From<SigningKeys> for KeySource {
+    fn from(keys: SigningKeys) -> Self {
+        Self::provided(keys)
     }
 }
 

@@ -1,9 +1,9 @@
 //! The settings of a JWT validator.
 
 use std::fmt;
+#[cfg(feature = "logout")]
+use std::sync::Arc;
 use std::time::Duration;
-#[cfg(feature = "issuing")]
-use std::time::SystemTime;
 
 use serde::de::DeserializeOwned;
 
@@ -11,9 +11,10 @@ use super::access_token::AccessToken;
 use super::algorithm::Algorithm;
 use super::checks::{Checks, MAX_LEEWAY};
 use super::header::media_type;
-use super::key_set::KeySet;
 use super::known_headers::KnownHeaders;
 use super::layout::ClaimsLayout;
+#[cfg(feature = "logout")]
+use super::profile::TokenProfile;
 use super::token::MAX_LENGTH;
 use super::validator::{
     Inner, JwtValidator, KeySource, Keys, OwnCheck, ReadClaims, read_access_token, read_own,
@@ -21,8 +22,6 @@ use super::validator::{
 use crate::cache::{CacheSettings, VerdictCache};
 use crate::error::ConfigError;
 use crate::failure::Failure;
-#[cfg(feature = "logout")]
-use crate::logout::{LogoutRules, LogoutToken};
 use crate::revocation::RevocationCheck;
 
 /// The longest token that is read unless told otherwise, in bytes.
@@ -106,18 +105,15 @@ impl JwtValidatorBuilder {
         self.reading(read_own::<C>)
     }
 
-    /// For logout tokens, and for nothing else. None of them is remembered.
+    /// Accepts another kind of token instead of access tokens. Such tokens are not cached.
     #[cfg(feature = "logout")]
-    pub(crate) fn logout_tokens(
+    pub(crate) fn profile<C>(
         mut self,
-        rules: LogoutRules,
-        read: ReadClaims<LogoutToken>,
-    ) -> JwtValidatorBuilder<LogoutToken> {
-        self.checks.logout = Some(rules);
-        self.reading(read)
-            .require("iat")
-            .require("jti")
-            .without_cache()
+        profile: impl TokenProfile + 'static,
+        read: ReadClaims<C>,
+    ) -> JwtValidatorBuilder<C> {
+        self.checks.profile = Some(Arc::new(profile));
+        self.reading(read).without_cache()
     }
 
     fn reading<C>(self, read: ReadClaims<C>) -> JwtValidatorBuilder<C> {
@@ -364,7 +360,7 @@ impl<C> JwtValidatorBuilder<C> {
     }
 
     /// Disables the cache: every token is checked anew, its signature included, also within
-    /// [`JwtIssuers`](super::JwtIssuers). Only an explicit [`cached`](crate::Validator::cached) around the
+    /// [`JwtIssuers`](super::JwtIssuers). Only an explicit [`cached`](crate::ValidatorExt::cached) around the
     /// validator caches its results.
     pub fn without_cache(mut self) -> Self {
         self.cache = None;
@@ -552,30 +548,18 @@ fn is_another_kind(typ: &str) -> bool {
 }
 
 impl Keys {
-    /// Returns whether there may be a key for one of these.
+    /// Returns whether there may be a key for one of `algorithms`.
     fn may_be_for(&self, algorithms: &[Algorithm]) -> bool {
-        let has_one = |keys: &KeySet| {
-            keys.keys()
-                .any(|(_, algorithm)| algorithms.contains(&algorithm))
-        };
         match self {
-            Keys::Local(keys) => has_one(keys),
-            // At the epoch, no key has retired.
-            #[cfg(feature = "issuing")]
-            Keys::Own(keys) => has_one(&keys.key_set(SystemTime::UNIX_EPOCH)),
-            // The keys that the issuer will publish are not known, but none of them is a secret.
-            #[cfg(feature = "jwks")]
-            Keys::Remote(_) => algorithms.iter().any(|algorithm| !algorithm.is_symmetric()),
+            Keys::Local(keys) => keys.may_be_for(algorithms),
+            Keys::Provided(provider) => provider.may_be_for(algorithms),
         }
     }
 
     fn issuer(&self) -> Option<&str> {
         match self {
             Keys::Local(_) => None,
-            #[cfg(feature = "issuing")]
-            Keys::Own(_) => None,
-            #[cfg(feature = "jwks")]
-            Keys::Remote(keys) => keys.issuer(),
+            Keys::Provided(provider) => provider.issuer(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What claims have to say. Pure: the claims and the time go in, the verdict comes out.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
@@ -9,8 +10,7 @@ use super::claims::{RawClaims, Times};
 use super::error::TokenError;
 use super::header::{Header, media_type};
 use super::layout::{ClaimsLayout, MarkerMatch};
-#[cfg(feature = "logout")]
-use crate::logout::LogoutRules;
+use super::profile::TokenProfile;
 
 /// The most that a clock may be off (D05).
 pub(crate) const MAX_LEEWAY: Duration = Duration::from_secs(300);
@@ -18,9 +18,8 @@ pub(crate) const MAX_LEEWAY: Duration = Duration::from_secs(300);
 /// The settings of a validator that concern claims.
 #[derive(Clone, Debug)]
 pub(crate) struct Checks {
-    /// Logout tokens are wanted, and nothing else.
-    #[cfg(feature = "logout")]
-    pub(crate) logout: Option<LogoutRules>,
+    /// The kind of token. `None`: access tokens.
+    pub(crate) profile: Option<Arc<dyn TokenProfile>>,
     /// `None`: any, or none.
     pub(crate) issuer: Option<Box<str>>,
     /// Empty: any, or none.
@@ -47,8 +46,7 @@ pub(crate) struct Checks {
 impl Default for Checks {
     fn default() -> Self {
         Self {
-            #[cfg(feature = "logout")]
-            logout: None,
+            profile: None,
             issuer: None,
             audiences: Vec::new(),
             leeway: Duration::from_secs(60),
@@ -80,9 +78,8 @@ pub(crate) enum Typing {
 impl Checks {
     /// RFC 8725 section 3.11, RFC 9068 section 4.
     pub(crate) fn token_type(&self, typ: Option<&str>) -> Result<Typing, TokenError> {
-        #[cfg(feature = "logout")]
-        if let Some(rules) = &self.logout {
-            return rules.token_type(typ);
+        if let Some(profile) = &self.profile {
+            return profile.token_type(typ);
         }
         let is = |accepted: &str| is_of_type(typ, accepted);
         if let Some(only) = &self.only_types {
@@ -184,9 +181,8 @@ impl Checks {
 
     /// Tells tokens of other kinds by what only they have.
     pub(crate) fn kind(&self, claims: &RawClaims<'_>, typing: Typing) -> Result<(), TokenError> {
-        #[cfg(feature = "logout")]
-        if let Some(rules) = &self.logout {
-            return rules.kind(claims);
+        if let Some(profile) = &self.profile {
+            return profile.kind(claims);
         }
         let found = |found| Err(TokenError::TokenType { found });
         let text = |name: &str| claims.rest.get(name).and_then(Value::as_str);
@@ -238,9 +234,8 @@ impl Checks {
         }
         let is_ours = |audience: &str| self.audiences.iter().any(|own| **own == *audience);
         match &claims.aud {
-            #[cfg(feature = "logout")]
             Some(aud)
-                if self.logout.is_some()
+                if self.profile.is_some()
                     && !aud.as_slice().iter().all(|audience| is_ours(audience)) =>
             {
                 Err(TokenError::Audience)
@@ -279,9 +274,8 @@ impl Checks {
         {
             return Err(TokenError::NotYetValid);
         }
-        #[cfg(feature = "logout")]
-        if let Some(rules) = &self.logout {
-            rules.age(times, self.leeway, now)?;
+        if let Some(profile) = &self.profile {
+            profile.age(times, self.leeway, now)?;
         }
         if let Some(max_age) = self.max_token_age {
             let iat = times.iat.ok_or(TokenError::missing("iat"))?;

@@ -16,7 +16,7 @@ use super::token::{MAX_LENGTH, Parts, UnverifiedToken};
 use super::validator::{JwtValidator, may_be_a_jwt};
 use crate::cache::{CacheLimit, CacheSettings, VerdictCache};
 use crate::error::ConfigError;
-use crate::extract::Credential;
+use crate::extract::{Credential, UncheckedCredential};
 use crate::request::RequestView;
 use crate::validator::{Validator, Verdict};
 
@@ -199,16 +199,20 @@ impl<C: Send + Sync + 'static> Validator for JwtIssuers<C> {
     fn validate(&self, credential: &Credential<'_>, request: &RequestView<'_>) -> Verdict<C> {
         let decide = || self.decide(credential.token_bytes(), request);
         match &self.shared.cache {
-            Some(cache) if may_be_a_jwt(credential) => {
+            Some(cache) if may_be_a_jwt(credential.token_bytes()) => {
                 cache.validate_within(credential, request.now(), decide)
             }
             _ => decide().0,
         }
     }
 
-    fn recall(&self, unchecked: &Credential<'_>, request: &RequestView<'_>) -> Option<Verdict<C>> {
+    fn cached_verdict(
+        &self,
+        unchecked: &UncheckedCredential<'_>,
+        request: &RequestView<'_>,
+    ) -> Option<Verdict<C>> {
         let cache = self.shared.cache.as_ref()?;
-        if !may_be_a_jwt(unchecked) {
+        if !may_be_a_jwt(unchecked.token_bytes()) {
             return None;
         }
         let validated = cache.recall(unchecked, request.now())?;

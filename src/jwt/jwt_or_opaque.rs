@@ -1,7 +1,7 @@
 //! JWTs to one validator, all other tokens to another.
 
 use super::token::looks_like_a_jwt;
-use crate::extract::Credential;
+use crate::extract::{Credential, UncheckedCredential};
 use crate::request::RequestView;
 use crate::validator::{Validator, Verdict};
 
@@ -66,15 +66,15 @@ where
         }
     }
 
-    fn recall(
+    fn cached_verdict(
         &self,
-        unchecked: &Credential<'_>,
+        unchecked: &UncheckedCredential<'_>,
         request: &RequestView<'_>,
     ) -> Option<Verdict<Self::Principal>> {
         if looks_like_a_jwt(unchecked.token_bytes()) {
-            self.jwt.recall(unchecked, request)
+            self.jwt.cached_verdict(unchecked, request)
         } else {
-            self.opaque.recall(unchecked, request)
+            self.opaque.cached_verdict(unchecked, request)
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::algorithm::Algorithm;
 use super::key::MAX_KID;
 use super::material::{MAX_RSA_BITS, MIN_RSA_BITS};
+use crate::error::ConfigError;
 
 /// What is wrong with a key. No variant shows key material.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -173,5 +174,11 @@ impl KeyError {
 
     pub(crate) fn rejected(key: &'static str) -> Self {
         Self::Rejected { key }
+    }
+}
+
+impl From<KeyError> for ConfigError {
+    fn from(error: KeyError) -> Self {
+        Self::other(error)
     }
 }

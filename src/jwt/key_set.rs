@@ -397,6 +397,12 @@ impl KeySet {
         self.keys.len()
     }
 
+    /// Returns whether one of the keys is for one of `algorithms`.
+    pub(crate) fn may_be_for(&self, algorithms: &[Algorithm]) -> bool {
+        self.keys()
+            .any(|(_, algorithm)| algorithms.contains(&algorithm))
+    }
+
     /// The names of its keys and their algorithms, in the order in which they were given.
     pub fn keys(&self) -> impl Iterator<Item = (Option<&str>, Algorithm)> {
         self.keys

@@ -66,6 +66,8 @@
 
 mod access_token;
 mod algorithm;
+#[cfg(feature = "issuing")]
+mod authenticity;
 mod backend;
 mod base64url;
 mod builder;
@@ -82,12 +84,18 @@ mod jwk;
 mod jwt_or_opaque;
 mod key;
 mod key_error;
+#[cfg_attr(
+    not(feature = "jwks"),
+    expect(dead_code, reason = "only keys that are fetched need all of it")
+)]
+mod key_provider;
 mod key_set;
 mod known_headers;
 mod layout;
 mod material;
 mod packed_texts;
 pub(crate) mod pem;
+mod profile;
 mod secret;
 mod token;
 mod validator;
@@ -96,6 +104,8 @@ pub use access_token::AccessToken;
 pub use algorithm::Algorithm;
 #[cfg(feature = "issuing")]
 pub(crate) use algorithm::{Curve, Family};
+#[cfg(feature = "issuing")]
+pub(crate) use authenticity::Authenticity;
 pub use backend::CryptoBackend;
 pub use builder::JwtValidatorBuilder;
 #[cfg(any(feature = "introspection", feature = "logout"))]
@@ -116,15 +126,19 @@ pub use jwt_or_opaque::JwtOrOpaque;
 pub(crate) use key::checked_kid;
 pub use key::{Key, PublicKey};
 pub use key_error::KeyError;
+#[cfg(any(feature = "issuing", feature = "jwks"))]
+pub(crate) use key_provider::{Current, KeyProvider};
+#[cfg(feature = "jwks")]
+pub(crate) use key_provider::{KeysFuture, Missing};
 pub use key_set::{JwksOptions, KeySet, SkippedKey};
 pub use layout::ClaimsLayout;
 #[cfg(feature = "jwks")]
 pub(crate) use material::is_certificate;
 #[cfg(feature = "issuing")]
 pub(crate) use material::{PublicMaterial, encrypted};
+#[cfg(feature = "logout")]
+pub(crate) use profile::TokenProfile;
 pub use secret::SharedSecret;
-#[cfg(feature = "issuing")]
-pub(crate) use validator::Authenticity;
 pub use validator::{JwtValidator, KeySource};
 #[cfg(feature = "introspection")]
 pub(crate) use validator::{OwnCheck, checked};

@@ -1,7 +1,6 @@
 //! From a token to its claims.
 
-#[cfg(feature = "jwks")]
-mod remote;
+mod provided_keys;
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,17 +16,14 @@ use super::decode_buffer::{PayloadBuffer, SignatureBuffer};
 use super::error::TokenError;
 use super::key::Key;
 use super::key_error::KeyError;
+use super::key_provider::KeyProvider;
 use super::key_set::{KeySet, NoKey};
 use super::known_headers::KnownHeaders;
 use super::layout::ClaimsLayout;
 use super::token::{Parts, UnverifiedToken};
 use crate::cache::{CacheLimit, VerdictCache};
-use crate::extract::Credential;
+use crate::extract::{Credential, UncheckedCredential};
 use crate::failure::Failure;
-#[cfg(feature = "issuing")]
-use crate::issuing::SigningKeys;
-#[cfg(feature = "jwks")]
-use crate::provider::RemoteKeys;
 use crate::request::RequestView;
 use crate::revocation::RevocationCheck;
 use crate::validator::{Dependency, Validated, Validator, Verdict};
@@ -75,7 +71,7 @@ use crate::validator::{Dependency, Validated, Validator, Verdict};
 /// # Ok::<_, tower_bearer::ConfigError>(())
 /// ```
 pub struct JwtValidator<C = AccessToken> {
-    inner: Arc<Inner<C>>,
+    pub(super) inner: Arc<Inner<C>>,
     cache: Option<VerdictCache<C>>,
 }
 
@@ -98,12 +94,14 @@ pub(crate) type OwnCheck<C> = Box<dyn Fn(&C) -> Result<(), Failure> + Send + Syn
 
 /// Where keys come from.
 pub(crate) enum Keys {
+    /// Keys that never change.
     Local(KeySet),
-    /// Those with which this process signs.
-    #[cfg(feature = "issuing")]
-    Own(SigningKeys),
-    #[cfg(feature = "jwks")]
-    Remote(RemoteKeys),
+    /// Keys that may change.
+    #[cfg_attr(
+        not(any(feature = "issuing", feature = "jwks")),
+        expect(dead_code, reason = "created by the modules above")
+    )]
+    Provided(Arc<dyn KeyProvider>),
 }
 
 /// The keys of a validator: one key, a [`KeySet`], keys fetched from an issuer, or those with which this process signs.
@@ -125,25 +123,11 @@ impl From<KeySet> for KeySource {
     }
 }
 
-/// Whatever is published at the moment, the keys that are on their way out included.
-#[cfg(feature = "issuing")]
-impl From<&SigningKeys> for KeySource {
-    fn from(keys: &SigningKeys) -> Self {
-        Self(Ok(Keys::Own(keys.clone())))
-    }
-}
-
-#[cfg(feature = "issuing")]
-impl From<SigningKeys> for KeySource {
-    fn from(keys: SigningKeys) -> Self {
-        Self(Ok(Keys::Own(keys)))
-    }
-}
-
-#[cfg(feature = "jwks")]
-impl From<RemoteKeys> for KeySource {
-    fn from(keys: RemoteKeys) -> Self {
-        Self(Ok(Keys::Remote(keys)))
+impl KeySource {
+    /// Creates a source of keys that may change.
+    #[cfg(any(feature = "issuing", feature = "jwks"))]
+    pub(crate) fn provided(provider: impl KeyProvider + 'static) -> Self {
+        Self(Ok(Keys::Provided(Arc::new(provider))))
     }
 }
 
@@ -151,10 +135,7 @@ impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Local(keys) => keys.fmt(f),
-            #[cfg(feature = "issuing")]
-            Self::Own(keys) => keys.fmt(f),
-            #[cfg(feature = "jwks")]
-            Self::Remote(keys) => keys.fmt(f),
+            Self::Provided(provider) => provider.fmt(f),
         }
     }
 }
@@ -166,41 +147,6 @@ impl JwtValidator {
     /// [`build`](JwtValidatorBuilder::build) asks for an issuer and an audience.
     pub fn builder(keys: impl Into<KeySource>) -> JwtValidatorBuilder {
         JwtValidatorBuilder::new(keys.into())
-    }
-
-    /// Asks the issuer for its metadata and its keys, and starts with them: OpenID Connect Discovery,
-    /// or [RFC 8414](https://www.rfc-editor.org/rfc/rfc8414). `issuer` is written exactly as the
-    /// provider writes it in `iss`.
-    ///
-    /// To start while the issuer is down, or to set time limits, the [address of the
-    /// metadata](crate::provider::RemoteKeysBuilder::metadata_url) or the algorithms of RSA keys without `alg`,
-    /// create the keys with [`RemoteKeys::discover`] and pass them to [`builder`](Self::builder).
-    ///
-    /// # Errors
-    ///
-    /// [`ProviderError`](crate::provider::ProviderError) if the issuer cannot be reached, calls itself
-    /// something else, or has no usable key.
-    ///
-    /// # Example
-    ///
-    /// ```no_run
-    /// use tower_bearer::BearerAuthLayer;
-    /// use tower_bearer::jwt::JwtValidator;
-    ///
-    /// # async fn main_() -> Result<(), Box<dyn std::error::Error>> {
-    /// let validator = JwtValidator::discover("https://login.example.com/")
-    ///     .await?
-    ///     .audience("https://api.example.com")
-    ///     .build()?;
-    /// let layer = BearerAuthLayer::new(validator);
-    /// # let _ = layer; Ok(()) }
-    /// ```
-    #[cfg(feature = "oidc")]
-    pub async fn discover(
-        issuer: impl Into<String>,
-    ) -> Result<JwtValidatorBuilder, crate::provider::ProviderError> {
-        let keys = RemoteKeys::discover(issuer).connect().await?;
-        Ok(Self::builder(keys))
     }
 }
 
@@ -230,27 +176,12 @@ impl<C> JwtValidator<C> {
         }
     }
 
-    /// The keys that it fetches, to watch them or to refresh them. `None` if they are not fetched.
-    ///
-    /// # Example
-    ///
-    /// ```no_run
-    /// # use tower_bearer::jwt::JwtValidator;
-    /// # fn main_(validator: JwtValidator) {
-    /// if let Some(keys) = validator.remote_keys() {
-    ///     let status = keys.status();
-    ///     println!("{} keys, last error: {:?}", status.keys().count(), status.last_error());
-    /// }
-    /// # }
-    /// ```
+    /// Returns the provider of the keys. `None` for keys that never change.
     #[cfg(feature = "jwks")]
-    #[must_use]
-    pub fn remote_keys(&self) -> Option<&RemoteKeys> {
+    pub(crate) fn key_provider(&self) -> Option<&dyn KeyProvider> {
         match &self.inner.keys {
             Keys::Local(_) => None,
-            #[cfg(feature = "issuing")]
-            Keys::Own(_) => None,
-            Keys::Remote(keys) => Some(keys),
+            Keys::Provided(provider) => Some(&**provider),
         }
     }
 
@@ -268,16 +199,20 @@ impl<C: Send + Sync + 'static> Validator for JwtValidator<C> {
         let text = credential.token_bytes();
         let ask = || self.decide_text(text, request.now());
         match &self.cache {
-            Some(cache) if may_be_a_jwt(credential) => {
+            Some(cache) if may_be_a_jwt(credential.token_bytes()) => {
                 cache.validate(credential, request.now(), ask)
             }
             _ => ask(),
         }
     }
 
-    fn recall(&self, unchecked: &Credential<'_>, request: &RequestView<'_>) -> Option<Verdict<C>> {
+    fn cached_verdict(
+        &self,
+        unchecked: &UncheckedCredential<'_>,
+        request: &RequestView<'_>,
+    ) -> Option<Verdict<C>> {
         let cache = self.cache.as_ref()?;
-        if !may_be_a_jwt(unchecked) {
+        if !may_be_a_jwt(unchecked.token_bytes()) {
             return None;
         }
         let validated = cache.recall(unchecked, request.now())?;
@@ -328,98 +263,16 @@ impl<C: Send + Sync + 'static> JwtValidator<C> {
         claims: Option<RawClaims<'_>>,
         now: SystemTime,
     ) -> Verdict<C> {
-        let _ = text;
         match &self.inner.keys {
             Keys::Local(keys) => Verdict::Ready(
                 self.inner
                     .check(token, claims, keys, now)
                     .map_err(CheckError::into_failure),
             ),
-            #[cfg(feature = "issuing")]
-            Keys::Own(own) => {
-                let keys = own.key_set(now);
-                let verdict = self.inner.check(token, claims, &keys, now);
-                Verdict::Ready(
-                    verdict
-                        .map(|validated| validated.with_dependency(own.still(&keys)))
-                        .map_err(CheckError::into_failure),
-                )
+            Keys::Provided(provider) => {
+                self.decide_with_provider(provider, text, token, claims, now)
             }
-            #[cfg(feature = "jwks")]
-            Keys::Remote(remote) => self.decide_with_remote_keys(remote, text, token, claims, now),
         }
-    }
-}
-
-/// A token whose signature, issuer and type were verified, and nothing else.
-#[cfg(feature = "issuing")]
-pub(crate) struct AuthenticToken {
-    pub(crate) token_id: Option<String>,
-    pub(crate) client: Option<String>,
-    pub(crate) session: Option<String>,
-    pub(crate) expires_at: Option<SystemTime>,
-}
-
-/// The result of a check of authenticity.
-#[cfg(feature = "issuing")]
-pub(crate) enum Authenticity {
-    Authentic(AuthenticToken),
-    /// A claim by which the token can be revoked has a wrong type.
-    Unreadable,
-    /// Not verified: the token names this issuer and a key that this process does not hold. Another process
-    /// may hold the key.
-    UnknownKey {
-        expires_at: Option<SystemTime>,
-    },
-    /// Not a token of this issuer.
-    Foreign,
-}
-
-#[cfg(feature = "issuing")]
-impl<C: Send + Sync + 'static> JwtValidator<C> {
-    /// Verifies the signature, the issuer and the type of a token and nothing else: neither its times nor its
-    /// audience, and no claim that other validators may read in another way (M04: authenticity decides).
-    /// Retired keys are used as long as this process holds them.
-    pub(crate) fn authenticate(&self, text: &[u8]) -> Authenticity {
-        self.try_authenticate(text).unwrap_or(Authenticity::Foreign)
-    }
-
-    fn try_authenticate(&self, text: &[u8]) -> Option<Authenticity> {
-        let inner = &*self.inner;
-        let token = inner.parse(text).ok()?;
-        let header = token.header();
-        let typing = inner.checks.token_type(header.typ()).ok()?;
-        let algorithm = inner.checks.algorithm(header).ok()?;
-        let mut room = PayloadBuffer::new();
-        let claims = token.parts.claims(&mut room).ok()?;
-        inner.checks.issuer(&claims).ok()?;
-        inner.checks.kind(&claims, typing).ok()?;
-        let expires_at = claims.times.exp.map(|exp| exp.time());
-        let Keys::Own(own) = &inner.keys else {
-            return None;
-        };
-        // At the epoch, no key has retired.
-        let keys = own.key_set(SystemTime::UNIX_EPOCH);
-        let candidates = match keys.find(algorithm, header.kid()) {
-            Ok(candidates) => candidates,
-            Err(NoKey::Unknown) => return Some(Authenticity::UnknownKey { expires_at }),
-            Err(_) => return None,
-        };
-        let mut room = SignatureBuffer::new();
-        let signature = token.parts.signature(&mut room).ok()?;
-        if !candidates.verify(token.parts.signing_input(), signature) {
-            return None;
-        }
-        let Ok(identity) = claims.identity(&inner.checks.layout) else {
-            return Some(Authenticity::Unreadable);
-        };
-        let owned = |text: Option<&str>| text.map(str::to_owned);
-        Some(Authenticity::Authentic(AuthenticToken {
-            token_id: owned(identity.token_id()),
-            client: owned(identity.client()),
-            session: owned(identity.session()),
-            expires_at,
-        }))
     }
 }
 
@@ -462,7 +315,7 @@ impl From<TokenError> for CheckError {
 }
 
 impl<C: Send + Sync + 'static> Inner<C> {
-    fn parse<'t>(&self, token: &'t [u8]) -> Result<UnverifiedToken<'t>, TokenError> {
+    pub(super) fn parse<'t>(&self, token: &'t [u8]) -> Result<UnverifiedToken<'t>, TokenError> {
         self.check_length(token)?;
         self.read_header(Parts::of(token)?)
     }
@@ -565,8 +418,8 @@ pub(crate) fn checked<C: Send + Sync + 'static>(
 
 /// Whether it is worth while to look for it: what begins otherwise is no JWT, so it is not remembered.
 #[inline]
-pub(super) fn may_be_a_jwt(credential: &Credential<'_>) -> bool {
-    matches!(credential.token_bytes(), [b'e' | b'I' | b'C' | b'D', ..])
+pub(super) fn may_be_a_jwt(token: &[u8]) -> bool {
+    matches!(token, [b'e' | b'I' | b'C' | b'D', ..])
 }
 
 /// The claims as [`AccessToken`].

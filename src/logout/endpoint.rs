@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
@@ -15,7 +16,7 @@ use tower_service::Service;
 
 use super::logout_token::LogoutToken;
 use super::validator::LogoutTokenValidator;
-use crate::answer_body::AnswerBody;
+use crate::body::ResponseBody;
 use crate::clock::{Clock, SystemClock};
 use crate::endpoint::{is_form, read};
 use crate::failure::{Failure, FailureKind};
@@ -210,7 +211,7 @@ impl BackChannelLogout {
         self
     }
 
-    async fn answer<B: Body>(self, request: Request<B>) -> Response<AnswerBody> {
+    async fn answer<B: Body>(self, request: Request<B>) -> Response<ResponseBody> {
         let (parts, body) = request.into_parts();
         if parts.method != Method::POST {
             let mut response = plain(StatusCode::METHOD_NOT_ALLOWED);
@@ -275,8 +276,8 @@ fn only_token(form: &[u8]) -> Option<String> {
     }
 }
 
-fn plain(status: StatusCode) -> Response<AnswerBody> {
-    let mut response = Response::new(AnswerBody::default());
+fn plain(status: StatusCode) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::bytes(Bytes::new()));
     *response.status_mut() = status;
     let no_store = HeaderValue::from_static("no-store");
     response.headers_mut().insert(CACHE_CONTROL, no_store);
@@ -284,15 +285,15 @@ fn plain(status: StatusCode) -> Response<AnswerBody> {
 }
 
 /// Section 2.8, with the error of [RFC 6749 section 5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2).
-fn invalid(status: StatusCode) -> Response<AnswerBody> {
+fn invalid(status: StatusCode) -> Response<ResponseBody> {
     let mut response = plain(status);
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(CONTENT_TYPE, json);
-    *response.body_mut() = AnswerBody::new(r#"{"error":"invalid_request"}"#);
+    *response.body_mut() = ResponseBody::bytes(r#"{"error":"invalid_request"}"#);
     response
 }
 
-fn refused(failure: Failure) -> Response<AnswerBody> {
+fn refused(failure: Failure) -> Response<ResponseBody> {
     let mut response = match failure.kind() {
         FailureKind::Invalid(reason) => {
             trace::logout_refused(reason.as_str());
@@ -325,9 +326,9 @@ where
     B::Data: Send,
     B::Error: Send,
 {
-    type Response = Response<AnswerBody>;
+    type Response = Response<ResponseBody>;
     type Error = Infallible;
-    type Future = BoxFuture<Result<Response<AnswerBody>, Infallible>>;
+    type Future = BoxFuture<Result<Response<ResponseBody>, Infallible>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use crate::jwt::{ClaimsLayout, RawClaims, Times, TokenError, Typing, is_of_type};
+use crate::jwt::{ClaimsLayout, RawClaims, Times, TokenError, TokenProfile, Typing, is_of_type};
 
 /// The member of `events` by which a token is one ([section
 /// 2.4](https://openid.net/specs/openid-connect-backchannel-1_0.html#LogoutToken)).
@@ -95,9 +95,9 @@ pub(crate) struct LogoutRules {
     pub(super) max_age: Duration,
 }
 
-impl LogoutRules {
+impl TokenProfile for LogoutRules {
     /// D07
-    pub(crate) fn token_type(&self, typ: Option<&str>) -> Result<Typing, TokenError> {
+    fn token_type(&self, typ: Option<&str>) -> Result<Typing, TokenError> {
         if is_of_type(typ, "logout+jwt") {
             Ok(Typing::Explicit)
         } else if self.untyped && (typ.is_none() || is_of_type(typ, "JWT")) {
@@ -110,7 +110,7 @@ impl LogoutRules {
     }
 
     /// What makes it one, and whom it is about.
-    pub(crate) fn kind(&self, claims: &RawClaims<'_>) -> Result<(), TokenError> {
+    fn kind(&self, claims: &RawClaims<'_>) -> Result<(), TokenError> {
         let wrong = |problem| Err(TokenError::LogoutToken { problem });
         match claims.rest.get("events") {
             Some(Value::Object(events)) => match events.get(EVENT) {
@@ -132,19 +132,16 @@ impl LogoutRules {
     }
 
     /// Whether it has been on the way for too long. That it is none of the future is looked at elsewhere.
-    pub(crate) fn age(
-        &self,
-        times: &Times,
-        leeway: Duration,
-        now: SystemTime,
-    ) -> Result<(), TokenError> {
+    fn age(&self, times: &Times, leeway: Duration, now: SystemTime) -> Result<(), TokenError> {
         let iat = times.iat.ok_or_else(|| TokenError::missing("iat"))?;
         match now > self.ends(iat.time(), leeway) {
             true => Err(TokenError::Expired),
             false => Ok(()),
         }
     }
+}
 
+impl LogoutRules {
     /// The last moment at which one that was issued at this time is accepted.
     pub(super) fn ends(&self, issued_at: SystemTime, leeway: Duration) -> SystemTime {
         let accepted = self.max_age.saturating_add(leeway);

@@ -7,6 +7,5 @@ mod replays;
 mod validator;
 
 pub use endpoint::BackChannelLogout;
-pub(crate) use logout_token::LogoutRules;
 pub use logout_token::LogoutToken;
 pub use validator::{LogoutTokenValidator, LogoutTokenValidatorBuilder};

@@ -197,7 +197,9 @@ impl LogoutTokenValidatorBuilder {
         let jwt = self
             .jwt
             .leeway(self.leeway)
-            .logout_tokens(self.rules, LogoutToken::read)
+            .profile(self.rules, LogoutToken::read)
+            .require("iat")
+            .require("jti")
             .build()?;
         Ok(LogoutTokenValidator {
             jwt,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::Method;
 
@@ -69,6 +70,7 @@ pub struct Policies<T: ?Sized> {
 }
 
 struct Inner<T: ?Sized> {
+    id: ListId,
     rules: Vec<Rule<T>>,
     tree: Tree,
     allowed: Allowed,
@@ -85,8 +87,8 @@ struct UnmatchedDenial {
 
 /// The rules that mean a path.
 pub(crate) struct RuleMatch<'p> {
-    /// The address of the list that it belongs to.
-    owner: usize,
+    /// The list that it belongs to.
+    owner: ListId,
     found: Found<'p>,
 }
 
@@ -142,7 +144,33 @@ enum Form {
     Both,
 }
 
+/// The identity of a list. The clones of a list share it, and no other list ever has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct ListId(u64);
+
+impl ListId {
+    fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
 impl RuleMatch<'_> {
+    /// Returns the same match without borrows.
+    pub(super) fn into_owned(self) -> RuleMatch<'static> {
+        let found = match self.found {
+            Found::Plain(lists) => Found::Merged {
+                decoded: None,
+                rules: lists.iter().map(|rule| (rule, Form::Raw)).collect(),
+            },
+            Found::Merged { decoded, rules } => Found::Merged { decoded, rules },
+        };
+        RuleMatch {
+            owner: self.owner,
+            found,
+        }
+    }
+
     #[inline]
     fn iter(&self) -> RuleMatchIter<'_> {
         match &self.found {
@@ -190,6 +218,7 @@ impl<T: ?Sized> Policies<T> {
         });
         Self {
             inner: Arc::new(Inner {
+                id: ListId::next(),
                 rules,
                 tree,
                 allowed,
@@ -246,7 +275,7 @@ impl<T: ?Sized> Policies<T> {
             }
         };
         Ok(RuleMatch {
-            owner: self.address(),
+            owner: self.inner.id,
             found,
         })
     }
@@ -324,10 +353,6 @@ impl<T: ?Sized> Policies<T> {
                 }
             })
             .collect()
-    }
-
-    fn address(&self) -> usize {
-        Arc::as_ptr(&self.inner).cast::<()>() as usize
     }
 
     /// The rules for this path and method, in order, up to the end of the list.
@@ -472,7 +497,7 @@ impl<T: ?Sized> Policy<T> for Policies<T> {
     fn decide(&self, cx: &PolicyContext<'_, T>) -> Decision {
         // Inside of another policy the plan is that policy's, so the search starts anew.
         match cx.plan().rules() {
-            Some(matched) if matched.owner == self.address() => {
+            Some(matched) if matched.owner == self.inner.id => {
                 self.evaluate(matched.iter(), matched, cx)
             }
             _ => match self.find(Target::of(cx.request())) {
@@ -491,7 +516,7 @@ impl<T: ?Sized> Policy<T> for Policies<T> {
     ) {
         let anew;
         let matched = match plan.rules() {
-            Some(matched) if matched.owner == self.address() => matched,
+            Some(matched) if matched.owner == self.inner.id => matched,
             _ => match self.find(Target::of(request)) {
                 Ok(matched) => {
                     anew = matched;

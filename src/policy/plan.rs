@@ -54,6 +54,21 @@ impl<'p> Plan<'p> {
         self.requirement
     }
 
+    /// Returns the plan and leaves one without rules in its place.
+    pub(crate) fn take(&mut self) -> Self {
+        std::mem::replace(self, Self::of(self.requirement))
+    }
+
+    /// Returns the plan without its borrows, to keep it while a validator or a policy is awaited.
+    pub(crate) fn into_owned(self) -> Plan<'static> {
+        Plan {
+            requirement: self.requirement,
+            matched: self.matched.map(RuleMatch::into_owned),
+            // Only a request without a credential reports it, and such a request never waits.
+            opened_by: None,
+        }
+    }
+
     pub(super) fn rules(&self) -> Option<&RuleMatch<'p>> {
         self.matched.as_ref()
     }

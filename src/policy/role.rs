@@ -12,7 +12,7 @@ use super::denial::Denial;
 use super::guard::{Guard, guard, write_words};
 use crate::error::ConfigError;
 
-/// RequiredScopes one role: 403 without it.
+/// Requires one role: 403 without it.
 pub fn role(role: impl Into<Arc<str>>) -> Guard<Role> {
     let role = role.into();
     let fault = role
@@ -21,7 +21,7 @@ pub fn role(role: impl Into<Arc<str>>) -> Guard<Role> {
     Role::new(role.clone(), vec![role], fault)
 }
 
-/// RequiredScopes one of these roles.
+/// Requires one of these roles.
 pub fn any_role<I>(roles: I) -> Guard<Role>
 where
     I: IntoIterator,

@@ -13,7 +13,7 @@ use super::plan::Plan;
 use crate::error::ConfigError;
 use crate::request::RequestView;
 
-/// RequiredScopes one scope: 403 `insufficient_scope` without it.
+/// Requires one scope: 403 `insufficient_scope` without it.
 ///
 /// A text that is not a scope token is reported by
 /// [`PoliciesBuilder::build`](super::PoliciesBuilder::build); used without a list it refuses every
@@ -22,7 +22,7 @@ pub fn scope(scope: impl Into<Arc<str>>) -> Guard<Scopes> {
     Scopes::new("scope", Mode::All, [scope.into()])
 }
 
-/// RequiredScopes all of these scopes.
+/// Requires all of these scopes.
 pub fn all_scopes<I>(scopes: I) -> Guard<Scopes>
 where
     I: IntoIterator,
@@ -31,7 +31,7 @@ where
     Scopes::new("all_scopes", Mode::All, scopes.into_iter().map(Into::into))
 }
 
-/// RequiredScopes one of these scopes. The challenge names the first, so put the one that grants least first.
+/// Requires one of these scopes. The challenge names the first, so put the one that grants least first.
 pub fn any_scope<I>(scopes: I) -> Guard<Scopes>
 where
     I: IntoIterator,

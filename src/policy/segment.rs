@@ -12,7 +12,7 @@ use super::denial::Denial;
 use super::guard::{Guard, guard};
 use crate::error::ConfigError;
 
-/// RequiredScopes the principal to belong to the tenant that the segment `{name}` of the path names: 403
+/// Requires the principal to belong to the tenant that the segment `{name}` of the path names: 403
 /// otherwise. An empty segment belongs to nobody.
 ///
 /// # Example
@@ -36,7 +36,7 @@ pub fn tenant(segment: impl Into<Arc<str>>) -> Guard<Tenant> {
     })
 }
 
-/// RequiredScopes the principal to be the subject that the segment `{name}` of the path names: 403 otherwise.
+/// Requires the principal to be the subject that the segment `{name}` of the path names: 403 otherwise.
 pub fn owner(segment: impl Into<Arc<str>>) -> Guard<Owner> {
     guard(Owner {
         segment: segment.into(),

@@ -13,7 +13,7 @@ use super::guard::{Guard, guard, write_words};
 use super::scope::is_scope_token;
 use crate::error::ConfigError;
 
-/// RequiredScopes the user to have been authenticated by one of these context classes, best first: 401
+/// Requires the user to have been authenticated by one of these context classes, best first: 401
 /// `insufficient_user_authentication` with `acr_values` otherwise
 /// ([RFC 9470 section 3](https://www.rfc-editor.org/rfc/rfc9470#section-3)). A principal without an
 /// [`acr`](Claims::acr) never passes.
@@ -45,7 +45,7 @@ where
     guard(acr)
 }
 
-/// RequiredScopes the user to have been authenticated no longer ago than this, in whole seconds: 401
+/// Requires the user to have been authenticated no longer ago than this, in whole seconds: 401
 /// `insufficient_user_authentication` with `max_age` otherwise
 /// ([RFC 9470 section 3](https://www.rfc-editor.org/rfc/rfc9470#section-3)).
 ///

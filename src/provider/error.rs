@@ -34,7 +34,7 @@ pub enum ProviderError {
     },
     /// A validator that cannot be built, where one error type is wanted for both.
     #[error(transparent)]
-    Config(#[from] crate::ConfigError),
+    Config(#[from] crate::error::ConfigError),
     /// An address that must not be used.
     #[error("{what} {url:?}: {expected}")]
     Url {

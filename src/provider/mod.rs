@@ -85,6 +85,7 @@ mod single_flight;
 mod status;
 mod unknown_key_ids;
 mod url;
+mod validator;
 
 #[cfg(feature = "oidc")]
 pub use discovery::IssuerMetadata;
@@ -94,6 +95,5 @@ pub use http_fetcher::HttpFetcher;
 #[cfg(feature = "introspection")]
 pub use introspection::{ClientAuthentication, Introspection, IntrospectionBuilder};
 pub use remote_keys::RemoteKeys;
-pub(crate) use remote_keys::{Current, KeysFuture, Missing};
 pub use settings::RemoteKeysBuilder;
 pub use status::KeysStatus;

@@ -1,5 +1,6 @@
 //! Keys that are fetched from an issuer and kept fresh.
 
+use std::any::Any;
 use std::fmt;
 use std::future::ready;
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
@@ -14,14 +15,14 @@ use super::key_cache::{KeyCache, State};
 use super::loader::Loader;
 #[cfg(feature = "oidc")]
 use super::loader::Origin;
-use super::schedule::{Cause, FetchReason, Serve, Timing};
+use super::schedule::{Cause, RefetchDecision, Serve, Timing};
 use super::settings::{KeyLocation, RemoteKeysBuilder};
 use super::single_flight::{Flight, NoRuntime, TaskLost};
 use super::status::KeysStatus;
 use crate::clock::Clock;
 use crate::failure::Failure;
-use crate::jwt::KeySet;
-use crate::validator::BoxFuture;
+use crate::jwt::{Algorithm, Current, KeyProvider, KeySet, KeySource, KeysFuture, Missing};
+use crate::validator::Dependency;
 
 /// The keys of an issuer, fetched from its JWK Set
 /// ([RFC 7517 section 5](https://www.rfc-editor.org/rfc/rfc7517#section-5)) and kept fresh.
@@ -45,25 +46,6 @@ use crate::validator::BoxFuture;
 #[derive(Clone)]
 pub struct RemoteKeys {
     key_cache: Arc<KeyCache>,
-}
-
-/// The keys, once they are there.
-pub(crate) type KeysFuture = BoxFuture<Result<Arc<KeySet>, Failure>>;
-
-/// For a request that needs keys.
-pub(crate) enum Current {
-    Keys(Arc<KeySet>),
-    Wait(KeysFuture),
-    Unavailable(Failure),
-}
-
-/// For a token that the keys do not explain.
-pub(crate) enum Missing {
-    /// Check it once against these.
-    Wait(KeysFuture),
-    /// There is nothing to gain by asking: the token is bad.
-    Final,
-    Unavailable(Failure),
 }
 
 impl RemoteKeys {
@@ -182,57 +164,6 @@ impl RemoteKeys {
         }
     }
 
-    /// The keys for a request. May start a fetch in the background.
-    pub(crate) fn current(&self, now: SystemTime) -> Current {
-        let key_cache = &self.key_cache;
-        let at_hand = {
-            let snapshot = key_cache.snapshot.load();
-            snapshot.as_ref().map(|snapshot| {
-                let is_quiet = snapshot.held.is_quiet(&key_cache.timing, now);
-                (Arc::clone(&snapshot.keys), is_quiet, snapshot.held)
-            })
-        };
-        let mut state = match at_hand {
-            Some((keys, true, _)) => return Current::Keys(keys),
-            // Somebody else is about to see to it.
-            Some((keys, false, held)) if now < held.usable_until => {
-                match key_cache.state.try_lock() {
-                    Ok(state) => state,
-                    Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-                    Err(TryLockError::WouldBlock) => return Current::Keys(keys),
-                }
-            }
-            _ => key_cache.lock(),
-        };
-        if state.schedule.set_back(&key_cache.timing, now) {
-            key_cache.publish(&state);
-        }
-        let in_flight = state.in_flight();
-        let serve = state.schedule.serve(&key_cache.timing, now, in_flight);
-        match (serve, &state.keys) {
-            (Serve::FromMemory, Some(keys)) => Current::Keys(Arc::clone(keys)),
-            (Serve::FromMemoryAndFetch, Some(keys)) => {
-                let keys = Arc::clone(keys);
-                // Without a runtime nothing can be fetched, and the keys are good.
-                let _ = key_cache.start(&mut state, Cause::Scheduled, now);
-                Current::Keys(keys)
-            }
-            (Serve::Join, _) => match self.wait(&state, now) {
-                Some(waiter) => Current::Wait(waiter),
-                None => Current::Unavailable(Failure::unavailable(ProviderError::Interrupted)),
-            },
-            (Serve::Unavailable(left), _) => {
-                Current::Unavailable(state.failure().with_retry_after(left))
-            }
-            (Serve::Fetch | Serve::FromMemory | Serve::FromMemoryAndFetch, _) => {
-                match self.fetch(&mut state, Cause::Scheduled, now) {
-                    Ok(waiter) => Current::Wait(waiter),
-                    Err(failure) => Current::Unavailable(failure),
-                }
-            }
-        }
-    }
-
     /// Whether the keys for a request are still those of this generation. Sees to it that they are fetched
     /// again in time, as [`current`](Self::current) does: with a cache in front, nobody else may.
     pub(crate) fn still_uses(&self, generation: u64, now: SystemTime) -> bool {
@@ -243,67 +174,32 @@ impl RemoteKeys {
             Some(snapshot) if snapshot.held.is_quiet(&self.key_cache.timing, now) => true,
             Some(_) => match self.current(now) {
                 Current::Keys(keys) => keys.generation() == generation,
-                Current::Wait(_) | Current::Unavailable(_) => false,
+                Current::Pending(_) | Current::Unavailable(_) => false,
             },
         }
-    }
-
-    /// For a token whose `kid` no key has.
-    pub(crate) fn missing(&self, kid: Option<&str>, now: SystemTime) -> Missing {
-        let state = self.key_cache.lock();
-        let is_there = kid.is_some() && state.keys.as_ref().is_some_and(|keys| has(keys, kid));
-        let timing = &self.key_cache.timing;
-        let in_flight = state.in_flight();
-        let doubt = state
-            .schedule
-            .unknown(timing, kid, is_there, now, in_flight);
-        match self.resolve(state, doubt, now) {
-            Missing::Wait(keys) if doubt != FetchReason::LookAgain => {
-                let key_cache = Arc::clone(&self.key_cache);
-                let kid = kid.map(String::from);
-                Missing::Wait(Box::pin(async move {
-                    let keys = keys.await?;
-                    if !has(&keys, kid.as_deref()) {
-                        key_cache.lock().schedule.absent(kid.as_deref(), now);
-                    }
-                    Ok(keys)
-                }))
-            }
-            missing => missing,
-        }
-    }
-
-    /// For a token whose signature does not match the key that it names.
-    pub(crate) fn suspicious(&self, now: SystemTime) -> Missing {
-        let state = self.key_cache.lock();
-        let in_flight = state.in_flight();
-        let doubt = state
-            .schedule
-            .mismatch(&self.key_cache.timing, now, in_flight);
-        self.resolve(state, doubt, now)
     }
 
     fn resolve(
         &self,
         mut state: MutexGuard<'_, State>,
-        doubt: FetchReason,
+        doubt: RefetchDecision,
         now: SystemTime,
     ) -> Missing {
         match doubt {
-            FetchReason::Final => Missing::Final,
-            FetchReason::LookAgain => match &state.keys {
-                Some(keys) => Missing::Wait(Box::pin(ready(Ok(Arc::clone(keys))))),
-                None => Missing::Final,
+            RefetchDecision::NoFetch => Missing::Definitive,
+            RefetchDecision::LookAgain => match &state.keys {
+                Some(keys) => Missing::Pending(Box::pin(ready(Ok(Arc::clone(keys))))),
+                None => Missing::Definitive,
             },
-            FetchReason::Unavailable(left) => {
+            RefetchDecision::Unavailable(left) => {
                 Missing::Unavailable(state.failure().with_retry_after(left))
             }
-            FetchReason::Join => match self.wait(&state, now) {
-                Some(waiter) => Missing::Wait(waiter),
+            RefetchDecision::Join => match self.wait(&state, now) {
+                Some(waiter) => Missing::Pending(waiter),
                 None => Missing::Unavailable(Failure::unavailable(ProviderError::Interrupted)),
             },
-            FetchReason::Fetch => match self.fetch(&mut state, Cause::OnDemand, now) {
-                Ok(waiter) => Missing::Wait(waiter),
+            RefetchDecision::Fetch => match self.fetch(&mut state, Cause::OnDemand, now) {
+                Ok(waiter) => Missing::Pending(waiter),
                 Err(failure) => Missing::Unavailable(failure),
             },
         }
@@ -345,6 +241,134 @@ impl RemoteKeys {
                 },
             )
         }))
+    }
+}
+
+impl KeyProvider for RemoteKeys {
+    fn current(&self, now: SystemTime) -> Current {
+        let key_cache = &self.key_cache;
+        let at_hand = {
+            let snapshot = key_cache.snapshot.load();
+            snapshot.as_ref().map(|snapshot| {
+                let is_quiet = snapshot.held.is_quiet(&key_cache.timing, now);
+                (Arc::clone(&snapshot.keys), is_quiet, snapshot.held)
+            })
+        };
+        let mut state = match at_hand {
+            Some((keys, true, _)) => return Current::Keys(keys),
+            // Somebody else is about to see to it.
+            Some((keys, false, held)) if now < held.usable_until => {
+                match key_cache.state.try_lock() {
+                    Ok(state) => state,
+                    Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                    Err(TryLockError::WouldBlock) => return Current::Keys(keys),
+                }
+            }
+            _ => key_cache.lock(),
+        };
+        if state.schedule.set_back(&key_cache.timing, now) {
+            key_cache.publish(&state);
+        }
+        let in_flight = state.in_flight();
+        let serve = state.schedule.serve(&key_cache.timing, now, in_flight);
+        match (serve, &state.keys) {
+            (Serve::FromMemory, Some(keys)) => Current::Keys(Arc::clone(keys)),
+            (Serve::FromMemoryAndFetch, Some(keys)) => {
+                let keys = Arc::clone(keys);
+                // Without a runtime nothing can be fetched, and the keys are good.
+                let _ = key_cache.start(&mut state, Cause::Scheduled, now);
+                Current::Keys(keys)
+            }
+            (Serve::Join, _) => match self.wait(&state, now) {
+                Some(waiter) => Current::Pending(waiter),
+                None => Current::Unavailable(Failure::unavailable(ProviderError::Interrupted)),
+            },
+            (Serve::Unavailable(left), _) => {
+                Current::Unavailable(state.failure().with_retry_after(left))
+            }
+            (Serve::Fetch | Serve::FromMemory | Serve::FromMemoryAndFetch, _) => {
+                match self.fetch(&mut state, Cause::Scheduled, now) {
+                    Ok(waiter) => Current::Pending(waiter),
+                    Err(failure) => Current::Unavailable(failure),
+                }
+            }
+        }
+    }
+
+    fn missing(&self, kid: Option<&str>, now: SystemTime) -> Missing {
+        let state = self.key_cache.lock();
+        let is_there = kid.is_some() && state.keys.as_ref().is_some_and(|keys| has(keys, kid));
+        let timing = &self.key_cache.timing;
+        let in_flight = state.in_flight();
+        let doubt = state
+            .schedule
+            .unknown(timing, kid, is_there, now, in_flight);
+        match self.resolve(state, doubt, now) {
+            Missing::Pending(keys) if doubt != RefetchDecision::LookAgain => {
+                let key_cache = Arc::clone(&self.key_cache);
+                let kid = kid.map(String::from);
+                Missing::Pending(Box::pin(async move {
+                    let keys = keys.await?;
+                    if !has(&keys, kid.as_deref()) {
+                        key_cache.lock().schedule.absent(kid.as_deref(), now);
+                    }
+                    Ok(keys)
+                }))
+            }
+            missing => missing,
+        }
+    }
+
+    fn suspicious(&self, now: SystemTime) -> Missing {
+        let state = self.key_cache.lock();
+        let in_flight = state.in_flight();
+        let doubt = state
+            .schedule
+            .mismatch(&self.key_cache.timing, now, in_flight);
+        self.resolve(state, doubt, now)
+    }
+
+    fn can_fetch(&self) -> bool {
+        true
+    }
+
+    fn dependency(&self, keys: &KeySet) -> Arc<dyn Dependency> {
+        Arc::new(SameKeys {
+            remote: self.clone(),
+            generation: keys.generation(),
+        })
+    }
+
+    /// The keys that the issuer will publish are unknown, but none of them is a secret.
+    fn may_be_for(&self, algorithms: &[Algorithm]) -> bool {
+        algorithms.iter().any(|algorithm| !algorithm.is_symmetric())
+    }
+
+    fn issuer(&self) -> Option<&str> {
+        self.issuer()
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+impl From<RemoteKeys> for KeySource {
+    fn from(keys: RemoteKeys) -> Self {
+        Self::provided(keys)
+    }
+}
+
+/// Holds while the keys are those with which a token was verified, and are fresh enough to be used (F05: a
+/// cached result depends on its keys).
+struct SameKeys {
+    remote: RemoteKeys,
+    generation: u64,
+}
+
+impl Dependency for SameKeys {
+    fn holds(&self, now: SystemTime) -> bool {
+        self.remote.still_uses(self.generation, now)
     }
 }
 

@@ -111,9 +111,9 @@ pub(crate) enum Serve {
 
 /// What to do for a token that the keys do not explain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum FetchReason {
+pub(crate) enum RefetchDecision {
     /// The token is bad.
-    Final,
+    NoFetch,
     /// Look once more at the set at hand, which is newer than the one that was looked at.
     LookAgain,
     /// Wait for the fetch in flight.
@@ -200,16 +200,16 @@ impl Schedule {
         is_there: bool,
         now: SystemTime,
         in_flight: bool,
-    ) -> FetchReason {
+    ) -> RefetchDecision {
         if is_there {
-            FetchReason::LookAgain
+            RefetchDecision::LookAgain
         } else if self.absent.contains(kid, now, timing.absent_for()) {
-            FetchReason::Final
+            RefetchDecision::NoFetch
         } else {
             match self.ask(timing, now, in_flight) {
                 // Nothing says whether a set that came in between has a key for it.
-                FetchReason::Final if kid.is_none() && self.changed_lately(timing, now) => {
-                    FetchReason::LookAgain
+                RefetchDecision::NoFetch if kid.is_none() && self.changed_lately(timing, now) => {
+                    RefetchDecision::LookAgain
                 }
                 doubt => doubt,
             }
@@ -222,23 +222,25 @@ impl Schedule {
         timing: &Timing,
         now: SystemTime,
         in_flight: bool,
-    ) -> FetchReason {
+    ) -> RefetchDecision {
         match self.ask(timing, now, in_flight) {
-            FetchReason::Final if self.changed_lately(timing, now) => FetchReason::LookAgain,
+            RefetchDecision::NoFetch if self.changed_lately(timing, now) => {
+                RefetchDecision::LookAgain
+            }
             doubt => doubt,
         }
     }
 
     /// E01: one fetch per cooldown, whatever came of it.
-    fn ask(&self, timing: &Timing, now: SystemTime, in_flight: bool) -> FetchReason {
+    fn ask(&self, timing: &Timing, now: SystemTime, in_flight: bool) -> RefetchDecision {
         if in_flight {
-            return FetchReason::Join;
+            return RefetchDecision::Join;
         }
         match self.cooling(Cause::OnDemand, timing, now) {
-            None => FetchReason::Fetch,
+            None => RefetchDecision::Fetch,
             // While the last fetch failed, the issuer may have a key that is not known here.
-            Some(left) if self.has_failed() => FetchReason::Unavailable(left),
-            Some(_) => FetchReason::Final,
+            Some(left) if self.has_failed() => RefetchDecision::Unavailable(left),
+            Some(_) => RefetchDecision::NoFetch,
         }
     }
 

@@ -13,7 +13,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use super::challenge::Challenge;
 use super::mapping::{Answer, Challenges, answer};
 use super::reason::{Rejection, RejectionKind};
-use crate::extract::{Scheme, Sources};
+use crate::extract::{Kind, Scheme, Sources};
 use crate::request::RequestView;
 
 /// Makes the body of a refusal, and its status where that should differ.
@@ -122,8 +122,7 @@ struct Offer {
 
 impl RejectionResponses {
     pub(crate) fn new(responder: Arc<dyn Responder>, sources: &Sources, realm: &str) -> Self {
-        let challenges = sources
-            .challenges(realm)
+        let challenges = challenges(sources, realm)
             .into_iter()
             .map(|(scheme, challenge)| Offer {
                 scheme,
@@ -245,6 +244,25 @@ impl Offer {
             rejection.max_age(),
         )
     }
+}
+
+/// Returns one challenge for each scheme that the sources offer, in their order.
+fn challenges(sources: &Sources, realm: &str) -> Vec<(Scheme, Challenge)> {
+    let mut challenges: Vec<(Scheme, Challenge)> = Vec::new();
+    for kind in sources.kinds() {
+        let (scheme, challenge) = match kind {
+            Kind::ApiKey(header) => (Scheme::ApiKey, Challenge::api_key(realm, header.as_str())),
+            Kind::Basic => (Scheme::Basic, Challenge::basic(realm)),
+            Kind::Bearer | Kind::WebSocketProtocol { .. } => {
+                (Scheme::Bearer, Challenge::bearer(realm))
+            }
+            Kind::Cookie { name } => (Scheme::Cookie, Challenge::cookie(realm, name)),
+        };
+        if !challenges.iter().any(|(_, known)| *known == challenge) {
+            challenges.push((scheme, challenge));
+        }
+    }
+    challenges
 }
 
 /// Whole seconds, and never "at once".

@@ -70,7 +70,7 @@ impl RevocationCheck {
     }
 
     /// Refuses a token that has been taken back. For a validator of your own that is not cached: a cache would not ask
-    /// again. [`Validator::revocable`](crate::Validator::revocable) sees to that.
+    /// again. [`ValidatorExt::revocable`](crate::ValidatorExt::revocable) sees to that.
     ///
     /// # Errors
     ///

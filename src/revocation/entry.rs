@@ -184,10 +184,13 @@ impl Revocation {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Corrupt`](crate::issuing::store::StoreError::Corrupt).
-    pub fn from_text(text: &[u8]) -> Result<Self, crate::issuing::store::StoreError> {
-        let stored: StoredRevocation<'_> = serde_json::from_slice(text)
-            .map_err(|error| crate::issuing::store::StoreError::not_json("a revocation", &error))?;
+    /// [`InvalidRevocationText`] if `text` is not such a text.
+    pub fn from_text(text: &[u8]) -> Result<Self, InvalidRevocationText> {
+        let stored: StoredRevocation<'_> =
+            serde_json::from_slice(text).map_err(|error| InvalidRevocationText {
+                category: error.classify(),
+                column: error.column(),
+            })?;
         Ok(Self {
             kind: stored.kind,
             issuer: stored.issuer.map(|issuer| issuer.into_owned().into()),
@@ -196,6 +199,15 @@ impl Revocation {
             until: stored.until,
         })
     }
+}
+
+/// A text that [`Revocation::from_text`] cannot read. The text itself is not repeated: it has names of users.
+#[cfg(feature = "issuing")]
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("{category:?} error in its JSON at byte {column}")]
+pub struct InvalidRevocationText {
+    category: serde_json::error::Category,
+    column: usize,
 }
 
 pub(crate) fn seconds(time: SystemTime) -> u64 {

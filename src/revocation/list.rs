@@ -24,7 +24,7 @@ const SLACK: usize = 16;
 const FEW: usize = 1_024;
 
 /// What has been taken back, in the memory of this process: other instances of the service do not see it, and it is
-/// gone when the process ends. Clones are cheap and share it. RequiredScopes the feature `revocation`.
+/// gone when the process ends. Clones are cheap and share it. Needs the feature `revocation`.
 ///
 /// Reading takes no lock. An entry is a digest of 128 bits made with a secret of the process, no name, and takes 85
 /// bytes. It goes five minutes, the longest leeway, after the moment `until` that it was asked for, and cannot be taken off

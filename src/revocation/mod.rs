@@ -24,7 +24,7 @@
 //! # let _ = validator; Ok(()) }
 //! ```
 //!
-//! A validator of another kind gets the check with [`Validator::revocable`](crate::Validator::revocable).
+//! A validator of another kind gets the check with [`ValidatorExt::revocable`](crate::ValidatorExt::revocable).
 //!
 //! # What can be taken back
 //!
@@ -68,6 +68,8 @@ use std::time::SystemTime;
 
 pub use check::RevocationCheck;
 pub use claims::RevocationClaims;
+#[cfg(feature = "issuing")]
+pub use entry::InvalidRevocationText;
 #[cfg(feature = "revocation")]
 pub use entry::Revocation;
 #[cfg(feature = "issuing")]

@@ -3,12 +3,12 @@
 use std::fmt;
 
 use super::{RevocationCheck, RevocationClaims};
-use crate::extract::Credential;
+use crate::extract::{Credential, UncheckedCredential};
 use crate::failure::{Failure, InvalidReason};
 use crate::request::RequestView;
 use crate::validator::{Validated, Validator, Verdict};
 
-/// A validator behind which a store of revocations is asked. Made by [`Validator::revocable`].
+/// A validator behind which a store of revocations is asked. Made by [`ValidatorExt::revocable`](crate::ValidatorExt::revocable).
 #[derive(Clone)]
 #[must_use]
 pub struct Revocable<V, F> {
@@ -42,12 +42,12 @@ where
         self.go_on(self.validator.validate(credential, request), request)
     }
 
-    fn recall(
+    fn cached_verdict(
         &self,
-        unchecked: &Credential<'_>,
+        unchecked: &UncheckedCredential<'_>,
         request: &RequestView<'_>,
     ) -> Option<Verdict<Self::Principal>> {
-        let verdict = self.validator.recall(unchecked, request)?;
+        let verdict = self.validator.cached_verdict(unchecked, request)?;
         Some(self.go_on(verdict, request))
     }
 }

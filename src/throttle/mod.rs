@@ -1,4 +1,4 @@
-//! Slowing clients that guess: at the login, and in front of a validator. RequiredScopes the feature `throttle`.
+//! Slowing clients that guess: at the login, and in front of a validator. Needs the feature `throttle`.
 //!
 //! A [`Throttle`] keeps budgets of failed attempts. Who has used up a budget is refused until it fills again, with
 //! 429 ([RFC 6585 section 4](https://www.rfc-editor.org/rfc/rfc6585#section-4)) and `Retry-After` ([RFC 9110 section
@@ -68,7 +68,7 @@
 //!
 //! # In front of a validator
 //!
-//! [`Validator::throttled`](crate::Validator::throttled) does it by address, for credentials that could be guessed,
+//! [`ValidatorExt::throttled`](crate::ValidatorExt::throttled) does it by address, for credentials that could be guessed,
 //! and to keep who sends rubbish away from a validator that has to work for it. Its [`ClientAddress`] looks into the
 //! request: in axum with [`from_fn`](ClientAddress::from_fn), elsewhere [`from_connection`](ClientAddress::from_connection) finds
 //! the [`PeerAddress`] that the server has to put into the extensions. Without either, all clients count as one.

@@ -3,13 +3,13 @@
 use std::fmt;
 
 use super::{ClientAddress, Throttle};
-use crate::extract::Credential;
+use crate::extract::{Credential, UncheckedCredential};
 use crate::failure::{Failure, FailureKind};
 use crate::request::RequestView;
 use crate::validator::{Validator, Verdict};
 
 /// A validator that is not asked by clients that have presented too many bad credentials. Made by
-/// [`Validator::throttled`].
+/// [`ValidatorExt::throttled`](crate::ValidatorExt::throttled).
 #[derive(Clone)]
 #[must_use]
 pub struct Throttled<V> {
@@ -63,12 +63,12 @@ impl<V: Validator> Validator for Throttled<V> {
 
     /// What is remembered was right before and is no guess, so it passes from a refused address too: a neighbour
     /// behind the same NAT does not stop those who are at work.
-    fn recall(
+    fn cached_verdict(
         &self,
-        unchecked: &Credential<'_>,
+        unchecked: &UncheckedCredential<'_>,
         request: &RequestView<'_>,
     ) -> Option<Verdict<Self::Principal>> {
-        self.validator.recall(unchecked, request)
+        self.validator.cached_verdict(unchecked, request)
     }
 }
 

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::{IntoVerdict, Validated, Validator, Verdict};
-use crate::extract::Credential;
+use crate::extract::{Credential, UncheckedCredential};
 use crate::failure::{Failure, InvalidReason};
 use crate::request::RequestView;
 
@@ -58,12 +58,12 @@ where
         self.go_on(self.validator.validate(credential, request), request)
     }
 
-    fn recall(
+    fn cached_verdict(
         &self,
-        unchecked: &Credential<'_>,
+        unchecked: &UncheckedCredential<'_>,
         request: &RequestView<'_>,
     ) -> Option<Verdict<Self::Principal>> {
-        let first = self.validator.recall(unchecked, request)?;
+        let first = self.validator.cached_verdict(unchecked, request)?;
         Some(self.go_on(first, request))
     }
 }

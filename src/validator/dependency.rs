@@ -59,6 +59,11 @@ impl<D: Dependency + ?Sized> Dependency for Arc<D> {
 pub(crate) struct Dependencies(Option<Arc<dyn Dependency>>);
 
 impl Dependencies {
+    #[cfg(feature = "jwt")]
+    pub(crate) fn of(dependency: Arc<dyn Dependency>) -> Self {
+        Self(Some(dependency))
+    }
+
     #[cfg(any(test, feature = "cache"))]
     #[inline]
     pub(crate) fn hold(&self, now: SystemTime) -> bool {

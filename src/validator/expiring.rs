@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::SystemTime;
 
 use super::{Validated, Validator, Verdict};
-use crate::extract::Credential;
+use crate::extract::{Credential, UncheckedCredential};
 use crate::request::RequestView;
 
 /// A validator whose principals say when they end. Made by [`Validator::expiring`].
@@ -47,12 +47,12 @@ where
         self.limit(self.validator.validate(credential, request))
     }
 
-    fn recall(
+    fn cached_verdict(
         &self,
-        unchecked: &Credential<'_>,
+        unchecked: &UncheckedCredential<'_>,
         request: &RequestView<'_>,
     ) -> Option<Verdict<Self::Principal>> {
-        let verdict = self.validator.recall(unchecked, request)?;
+        let verdict = self.validator.cached_verdict(unchecked, request)?;
         Some(self.limit(verdict))
     }
 }

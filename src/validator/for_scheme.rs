@@ -1,7 +1,7 @@
 //! A validator for one scheme only.
 
 use super::{Validator, Verdict};
-use crate::extract::{Credential, Scheme};
+use crate::extract::{Credential, Scheme, UncheckedCredential};
 use crate::failure::Failure;
 use crate::request::RequestView;
 
@@ -34,13 +34,13 @@ impl<V: Validator> Validator for ForScheme<V> {
         }
     }
 
-    fn recall(
+    fn cached_verdict(
         &self,
-        unchecked: &Credential<'_>,
+        unchecked: &UncheckedCredential<'_>,
         request: &RequestView<'_>,
     ) -> Option<Verdict<Self::Principal>> {
         if unchecked.scheme() == self.scheme {
-            self.validator.recall(unchecked, request)
+            self.validator.cached_verdict(unchecked, request)
         } else {
             None
         }

@@ -15,7 +15,7 @@ use crate::extract::{Credential, Scheme};
 use crate::failure::{Failure, InvalidReason};
 use crate::request::RequestView;
 
-/// Opaque tokens and whom they stand for: any number of them, changeable while requests run. RequiredScopes the
+/// Opaque tokens and whom they stand for: any number of them, changeable while requests run. Needs the
 /// feature `opaque`, which is on by default.
 ///
 /// Only the SHA-256 digest of a token is kept. A token that is presented is hashed, the digest is

@@ -53,6 +53,13 @@ impl<T> Validated<T> {
         self
     }
 
+    /// Adds a dependency whose type is not known here.
+    #[cfg(feature = "jwt")]
+    pub(crate) fn with_dyn_dependency(mut self, dependency: Arc<dyn Dependency>) -> Self {
+        self.limits.dependencies = self.limits.dependencies.and(Dependencies::of(dependency));
+        self
+    }
+
     /// The principal.
     #[must_use]
     pub fn principal(&self) -> &Arc<T> {

@@ -1,6 +1,7 @@
 //! A validator that remembers among others.
 
 use http::{HeaderName, HeaderValue};
+use tower_bearer::ValidatorExt as _;
 use tower_bearer::cache::VerdictCache;
 use tower_bearer::jwt::JwtOrOpaque;
 use tower_bearer::revocation::{RevocationClaims, RevocationList};

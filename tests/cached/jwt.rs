@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use tower_bearer::Rejection;
+use tower_bearer::ValidatorExt as _;
 use tower_bearer::jwt::{
     AccessToken, JwtIssuers, JwtValidator, JwtValidatorBuilder, PublicKey, SharedSecret,
 };

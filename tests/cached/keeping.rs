@@ -1,5 +1,6 @@
 //! What is kept, for how long, and what never is.
 
+use tower_bearer::ValidatorExt as _;
 use tower_bearer::policy::{Denial, PolicyContext, policy_fn, scope};
 use tower_bearer::validator_fn;
 

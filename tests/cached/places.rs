@@ -1,6 +1,7 @@
 //! Where in the request a token stands.
 
 use http::{HeaderName, HeaderValue, Method};
+use tower_bearer::ValidatorExt as _;
 use tower_bearer::{CredentialSource, Scheme};
 
 use super::*;

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+use tower_bearer::ValidatorExt as _;
 
 use http::Response;
 use tokio::sync::oneshot;

@@ -1,5 +1,6 @@
 //! Answers that are used more than once.
 
+use tower_bearer::ValidatorExt as _;
 use tower_bearer::{Failure, InvalidReason};
 
 use super::*;

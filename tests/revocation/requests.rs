@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use support::User;
+use tower_bearer::ValidatorExt as _;
 use tower_bearer::cache::CacheSettings;
 use tower_bearer::jwt::JwtIssuers;
 use tower_bearer::revocation::RevocationCheck;

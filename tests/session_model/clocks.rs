@@ -153,7 +153,10 @@ impl Machine {
         let request = Request::new(());
         let credential = Credential::bearer(token).unwrap();
         let view = RequestView::with_clock(&request, &self.clock);
-        let verdict = match self.validator.recall(&credential, &view) {
+        let verdict = match self
+            .validator
+            .cached_verdict(&credential.unchecked(), &view)
+        {
             Some(verdict) => verdict,
             None => self.validator.validate(&credential, &view),
         };

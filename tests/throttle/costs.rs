@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 
 use http::Request;
+use tower_bearer::ValidatorExt as _;
 use tower_bearer::throttle::{ClientAddress, PeerAddress, Throttle};
 use tower_bearer::{Credential, Failure, RequestView, Validated, Validator, Verdict};
 

@@ -9,10 +9,9 @@ use axum::routing::{get, post};
 use axum::{Form, Router};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tower_bearer::ValidatorExt as _;
 use tower_bearer::throttle::{ClientAddress, ProxyHeader, Throttle};
-use tower_bearer::{
-    BearerAuthLayer, Credential, Failure, RequestView, Validator as _, validator_fn,
-};
+use tower_bearer::{BearerAuthLayer, Credential, Failure, RequestView, validator_fn};
 
 #[derive(Clone)]
 struct App {

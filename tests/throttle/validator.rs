@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::Request;
 use tower::Layer as _;
+use tower_bearer::ValidatorExt as _;
 use tower_bearer::clock::ManualClock;
 use tower_bearer::throttle::{ClientAddress, PeerAddress, Throttle, Throttled};
 use tower_bearer::{

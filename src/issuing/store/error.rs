@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::sync::Arc;
 
+use crate::revocation::InvalidRevocationText;
+
 /// Why a store did not do what it was asked for. No token and no name is in it.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -102,5 +104,11 @@ impl StoreError {
             store: store.into(),
             problem: problem.into(),
         }
+    }
+}
+
+impl From<InvalidRevocationText> for StoreError {
+    fn from(error: InvalidRevocationText) -> Self {
+        Self::corrupt("a revocation", error)
     }
 }

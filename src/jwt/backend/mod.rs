@@ -26,7 +26,7 @@ use super::material::PublicMaterial;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CryptoBackend {
-    /// The crate [aws-lc-rs](https://docs.rs/aws-lc-rs): the fastest. RequiredScopes a C compiler.
+    /// The crate [aws-lc-rs](https://docs.rs/aws-lc-rs): the fastest. Needs a C compiler.
     #[cfg(feature = "aws_lc_rs")]
     AwsLcRs,
     /// The crates of [RustCrypto](https://github.com/RustCrypto): Rust only. (The

@@ -7,6 +7,7 @@ use http::{Request, Response};
 use super::*;
 use crate::clock::ManualClock;
 use crate::provider::{Fetch, FetchError};
+use crate::validator::BoxFuture;
 
 /// Answers with the set of the moment.
 #[derive(Clone)]
@@ -59,15 +60,15 @@ async fn connected(kid: &str) -> (Issuer, RemoteKeys) {
 fn at_hand(keys: &RemoteKeys) -> Arc<KeySet> {
     match keys.current(now()) {
         Current::Keys(keys) => keys,
-        Current::Wait(_) => panic!("no keys at hand"),
+        Current::Pending(_) => panic!("no keys at hand"),
         Current::Unavailable(failure) => panic!("{failure}"),
     }
 }
 
 async fn waited(missing: Missing) -> Option<Arc<KeySet>> {
     match missing {
-        Missing::Wait(keys) => Some(keys.await.unwrap()),
-        Missing::Final => None,
+        Missing::Pending(keys) => Some(keys.await.unwrap()),
+        Missing::Definitive => None,
         Missing::Unavailable(failure) => panic!("{failure}"),
     }
 }

@@ -234,36 +234,42 @@ fn an_unknown_key_is_asked_for_once_per_cooldown() {
             &fetched[..],
             1,
             false,
-            FetchReason::Fetch,
+            RefetchDecision::Fetch,
         ),
-        ("a fetch is in flight", &fetched, 1, true, FetchReason::Join),
+        (
+            "a fetch is in flight",
+            &fetched,
+            1,
+            true,
+            RefetchDecision::Join,
+        ),
         (
             "asked in vain",
             &[Changed(Scheduled, 0), Same(OnDemand, 10)],
             39,
             false,
-            FetchReason::Final,
+            RefetchDecision::NoFetch,
         ),
         (
             "asked in vain, cooldown over",
             &[Changed(Scheduled, 0), Same(OnDemand, 10)],
             40,
             false,
-            FetchReason::Fetch,
+            RefetchDecision::Fetch,
         ),
         (
             "asked, no answer",
             &[Changed(Scheduled, 0), Failed(OnDemand, 10)],
             39,
             false,
-            FetchReason::Unavailable(secs(1)),
+            RefetchDecision::Unavailable(secs(1)),
         ),
         (
             "asked, no answer, cooldown over",
             &[Changed(Scheduled, 0), Failed(OnDemand, 10)],
             40,
             false,
-            FetchReason::Fetch,
+            RefetchDecision::Fetch,
         ),
         (
             "asked in vain, and then the issuer went down",
@@ -274,7 +280,7 @@ fn an_unknown_key_is_asked_for_once_per_cooldown() {
             ],
             545,
             false,
-            FetchReason::Unavailable(secs(20)),
+            RefetchDecision::Unavailable(secs(20)),
         ),
         (
             "no answer, and then the issuer came back",
@@ -285,28 +291,32 @@ fn an_unknown_key_is_asked_for_once_per_cooldown() {
             ],
             545,
             false,
-            FetchReason::Final,
+            RefetchDecision::NoFetch,
         ),
         (
             "a scheduled fetch failed",
             &[Changed(Scheduled, 0), Failed(Scheduled, 540)],
             541,
             false,
-            FetchReason::Fetch,
+            RefetchDecision::Fetch,
         ),
         (
             "the clock was set back",
             &[Changed(Scheduled, 0), Same(OnDemand, 10)],
             -21,
             false,
-            FetchReason::Fetch,
+            RefetchDecision::Fetch,
         ),
     ] {
         let schedule = after(events);
         let found = schedule.unknown(&timing(), Some("a"), false, at(now), in_flight);
         assert_eq!(found, expected, "{name}");
         let there = schedule.unknown(&timing(), Some("a"), true, at(now), in_flight);
-        assert_eq!(there, FetchReason::LookAgain, "{name}: it came in between");
+        assert_eq!(
+            there,
+            RefetchDecision::LookAgain,
+            "{name}: it came in between"
+        );
     }
 }
 
@@ -317,22 +327,22 @@ fn a_key_that_was_not_there_is_not_asked_for_again() {
     let unknown = |events: &[Event], kid, now, in_flight| {
         after(events).unknown(&timing(), Some(kid), false, at(now), in_flight)
     };
-    assert_eq!(unknown(&vain, "a", 39, false), FetchReason::Final);
+    assert_eq!(unknown(&vain, "a", 39, false), RefetchDecision::NoFetch);
     assert_eq!(
         unknown(&vain, "a", 39, true),
-        FetchReason::Final,
+        RefetchDecision::NoFetch,
         "nor waited for"
     );
-    assert_eq!(unknown(&vain, "b", 39, true), FetchReason::Join);
+    assert_eq!(unknown(&vain, "b", 39, true), RefetchDecision::Join);
     // No longer than the cooldown: who asked first may have been a stranger.
-    assert_eq!(unknown(&vain, "a", 40, false), FetchReason::Fetch);
-    assert_eq!(unknown(&vain, "b", 40, false), FetchReason::Fetch);
+    assert_eq!(unknown(&vain, "a", 40, false), RefetchDecision::Fetch);
+    assert_eq!(unknown(&vain, "b", 40, false), RefetchDecision::Fetch);
     let changed = [&vain[..], &[Changed(OnDemand, 45)]].concat();
-    assert_eq!(unknown(&changed, "a", 75, false), FetchReason::Fetch);
+    assert_eq!(unknown(&changed, "a", 75, false), RefetchDecision::Fetch);
     let same = [&vain[..], &[Same(Scheduled, 20)]].concat();
-    assert_eq!(unknown(&same, "a", 39, true), FetchReason::Final);
+    assert_eq!(unknown(&same, "a", 39, true), RefetchDecision::NoFetch);
     let failed = [&vain[..], &[Failed(Scheduled, 20)]].concat();
-    assert_eq!(unknown(&failed, "a", 39, false), FetchReason::Final);
+    assert_eq!(unknown(&failed, "a", 39, false), RefetchDecision::NoFetch);
 }
 
 #[test]
@@ -340,56 +350,56 @@ fn a_signature_that_does_not_match_is_counted_like_an_unknown_key() {
     // E09
     let before = Changed(Scheduled, -1_000);
     for (name, events, now, in_flight, expected) in [
-        ("first", &[before][..], 0, false, FetchReason::Fetch),
-        ("in flight", &[before], 0, true, FetchReason::Join),
+        ("first", &[before][..], 0, false, RefetchDecision::Fetch),
+        ("in flight", &[before], 0, true, RefetchDecision::Join),
         (
             "asked, the same set",
             &[before, Same(OnDemand, 0)],
             29,
             false,
-            FetchReason::Final,
+            RefetchDecision::NoFetch,
         ),
         (
             "asked, cooldown over",
             &[before, Same(OnDemand, 0)],
             30,
             false,
-            FetchReason::Fetch,
+            RefetchDecision::Fetch,
         ),
         (
             "asked, no answer",
             &[before, Failed(OnDemand, 0)],
             29,
             false,
-            FetchReason::Unavailable(secs(1)),
+            RefetchDecision::Unavailable(secs(1)),
         ),
         (
             "another set came in between",
             &[before, Changed(OnDemand, 0)],
             0,
             false,
-            FetchReason::LookAgain,
+            RefetchDecision::LookAgain,
         ),
         (
             "or while the request ran",
             &[before, Changed(OnDemand, 1)],
             0,
             false,
-            FetchReason::LookAgain,
+            RefetchDecision::LookAgain,
         ),
         (
             "another set came long ago",
             &[before, Changed(Scheduled, 0), Same(OnDemand, 30)],
             35,
             false,
-            FetchReason::Final,
+            RefetchDecision::NoFetch,
         ),
         (
             "as long as a request may have seen the one before",
             &[before, Changed(Scheduled, 0), Same(OnDemand, 30)],
             34,
             false,
-            FetchReason::LookAgain,
+            RefetchDecision::LookAgain,
         ),
     ] {
         let schedule = after(events);

@@ -24,7 +24,7 @@ use super::{
 use crate::revocation::{Revocation, seconds};
 
 /// Sessions and revocations in one file, for a service that runs in one process. Nothing has to be installed for it.
-/// Clones share it. RequiredScopes the feature `redb`.
+/// Clones share it. Needs the feature `redb`.
 ///
 /// # What is kept
 ///

@@ -339,7 +339,7 @@ pub(super) fn read_changes(reading: &ReadTransaction, after: Option<u64>) -> Out
         last = number.value();
         match Revocation::from_text(text.value()) {
             Ok(revocation) => revocations.push(revocation),
-            Err(corrupt) => return Ok(Err(corrupt)),
+            Err(corrupt) => return Ok(Err(corrupt.into())),
         }
     }
     // Numbers in front of the next one may have been cleared away, or not been used yet, but not later on.

@@ -1,4 +1,4 @@
-//! What is done with keys that are fetched: when to decide, when to ask for more, when to wait.
+//! Keys that may change: when to decide, when to fetch, when to wait.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -8,44 +8,48 @@ use crate::failure::Failure;
 use crate::jwt::claims::RawClaims;
 use crate::jwt::decode_buffer::{PayloadBuffer, SignatureBuffer};
 use crate::jwt::error::TokenError;
-use crate::jwt::key_set::{KeySet, NoKey};
+use crate::jwt::key_provider::{Current, KeyProvider, KeysFuture, Missing};
+use crate::jwt::key_set::NoKey;
 use crate::jwt::token::UnverifiedToken;
-use crate::provider::{Current, KeysFuture, Missing, RemoteKeys};
-use crate::validator::{Dependency, Validated, Verdict};
+use crate::validator::Verdict;
 
 impl<C: Send + Sync + 'static> JwtValidator<C> {
-    pub(super) fn decide_with_remote_keys(
+    pub(super) fn decide_with_provider(
         &self,
-        remote: &RemoteKeys,
+        provider: &Arc<dyn KeyProvider>,
         text: &[u8],
         token: &UnverifiedToken<'_>,
         claims: Option<RawClaims<'_>>,
         now: SystemTime,
     ) -> Verdict<C> {
         let plausible = || self.inner.plausible(token, now);
-        let keys = match remote.current(now) {
+        let keys = match provider.current(now) {
             Current::Keys(keys) => keys,
             Current::Unavailable(failure) => {
                 let failure = plausible().err().map_or(failure, Failure::from);
                 return Verdict::Ready(Err(failure));
             }
-            Current::Wait(fetch) => {
+            Current::Pending(fetch) => {
                 return match plausible() {
-                    Ok(()) => self.after(remote, fetch, None, text, now),
+                    Ok(()) => self.after(provider, fetch, None, text, now),
                     Err(error) => Verdict::Ready(Err(error.into())),
                 };
             }
         };
         let rejected = match self.inner.check(token, claims, &keys, now) {
             Ok(validated) => {
-                return Verdict::Ready(Ok(with_key_dependency(validated, remote, &keys)));
+                return Verdict::Ready(Ok(
+                    validated.with_dyn_dependency(provider.dependency(&keys))
+                ));
             }
             Err(rejected) => rejected,
         };
         // E02: nobody is asked about a token that would be refused in any case.
         let is_worth_asking = match &rejected {
             CheckError::Bad(_) | CheckError::Own(_) => false,
-            CheckError::Key(_) | CheckError::Signature => plausible().is_ok(),
+            CheckError::Key(_) | CheckError::Signature => {
+                provider.can_fetch() && plausible().is_ok()
+            }
         };
         if !is_worth_asking {
             return Verdict::Ready(Err(rejected.into_failure()));
@@ -56,16 +60,16 @@ impl<C: Send + Sync + 'static> JwtValidator<C> {
             CheckError::Signature | CheckError::Key(NoKey::Algorithm | NoKey::DefaultAlgorithm)
         );
         let missing = match is_known {
-            true => remote.suspicious(now),
-            false => remote.missing(token.header().kid(), now),
+            true => provider.suspicious(now),
+            false => provider.missing(token.header().kid(), now),
         };
         match missing {
-            Missing::Final => Verdict::Ready(Err(rejected.into_failure())),
+            Missing::Definitive => Verdict::Ready(Err(rejected.into_failure())),
             // Otherwise a forger could make an outage of each forgery.
             Missing::Unavailable(_) if is_known => Verdict::Ready(Err(rejected.into_failure())),
             Missing::Unavailable(failure) => Verdict::Ready(Err(failure)),
-            Missing::Wait(fetch) => {
-                self.after(remote, fetch, is_known.then_some(rejected), text, now)
+            Missing::Pending(fetch) => {
+                self.after(provider, fetch, is_known.then_some(rejected), text, now)
             }
         }
     }
@@ -74,14 +78,14 @@ impl<C: Send + Sync + 'static> JwtValidator<C> {
     /// it cannot be told.
     fn after(
         &self,
-        remote: &RemoteKeys,
+        provider: &Arc<dyn KeyProvider>,
         fetch: KeysFuture,
         known: Option<CheckError>,
         text: &[u8],
         now: SystemTime,
     ) -> Verdict<C> {
         let inner = Arc::clone(&self.inner);
-        let remote = remote.clone();
+        let provider = Arc::clone(provider);
         let text = zeroize::Zeroizing::new(text.to_vec());
         Verdict::pending(async move {
             let keys = fetch
@@ -91,32 +95,8 @@ impl<C: Send + Sync + 'static> JwtValidator<C> {
             let validated = inner
                 .check(&token, None, &keys, now)
                 .map_err(CheckError::into_failure)?;
-            Ok(with_key_dependency(validated, &remote, &keys))
+            Ok(validated.with_dyn_dependency(provider.dependency(&keys)))
         })
-    }
-}
-
-/// F05: what is remembered goes with the keys.
-fn with_key_dependency<C>(
-    validated: Validated<C>,
-    remote: &RemoteKeys,
-    keys: &KeySet,
-) -> Validated<C> {
-    validated.with_dependency(Arc::new(SameKeys {
-        remote: remote.clone(),
-        generation: keys.generation(),
-    }))
-}
-
-/// That the keys are those with which a token was checked, and are fresh enough to be used.
-struct SameKeys {
-    remote: RemoteKeys,
-    generation: u64,
-}
-
-impl Dependency for SameKeys {
-    fn holds(&self, now: SystemTime) -> bool {
-        self.remote.still_uses(self.generation, now)
     }
 }
 
