@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::buckets::{Budget, Limiter};
+use super::budgets::{Inner, Throttle};
 use super::keys::Keys;
 use super::known_addresses::KnownAddresses;
 use super::time::SharedClock;
-use super::{Inner, Throttle};
 use crate::clock::Clock;
 use crate::error::ConfigError;
 

@@ -14,7 +14,7 @@ use super::client::IntrospectionClient;
 use super::endpoint::Discovered;
 use super::endpoint::Endpoint;
 use super::in_flight::InFlightRequests;
-use super::{Inner, Introspection};
+use super::validator::{Inner, Introspection};
 use crate::jwt::{Checks, MAX_LEEWAY};
 #[cfg(feature = "oidc")]
 use crate::provider::discovery::IssuerUrl;
