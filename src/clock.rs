@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_that_is_set_ahead_makes_nothing_go() {
+    fn clamped_clock_never_runs_ahead_of_elapsed_time() {
         let year = Duration::from_secs(31_536_000);
         let behind = ClampedClock {
             start: SystemTime::now() - year,

@@ -64,7 +64,8 @@ pub(crate) fn rejected(fields: &RejectionFields<'_>) {
     let _ = fields;
 }
 
-/// An authorization server does not let this service ask about tokens: for the operator (E13).
+/// An authorization server does not let this service ask about tokens: for the operator
+/// (E13: own credentials rejected).
 #[cfg(all(feature = "introspection", feature = "tracing"))]
 pub(crate) fn credentials_refused(status: u16) {
     tracing::error!(
@@ -78,7 +79,7 @@ pub(crate) fn credentials_refused(status: u16) {
 pub(crate) fn credentials_refused(_: u16) {}
 
 /// The keys of an issuer could not be fetched: for the operator, before there are refusals. The text names
-/// the address without its query, and nothing of an answer (E14).
+/// the address without its query, and nothing of an answer (E14: hidden provider errors).
 #[cfg(all(feature = "jwks", feature = "tracing"))]
 pub(crate) fn keys_not_fetched(error: &dyn std::fmt::Display) {
     tracing::warn!(target: "tower_bearer", outcome = "keys-not-fetched", reason = %error);

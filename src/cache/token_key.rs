@@ -11,7 +11,8 @@ use zeroize::Zeroizing;
 
 use crate::extract::{CredentialSource, Scheme};
 
-/// A credential that is kept: all its bytes, where it stood, and their hash (F01). The bytes are wiped when it goes.
+/// A credential that is kept: all its bytes, where it stood, and their hash
+/// (F01: whole token as key). The bytes are wiped when it is dropped.
 pub(crate) struct TokenKey {
     hash: u64,
     place: CredentialPlace,
@@ -63,7 +64,7 @@ impl TokenKey {
 }
 
 /// The bytes are looked at only if the whole hash is the same, so how long that takes tells a guesser
-/// nothing about them (J01).
+/// nothing about them (J01: constant-time comparison).
 impl Equivalent<TokenKey> for TokenRef<'_> {
     #[inline]
     fn equivalent(&self, key: &TokenKey) -> bool {
@@ -165,8 +166,8 @@ mod tests {
     const PLACE: CredentialPlace = (Scheme::Bearer, CredentialSource::Authorization);
 
     #[test]
-    fn a_credential_is_found_by_all_of_it_and_by_nothing_less() {
-        // F01
+    fn credential_key_covers_the_whole_credential() {
+        // (F01: whole token as key)
         let hasher = TokenHasher::new();
         let key = |text: &str| hasher.find(PLACE, text.as_bytes()).to_key();
         let long = "a".repeat(2_000);
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn where_it_stood_counts() {
+    fn credential_key_includes_the_source() {
         let hasher = TokenHasher::new();
         for (at, place) in PLACES.into_iter().enumerate() {
             for (other_at, other) in PLACES.into_iter().enumerate() {
@@ -209,8 +210,8 @@ mod tests {
     }
 
     #[test]
-    fn two_tables_hash_differently_and_nothing_is_shown() {
-        // J03
+    fn each_cache_has_its_own_hash_seed_and_hides_it() {
+        // (J03: no secrets in output)
         let keys = [TokenHasher::new(), TokenHasher::new()]
             .map(|hasher| hasher.find(PLACE, b"abc").to_key());
         assert_ne!(keys[0].hash, keys[1].hash);

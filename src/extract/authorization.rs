@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn the_header_is_read_by_the_letter_of_the_rfc() {
+    fn authorization_header_follows_the_grammar_of_the_rfc() {
         struct Case {
             name: &'static str,
             lines: &'static [&'static [u8]],
@@ -128,7 +128,7 @@ mod tests {
                 lines: &[b"Bearer abc"],
                 expected: Ok(Some("abc")),
             },
-            // B01
+            // (B01: case of the scheme)
             Case {
                 name: "lower case scheme",
                 lines: &[b"bearer abc"],
@@ -139,7 +139,7 @@ mod tests {
                 lines: &[b"BEARER abc"],
                 expected: Ok(Some("abc")),
             },
-            // B02
+            // (B02: one Authorization line)
             Case {
                 name: "two lines",
                 lines: &[b"Bearer abc", b"Bearer abc"],
@@ -155,7 +155,7 @@ mod tests {
                 lines: &[b"Bearer abc", b""],
                 expected: Err(Multiple),
             },
-            // B03
+            // (B03: joined credentials)
             Case {
                 name: "comma joined",
                 lines: &[b"Bearer a, Bearer b"],
@@ -166,7 +166,7 @@ mod tests {
                 lines: &[b"Bearer a,b"],
                 expected: Err(Malformed),
             },
-            // B04
+            // (B04: spaces in the header)
             Case {
                 name: "several spaces",
                 lines: &[b"Bearer    abc"],
@@ -212,7 +212,7 @@ mod tests {
                 lines: &[b" Bearer abc"],
                 expected: Ok(None),
             },
-            // B05
+            // (B05: whole scheme)
             Case {
                 name: "longer scheme",
                 lines: &[b"BearerToken abc"],
@@ -238,7 +238,7 @@ mod tests {
                 lines: &[b""],
                 expected: Ok(None),
             },
-            // B06
+            // (B06: token characters)
             Case {
                 name: "all characters",
                 lines: &[b"Bearer aZ09-._~+/=="],
@@ -249,7 +249,7 @@ mod tests {
                 lines: &[b"Bearer \"abc\""],
                 expected: Err(Malformed),
             },
-            // B07, boundary pair of the 40 bytes set above
+            // (B07: token length) The boundary of the 40 bytes that are set above.
             Case {
                 name: "longest",
                 lines: &[b"Bearer 890123456789012345678901234567890"],
@@ -265,7 +265,7 @@ mod tests {
                 lines: &[b"Custom 8901234567890123456789012345678901"],
                 expected: Err(TooLong),
             },
-            // B08
+            // (B08: non-ASCII bytes)
             Case {
                 name: "obs-text in token",
                 lines: &[b"Bearer ab\xffc"],
@@ -276,7 +276,7 @@ mod tests {
                 lines: &[b"B\xe4rer abc"],
                 expected: Err(Malformed),
             },
-            // B16
+            // (B16: placeholder tokens)
             Case {
                 name: "null",
                 lines: &[b"Bearer null"],

@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cookie_is_found_by_its_exact_name() {
+    fn cookie_is_found_by_its_exact_name() {
         use ExtractError::{Malformed, Multiple, TooLong};
         let cases: &[(&str, &[&[u8]], Result<Option<&str>, ExtractError>)] = &[
             ("none", &[], Ok(None)),

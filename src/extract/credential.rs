@@ -337,7 +337,7 @@ mod tests {
     use crate::failure::{FailureKind, InvalidReason};
 
     #[test]
-    fn user_and_password_are_what_stands_around_the_first_colon() {
+    fn first_colon_separates_user_from_password() {
         let malformed = Err(FailureKind::Invalid(InvalidReason::Malformed));
         let cases: &[(&str, &[u8], Result<(&str, &str), FailureKind>)] = &[
             ("plain", b"alice:secret", Ok(("alice", "secret"))),
@@ -360,7 +360,7 @@ mod tests {
             );
             let read = credential.basic();
             let found = read.as_ref().map(|basic| (basic.user(), basic.password()));
-            // J03
+            // (J03: no secrets in output)
             assert!(
                 !format!("{read:?} {credential:?}").contains("alice"),
                 "{name}"

@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_host_of_a_request_is_one_and_its_authority_comes_first() {
+    fn request_has_one_host_and_the_authority_wins() {
         let origin = ("origin", "https://api.example.com");
         let cases: &[(&str, &str, &[(&str, &str)], bool)] = &[
             ("host", "/", &[origin, ("host", "api.example.com")], true),
@@ -220,7 +220,7 @@ mod tests {
 
     // M11: default ports are filled in, for `Host`, `:authority`, `Origin` and trusted origins.
     #[test]
-    fn origins_are_compared_with_default_ports_filled_in() {
+    fn origins_with_and_without_default_port_are_equal() {
         // Origin, host of the request, and whether they are the same.
         let cases = [
             ("https://a.example", "a.example", true),
@@ -328,8 +328,8 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_acts_only_for_its_own_site() {
-        // B10, L01, L02
+    fn cookie_is_accepted_only_from_its_own_site() {
+        // (B10: credentials that browsers attach, L01: origins with scheme, L02: unknown fetch metadata)
         let trusted = [String::from("https://app.example.com")];
         let cases: &[(&str, &str, &[(&str, &str)], bool)] = &[
             ("safe", "GET", &[("sec-fetch-site", "cross-site")], true),

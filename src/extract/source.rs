@@ -303,8 +303,8 @@ impl Sources {
         self.list.iter().find(|source| source.kind == kind)
     }
 
-    /// Rejects a credential that a browser attached to a request of another site (B10, M10: credentials that
-    /// browsers attach).
+    /// Rejects a credential that a browser attached to a request of another site
+    /// (M10: every attached credential).
     fn check_site(
         &self,
         request: &RequestView<'_>,

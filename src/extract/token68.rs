@@ -68,8 +68,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn token68_takes_exactly_the_characters_of_the_rfc() {
-        // B06
+    fn token68_accepts_exactly_the_characters_of_the_rfc() {
+        // (B06: token characters)
         for byte in 0..=u8::MAX {
             let named = byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
             assert_eq!(is_token68(&[byte]), named, "{byte:#x}");
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn padding_stands_only_at_the_end_of_something() {
+    fn padding_is_accepted_only_after_a_character() {
         for (token, expected) in [
             ("a=", true),
             ("a==", true),

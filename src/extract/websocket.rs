@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_token_stands_behind_the_marker() {
+    fn token_is_the_subprotocol_after_the_marker() {
         use ExtractError::{Malformed, Multiple, TooLong};
         let cases: &[(&str, &[&[u8]], Result<Option<&str>, ExtractError>)] = &[
             ("none", &[], Ok(None)),

@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_form_says_one_thing() {
+    fn form_parameters_are_unambiguous_or_an_error() {
         let form = TokenForm::parse(b"a=1&b=&c&d=%20x+y&=e").unwrap();
         assert_eq!(form.get("a"), Some("1"));
         assert_eq!(form.get("b"), None);

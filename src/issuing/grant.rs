@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_no_token_should_say_is_an_error() {
+    fn invalid_grant_is_an_error() {
         let long = "x".repeat(5_000);
         let good = || Grant::new("alice", "web").scope("a b");
         assert!(good().claim("roles", vec!["admin"]).check().is_ok());

@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn turns_that_end_at_once_leave_no_entry() {
+    fn concurrently_finished_logins_leave_no_entry() {
         let logins = Logins::default();
         let arrived = AtomicU64::new(0);
         let meet = |count: u64| {

@@ -151,12 +151,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_read_to_the_letter() {
+    fn refresh_token_is_parsed_exactly() {
         let token = RefreshToken::generate().unwrap();
         let text = token.to_text();
         assert_eq!(text.len(), 64);
         assert_eq!(RefreshToken::parse(&text), Some(token));
-        // C16
+        // (C16: whole opaque tokens)
         for bad in [
             "",
             &text[..63],
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_goes_through_its_tokens() {
+    fn refresh_tokens_of_a_session_form_a_chain() {
         let first = RefreshToken::generate().unwrap();
         let salt = Salt::generate().unwrap();
         let second = first.successor(&salt);

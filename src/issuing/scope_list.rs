@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_has_single_spaces_and_printable_characters() {
+    fn scope_list_has_single_spaces_and_printable_characters() {
         for good in ["a", "a b", "orders:read !", "a a"] {
             assert!(is_list(good), "{good}");
         }

@@ -441,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn every_use_rotates_and_a_spent_one_is_noticed() {
+    fn refresh_rotates_the_token_and_detects_a_spent_one() {
         let lifetimes = Lifetimes {
             grace: Duration::ZERO,
             ..LIFETIMES
@@ -466,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn within_the_grace_the_same_answer_comes_again() {
+    fn refresh_within_grace_period_returns_the_same_token() {
         let (state, first) = start(&LIFETIMES);
         let (state, second) = rotate(&state, &first, &LIFETIMES, 20);
         for second_of in [20, 29, 11] {
@@ -495,7 +495,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_ends_idle_or_not() {
+    fn session_ends_after_idle_time_and_after_its_lifetime() {
         let (state, token) = start(&LIFETIMES);
         assert_eq!(
             present(&state, &token, &LIFETIMES, 100),
@@ -513,7 +513,7 @@ mod tests {
     }
 
     #[test]
-    fn scopes_only_shrink_and_the_client_stays() {
+    fn refresh_never_extends_the_scope_or_changes_the_client() {
         let (state, token) = start(&LIFETIMES);
         let ask = |is_client, scope| {
             state.present(
@@ -598,7 +598,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_what_there_was_and_no_token() {
+    fn stored_session_round_trips_and_contains_no_token() {
         let (state, first) = start(&LIFETIMES);
         let (state, second) = rotate(&state, &first, &LIFETIMES, 1);
         let record = state.to_record(first.session("i"), "i", "alice", "web");

@@ -1,5 +1,5 @@
 //! base64url without padding ([RFC 7515 section 2](https://www.rfc-editor.org/rfc/rfc7515#section-2)), read
-//! strictly: no other alphabet, no white space, no stray bits at the end (C14).
+//! strictly: no other alphabet, no white space, no stray bits at the end (C14: strict base64url).
 //!
 //! Accepts exactly what the crate `base64` accepts, in half the time: this is most of what the reading of
 //! a token costs.
@@ -93,8 +93,8 @@ mod tests {
     }
 
     #[test]
-    fn everything_short_is_read_as_by_the_crate() {
-        // C14
+    fn short_inputs_decode_as_with_the_base64_crate() {
+        // (C14: strict base64url)
         let all = 0..=u8::MAX;
         assert!(compare(b""));
         let mut good = 0;
@@ -123,8 +123,8 @@ mod tests {
     }
 
     #[test]
-    fn a_character_is_good_or_bad_wherever_it_stands() {
-        // C14
+    fn character_validity_does_not_depend_on_position() {
+        // (C14: strict base64url)
         for length in (0..=40).chain([1_024]) {
             let bytes: Vec<u8> = (0..length).map(|n| (n * 151 + n / 7) as u8).collect();
             let text = URL_SAFE_NO_PAD.encode(&bytes).into_bytes();
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn there_has_to_be_exactly_as_much_room() {
+    fn output_buffer_must_have_the_exact_length() {
         for (length, good) in [(0, false), (2, false), (3, true), (4, false), (24, false)] {
             assert_eq!(decode(b"QUJD", &mut vec![0; length]), good, "{length}");
         }

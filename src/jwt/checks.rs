@@ -12,7 +12,7 @@ use super::header::{Header, media_type};
 use super::layout::{ClaimsLayout, MarkerMatch};
 use super::profile::TokenProfile;
 
-/// The most that a clock may be off (D05).
+/// The most that a clock may be off (D05: required expiry).
 pub(crate) const MAX_LEEWAY: Duration = Duration::from_secs(300);
 
 /// The settings of a validator that concern claims.
@@ -121,7 +121,7 @@ impl Checks {
         }
     }
 
-    /// D02, D03: exact.
+    /// (D02: exact issuer, D03: required issuer).
     pub(crate) fn issuer(&self, claims: &RawClaims<'_>) -> Result<(), TokenError> {
         match (&self.issuer, &claims.iss) {
             (None, _) => Ok(()),

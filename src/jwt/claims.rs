@@ -507,7 +507,7 @@ pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Whether an item of a list is a scope. What a list has between its commas is never split, so a text
-/// with a space is no scope at all (D10).
+/// with a space is no scope at all (D10: whole scopes).
 pub(crate) fn is_word(item: &str) -> bool {
     !item.is_empty() && !item.contains(' ')
 }
@@ -539,8 +539,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_date_with_a_fraction_is_read_whatever_other_crates_turn_on() {
-        // D05
+    fn fractional_date_is_parsed_with_any_serde_json_feature() {
+        // (D05: required expiry)
         for (name, text, expected) in [
             (
                 "$serde_json::private::Number",

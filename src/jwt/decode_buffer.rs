@@ -44,8 +44,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_read_alike_wherever_it_finds_room() {
-        // C14
+    fn decoding_does_not_depend_on_the_buffer() {
+        // (C14: strict base64url)
         let long = "QUJD".repeat(40);
         for text in [
             "",
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_left_of_what_was_there_before() {
+    fn buffer_contains_no_previous_content() {
         let mut room = DecodeBuffer::<8>::new();
         for (text, expected) in [
             ("QUJDRA", Some(&b"ABCD"[..])),

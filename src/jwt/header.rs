@@ -149,7 +149,7 @@ impl<'de> Members<'de> {
     }
 
     fn check(self) -> Result<Header, TokenError> {
-        // C08, C11, G02
+        // (C08: critical headers, C11: encrypted tokens, G02: no compression)
         if let Some(problem) = self.refused {
             return Err(TokenError::header(problem));
         }
@@ -166,7 +166,7 @@ impl<'de> Members<'de> {
         let Some(alg) = self.alg else {
             return Err(TokenError::header("`alg` is missing"));
         };
-        // C09
+        // (C09: kid values)
         if self.kid.as_ref().is_some_and(|kid| kid.len() > MAX_KID) {
             return Err(TokenError::header("`kid` is longer than 256 bytes"));
         }

@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_comes_out_as_it_went_in() {
+    fn inline_text_round_trips() {
         for length in [0, 1, 6, 7, 8, 9, 255, 256, 257, 600] {
             let text = "\u{eb}".repeat(length / 2) + &"x".repeat(length % 2);
             let short = InlineText::<8>::from(&*text);

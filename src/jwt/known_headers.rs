@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_is_known_by_its_whole_text() {
+    fn known_header_matches_by_its_whole_text() {
         let headers = KnownHeaders::default();
         let text = header("2026-11");
         assert!(!is_known(&headers, &text));
@@ -141,8 +141,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
-        // F06
+    fn known_headers_are_bounded() {
+        // (F06: bounded cache)
         let headers = KnownHeaders::default();
         let long = format!(r#"{{"alg":"RS256","x5t":"{}"}}"#, "x".repeat(400));
         remember(&headers, &encode(&long));

@@ -84,7 +84,8 @@ impl PublicMaterial {
         })
     }
 
-    /// Checks a point of edwards25519: its encoding is canonical, and its order is not small (C07, M15: checks of keys).
+    /// Checks a point of edwards25519: its encoding is canonical, and its order is not small
+    /// (C07: signature encoding, M15: checks of keys).
     pub(crate) fn ed25519(bytes: &[u8]) -> Result<Self, KeyError> {
         let bytes: [u8; 32] = bytes
             .try_into()

@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_packed_is_found_again_and_nothing_else_is() {
+    fn packed_texts_round_trip() {
         let texts = ["https://a", "", "zo\u{eb}"];
         let items = ["x", "", "yz"].map(Text::from);
         let mut packer = Packer::new(16, 3);
@@ -112,7 +112,7 @@ mod tests {
         };
         assert_eq!(read(list), [Some("x"), Some(""), Some("yz")]);
         assert_eq!(read(empty), []);
-        // D08
+        // (D08: absent claims)
         assert_eq!(Span::NONE.of(&text), None);
         // Of another text.
         assert_eq!(spans[0].of("x"), None);

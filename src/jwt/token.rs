@@ -20,7 +20,7 @@ pub(crate) struct Parts<'t> {
 }
 
 impl<'t> Parts<'t> {
-    /// Splits a token into exactly three parts, none of them empty (C13, G01: three parts). The caller has
+    /// Splits a token into exactly three parts, none of them empty (C13: three parts, G01: three parts). The caller has
     /// checked the length of the whole token, which bounds each part (G04: lengths first).
     pub(crate) fn of(token: &'t [u8]) -> Result<Self, TokenError> {
         let (header, rest) = split_at_dot(token).ok_or(TokenError::NotAJwt)?;

@@ -145,8 +145,8 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_used_once() {
-        // K03, H04
+    fn logout_token_is_accepted_once() {
+        // (K03: logout tokens)
         let replays = Arc::new(Replays::new(3));
         let reserved = replays.reserve("a", at(100), at(10)).unwrap();
         let again = kind(replays.reserve("a", at(100), at(10)));
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_not_accepted() {
+    fn full_replay_table_rejects_new_tokens() {
         let replays = Arc::new(Replays::new(2));
         replays.reserve("a", at(100), at(10)).unwrap().used();
         let held = replays.reserve("b", at(50), at(10)).unwrap();
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_over_goes() {
+    fn expired_replay_entries_are_removed() {
         let replays = Arc::new(Replays::new(1_000_000));
         for number in 0..100_000_u64 {
             let now = at(number / 10);

@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_template_stands_for_a_path_that_no_rule_names() {
+    fn template_parameters_become_a_value_that_no_rule_names() {
         let any = ANY_VALUE;
         for (template, expected) in [
             ("/", Some("/".to_owned())),

@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn every_path_has_one_meaning_or_none() {
+    fn path_is_canonical_or_ambiguous() {
         use PathAmbiguity::*;
         let cases: &[(&str, Result<&str, PathAmbiguity>)] = &[
             ("/", Ok("/")),
@@ -235,7 +235,7 @@ mod tests {
             ("/.well-known/x", Ok("/.well-known/x")),
             ("/a..b/..c/d..", Ok("/a..b/..c/d..")),
             ("/...", Ok("/...")),
-            // A02
+            // (A02: dot segments)
             ("/public/../admin", Err(DotSegment)),
             ("/public/./x", Err(DotSegment)),
             ("/public/..", Err(DotSegment)),
@@ -243,41 +243,41 @@ mod tests {
             ("/%2e%2e/admin", Err(DotSegment)),
             ("/.%2E/admin", Err(DotSegment)),
             ("/%2e/admin", Err(DotSegment)),
-            // A03
+            // (A03: escaped separators)
             ("/admin%2fx", Err(EncodedSlash)),
             ("/admin%2Fx", Err(EncodedSlash)),
             ("/admin%5cx", Err(Backslash)),
             ("/admin%5Cx", Err(Backslash)),
-            // A04
+            // (A04: encoded paths)
             ("/%61dmin", Ok("/admin")),
             ("/a%2Bb", Ok("/a+b")),
             ("/a%20b", Ok("/a b")),
             ("/%C3%A9", Ok("/é")),
             ("/é", Ok("/é")),
             ("/50%25", Ok("/50%")),
-            // A05
+            // (A05: single decoding)
             ("/%2561dmin", Err(DoubleEncoding)),
             ("/%252f", Err(DoubleEncoding)),
             ("/%25252f", Err(DoubleEncoding)),
             ("/%25%36%31dmin", Err(DoubleEncoding)),
             ("/%256%31dmin", Err(DoubleEncoding)),
             ("/%25%32%66", Err(DoubleEncoding)),
-            // A06
+            // (A06: repeated slashes)
             ("//admin", Err(RepeatedSlash)),
             ("/api//x", Err(RepeatedSlash)),
             ("/api//", Err(RepeatedSlash)),
             ("//", Err(RepeatedSlash)),
-            // A08
+            // (A08: path parameters)
             ("/admin;x=y", Err(PathParameter)),
             ("/admin/a;/b", Err(PathParameter)),
             ("/admin%3bx", Err(PathParameter)),
             ("/..;/admin", Err(PathParameter)),
-            // A10
+            // (A10: request targets)
             ("*", Err(NotAbsolute)),
             ("", Err(NotAbsolute)),
             ("admin", Err(NotAbsolute)),
             ("%2fadmin", Err(NotAbsolute)),
-            // A11
+            // (A11: unusual bytes in paths)
             ("/a\\b", Err(Backslash)),
             ("/a%00", Err(ControlCharacter)),
             ("/a%0d%0ab", Err(ControlCharacter)),
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kind_let_through_is_read_in_its_most_generous_form() {
+    fn allowed_ambiguity_is_matched_in_its_most_permissive_form() {
         use PathAmbiguity::*;
         let cases: &[(PathAmbiguity, &str, &str)] = &[
             (EncodedSlash, "/a%2fb", "/a/b"),
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn one_kind_let_through_lets_no_other_through() {
+    fn allowing_one_ambiguity_allows_no_other() {
         use PathAmbiguity::*;
         for (kind, raw, expected) in [
             (EncodedSlash, "/a%2f..%2fb", DotSegment),

@@ -201,7 +201,7 @@ mod tests {
     use crate::path_ambiguity::PathAmbiguity;
 
     #[test]
-    fn a_pattern_means_one_thing_or_is_refused() {
+    fn pattern_is_unambiguous_or_an_error() {
         use PatternProblem::*;
         let capture = |segment: &str| Capture {
             segment: segment.to_owned(),
@@ -216,7 +216,7 @@ mod tests {
             ("/a%2fb", Ambiguous(PathAmbiguity::EncodedSlash)),
             ("/a?x=1", Query),
             ("/a#b", Query),
-            // A12, A14: neither wildcards nor suffixes
+            // (A12: no wildcards, A14: no suffix lists)
             ("/a/*", capture("*")),
             ("/a/{*rest}", capture("{*rest}")),
             ("/*.png", capture("*.png")),
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_one_decoded_segment() {
+    fn parameter_value_is_one_decoded_segment() {
         let pattern = PathPattern::parse("/t/{tenant}/r/{id}", Extent::Under).unwrap();
         for (path, tenant, id) in [
             ("/t/acme/r/7", Some("acme"), Some("7")),
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn an_escaped_brace_is_a_brace() {
+    fn escaped_brace_matches_a_literal_brace() {
         let pattern = PathPattern::parse("/%7Bx%7D", Extent::At).unwrap();
         assert_eq!(pattern.segments(), [Segment::Literal("{x}".to_owned())]);
     }

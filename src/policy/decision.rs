@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn combinations_have_one_truth_table_now_and_later() {
+    fn combinators_have_the_same_truth_table_for_ready_and_pending() {
         let table = [
             // first, second, and, or
             (Yes, Yes, Yes, Yes),

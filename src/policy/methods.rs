@@ -92,8 +92,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rule_applies_to_the_methods_that_its_handlers_answer() {
-        // A13, A15
+    fn rule_applies_to_every_method_that_its_handlers_may_serve() {
+        // (A13: case of paths and methods, A15: methods of a rule)
         let cases: &[(&[Method], &str, bool, bool)] = &[
             // methods, asked, restricting, opening
             (&[Method::GET], "GET", true, true),

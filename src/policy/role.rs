@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_stands_above_has_what_is_below() {
+    fn senior_role_includes_junior_roles() {
         let roles = RoleHierarchy::builder()
             .above("admin", "editor")
             .above("editor", "viewer")
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_is_refused() {
+    fn role_cycle_is_an_error() {
         for circle in [
             &[("a", "a")][..],
             &[("a", "b"), ("b", "a")],

@@ -174,8 +174,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scopes_are_compared_as_wholes() {
-        // D10
+    fn scopes_match_as_whole_tokens() {
+        // (D10: whole scopes)
         for (list, scope, expected) in [
             ("read", "read", true),
             ("write read", "read", true),
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scope_token_has_the_characters_of_the_rfc() {
+    fn scope_token_accepts_exactly_the_characters_of_the_rfc() {
         for (text, expected) in [
             ("orders:read", true),
             ("https://api/x", true),

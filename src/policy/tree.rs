@@ -455,7 +455,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_finds_the_rules_that_mean_it() {
+    fn path_finds_exactly_its_matching_rules() {
         use Extent::{At, Under};
         const RESTRICT: bool = false;
         const OPEN: bool = true;
@@ -475,7 +475,7 @@ mod tests {
         ];
         let cases: &[(&str, &[RuleIndex])] = &[
             ("/", &[0, 8]),
-            // A01
+            // (A01: whole segments)
             ("/admin", &[0, 1, 2]),
             ("/admin/a", &[0, 1]),
             ("/administrator", &[0]),
@@ -485,7 +485,7 @@ mod tests {
             ("/public-admin", &[0]),
             ("/public", &[0, 9]),
             ("/public/a/b", &[0, 9]),
-            // A07
+            // (A07: trailing slash)
             ("/admin/", &[0, 1, 2]),
             ("/health", &[0, 3]),
             ("/health/", &[0, 10]),
@@ -513,14 +513,14 @@ mod tests {
     }
 
     #[test]
-    fn a_literal_is_found_in_its_escaped_spelling_however_long_that_is() {
+    fn literal_matches_its_percent_encoded_form_of_any_length() {
         let patterns = [("/ééé", Extent::At, true)];
         assert_eq!(rules("/%C3%A9%C3%A9%C3%A9", &patterns), [0]);
         assert_eq!(rules("/ééé", &patterns), [0]);
     }
 
     #[test]
-    fn many_branches_are_merged_in_order() {
+    fn matches_of_many_branches_keep_rule_order() {
         use Extent::Under;
         let patterns = [
             ("/{a}/{b}/c", Under, false),

@@ -330,8 +330,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_limits_hold_whatever_the_fetcher_does() {
-        // E04
+    async fn fetch_limits_hold_for_any_fetcher() {
+        // (E04: fetch limits)
         for (length, expected) in [
             (Some(8), None),
             (Some(9), Some(FetchErrorKind::TooLong)),
@@ -353,8 +353,8 @@ mod tests {
     }
 
     #[test]
-    fn an_error_shows_nothing_of_what_is_behind_it() {
-        // E14
+    fn fetch_error_text_hides_its_source() {
+        // (E14: hidden provider errors)
         let error = FetchError::new(FetchErrorKind::Other).with_source("token=secret");
         assert_eq!(error.to_string(), "the request could not be sent");
         assert!(!format!("{error:?}").contains("secret"));

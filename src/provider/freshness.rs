@@ -52,8 +52,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_fresh_time_is_read_from_the_answer() {
-        // E15
+    fn freshness_lifetime_is_parsed_from_the_response() {
+        // (E15: clamped freshness)
         for (lines, age, expected) in [
             (&[][..], None, None),
             (&["max-age=300"], None, Some(300)),

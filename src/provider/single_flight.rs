@@ -119,8 +119,8 @@ mod tests {
     }
 
     #[test]
-    fn many_wait_for_one_and_a_cancelled_waiter_disturbs_nobody() {
-        // E08
+    fn cancelled_waiter_does_not_cancel_the_shared_task() {
+        // (E08: requests without waiting)
         runtime().block_on(async {
             let (go, start) = oneshot::channel();
             let flight = Flight::start(LIMIT, async { start.await.unwrap() }).unwrap();
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_is_told_to_the_waiters() {
+    fn waiters_receive_an_error_when_the_task_panics() {
         runtime().block_on(async {
             let flight = Flight::start(LIMIT, async { panic!("as the test wants it") }).unwrap();
             let waiting: Result<(), TaskLost> = flight.wait().await;
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn the_task_ends_with_its_owner() {
+    fn task_is_aborted_when_its_owner_is_dropped() {
         runtime().block_on(async {
             let (alive, gone) = oneshot::channel::<()>();
             let flight = Flight::start(LIMIT, async move {
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_lost_with_its_runtime() {
+    fn task_fails_when_its_runtime_shuts_down() {
         let first = runtime();
         let flight = first
             .block_on(async { Flight::start(LIMIT, std::future::pending::<()>()) })
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_given_up_if_its_runtime_stands_still() {
+    fn task_on_a_stalled_runtime_times_out() {
         let first = runtime();
         let mut flight = first
             .block_on(async { Flight::start(LIMIT, std::future::ready(())) })
@@ -195,13 +195,13 @@ mod tests {
     }
 
     #[test]
-    fn without_a_runtime_it_does_not_start() {
+    fn task_fails_to_start_without_a_runtime() {
         let started = Flight::start(LIMIT, std::future::ready(()));
         assert_eq!(started.err(), Some(NoRuntime));
     }
 
     #[test]
-    fn a_waiter_needs_no_runtime() {
+    fn waiter_needs_no_runtime() {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .build()

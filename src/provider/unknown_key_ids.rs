@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use super::schedule::remaining;
 
-/// How many names are remembered. A stranger chooses them, so they are few (G09).
+/// How many names are remembered. A stranger chooses them, so they are few (G09: bounded issuers and key names).
 const CAPACITY: usize = 64;
 
 /// The names that were looked for in vain, as keyed hashes, the oldest first.
@@ -45,8 +45,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn few_names_are_remembered_and_not_for_long() {
-        // E01, G09
+    fn unknown_kids_are_bounded_in_count_and_time() {
+        // (E01: fetch cooldown, G09: bounded issuers and key names)
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
         let lifetime = Duration::from_secs(60);
         let mut absent = UnknownKeyIds::default();

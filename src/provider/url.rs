@@ -227,8 +227,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_https_or_this_machine_is_asked() {
-        // E04
+    fn only_https_and_loopback_urls_are_allowed() {
+        // (E04: fetch limits)
         for (text, expected) in [
             ("https://issuer.example", Some("https://issuer.example/")),
             (
@@ -290,7 +290,7 @@ mod tests {
 
     #[test]
     fn insecure_http_host_allows_one_exact_host() {
-        // M16, E04: allowed addresses
+        // (E04: fetch limits, M16: metadata address)
         for (host, url, is_allowed) in [
             ("keycloak", "http://keycloak:8080/realms/shop", true),
             ("KeyCloak", "http://keycloak/", true),
@@ -347,7 +347,7 @@ mod tests {
 
     #[cfg(feature = "oidc")]
     #[test]
-    fn names_of_this_machine_are_known_with_and_without_tls() {
+    fn loopback_names_are_recognized_for_http_and_https() {
         // E07: the metadata of the configured issuer
         for (url, expected) in [
             ("http://127.0.0.1:8080/", true),
@@ -371,8 +371,8 @@ mod tests {
     }
 
     #[test]
-    fn no_secret_of_an_address_is_shown() {
-        // E14
+    fn url_is_shown_without_credentials_and_query() {
+        // (E14: hidden provider errors)
         for (text, expected) in [
             ("https://a.example/b", "https://a.example/b"),
             ("https://a.example/b?code=secret", "https://a.example/b?..."),

@@ -252,7 +252,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_parameter_set_twice_stands_once() {
+    fn parameter_set_twice_appears_once() {
         let challenge = Challenge::bearer("a")
             .error("x")
             .scope(["s"])
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_looks_like_a_parameter_stays_a_value() {
+    fn value_that_looks_like_a_parameter_is_quoted() {
         let challenge = Challenge::bearer("a, error=b")
             .error("x")
             .error("invalid_token");
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_list_leaves_no_parameter() {
+    fn empty_list_adds_no_parameter() {
         let none: [&str; 0] = [];
         assert_eq!(
             Challenge::bearer("").scope(none).to_string(),
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_are_the_same_whichever_way_they_are_added() {
+    fn parameters_are_equal_however_they_are_added() {
         let shared = |values: &[&str]| {
             values
                 .iter()

@@ -365,7 +365,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_grpc_request_is_known_by_its_content_type() {
+    fn grpc_request_is_detected_by_its_content_type() {
         for (content_type, expected) in [
             ("application/grpc", Some("application/grpc")),
             ("application/grpc+proto", Some("application/grpc+proto")),

@@ -229,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_says_all_of_it() {
+    fn revocation_text_round_trips() {
         let time = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         let all = [
             Revocation::token(Some("i"), "a\"b", time(9)),

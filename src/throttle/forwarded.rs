@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn x_forwarded_for_is_read_from_its_end() {
+    fn x_forwarded_for_is_read_from_the_right() {
         for (lines, expected) in [
             (&[][..], PEER),
             (&[""], PEER),
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn forwarded_is_read_from_its_end() {
+    fn forwarded_is_read_from_the_right() {
         for (lines, expected) in [
             (&["for=192.0.2.1"][..], "192.0.2.1"),
             (&["For=\"192.0.2.1\""], "192.0.2.1"),
@@ -217,7 +217,7 @@ mod tests {
     proptest! {
         /// Whatever a client sends, what the nearest proxy adds decides.
         #[test]
-        fn what_the_client_sends_changes_nothing(sent in "[ -~]{0,60}", own_line: bool, forwarded: bool) {
+        fn client_supplied_entries_do_not_change_the_address(sent in "[ -~]{0,60}", own_line: bool, forwarded: bool) {
             let (header, added) = match forwarded {
                 true => (ProxyHeader::Forwarded, "for=192.0.2.1;host=x"),
                 false => (ProxyHeader::XForwardedFor, "192.0.2.1"),
@@ -231,7 +231,7 @@ mod tests {
         }
 
         #[test]
-        fn reading_never_panics(lines in proptest::collection::vec("[ -~\t\u{80}-\u{ff}]{0,40}", 0..4), forwarded: bool) {
+        fn parsing_never_panics(lines in proptest::collection::vec("[ -~\t\u{80}-\u{ff}]{0,40}", 0..4), forwarded: bool) {
             let header = if forwarded { ProxyHeader::Forwarded } else { ProxyHeader::XForwardedFor };
             let lines: Vec<_> = lines.iter().map(|line| line.as_bytes()).collect();
             read(header, &lines);

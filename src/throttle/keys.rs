@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_what_one_customer_has() {
+    fn ipv6_addresses_of_one_customer_share_a_key() {
         struct Case {
             name: &'static str,
             one: &'static str,
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn case_and_spaces_make_no_other_account() {
+    fn account_key_ignores_case_and_surrounding_spaces() {
         let keys = Keys::new();
         let alice = keys.account("alice");
         for same in ["Alice", "ALICE", " alice", "alice\t"] {

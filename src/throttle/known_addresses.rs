@@ -64,7 +64,7 @@ mod tests {
     use crate::throttle::keys::Keys;
 
     #[test]
-    fn the_latest_addresses_are_known() {
+    fn latest_addresses_of_an_account_are_kept() {
         let keys = Keys::new();
         let address = |last: u8| keys.client(Some(IpAddr::from([192, 0, 2, last]))).address;
         let account = keys.account("alice");

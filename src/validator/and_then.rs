@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_second_step_makes_the_principal_and_the_earlier_end_counts() {
+    async fn second_step_yields_the_principal_and_the_earlier_expiry_applies() {
         let time = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         for (first_waits, second_waits) in
             [(false, false), (false, true), (true, false), (true, true)]
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_step_may_refuse_in_its_own_way() {
+    async fn each_step_may_reject_with_its_own_failure() {
         let bad = || Failure::invalid(InvalidReason::Signature);
         let first = validator_fn(move |_: Credential<'_>| Err::<u32, _>(bad()));
         let never = first.and_then(|_: Arc<u32>| -> Result<u32, Failure> { unreachable!() });

@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_of_them_have_to_hold() {
+    fn verdict_is_valid_while_all_dependencies_hold() {
         let now = SystemTime::UNIX_EPOCH;
         let on = |value| Dependencies::from(Arc::new(AtomicBool::new(value)));
         assert!(Dependencies::default().hold(now));

@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_of_the_first_is_never_an_invalid_token() {
+    fn outage_of_the_first_validator_is_never_an_invalid_token() {
         for (first, second, expected) in [
             ("yes1", "yes2", "yes1"),
             ("yes1", "down", "yes1"),

@@ -38,8 +38,8 @@ fn get<V: Copy>(store: &Store<V>, token: &str, now: SystemTime) -> Option<V> {
 }
 
 #[test]
-fn a_value_is_there_from_when_it_was_asked_for_until_its_end() {
-    // F04
+fn entry_is_found_from_its_insertion_until_its_expiry() {
+    // (F04: expiry of cached results)
     let after = |by: Duration| start() + by;
     for (name, time_to_live, ends, now, expected) in [
         ("at once", MINUTE, None, after(Duration::ZERO), true),
@@ -119,8 +119,8 @@ fn a_value_is_there_from_when_it_was_asked_for_until_its_end() {
 }
 
 #[test]
-fn a_value_that_does_not_stand_goes() {
-    // F05
+fn invalidated_entry_is_removed_on_lookup() {
+    // (F05: invalidated results)
     let store = store(lasting(MINUTE));
     keep(&store, "abc", 7, start());
     let found = |stands| {
@@ -137,7 +137,7 @@ fn a_value_that_does_not_stand_goes() {
 }
 
 #[test]
-fn what_is_kept_anew_does_not_go_with_the_one_before() {
+fn replacement_survives_removal_of_the_previous_entry() {
     let store = store(lasting(MINUTE));
     keep(&store, "abc", 7, start());
     let kept = store.get(find(&store, "abc"), start(), |_| {
@@ -149,7 +149,7 @@ fn what_is_kept_anew_does_not_go_with_the_one_before() {
 }
 
 #[test]
-fn it_is_not_asked_whether_it_stands_once_its_time_is_over() {
+fn expired_entry_is_not_revalidated() {
     let store = store(lasting(MINUTE));
     let asked_again = Cell::new(0);
     for now in [start() - INSTANT, start() + MINUTE] {
@@ -164,7 +164,7 @@ fn it_is_not_asked_whether_it_stands_once_its_time_is_over() {
 }
 
 #[test]
-fn nothing_survives_a_clock_that_is_set_back_by_more_than_five_seconds() {
+fn clock_moved_back_by_more_than_five_seconds_clears_the_cache() {
     for (name, steps, survives) in [
         ("not at all", &[0][..], true),
         ("by five seconds", &[5], true),
@@ -206,8 +206,8 @@ fn nothing_survives_a_clock_that_is_set_back_by_more_than_five_seconds() {
 }
 
 #[test]
-fn what_was_asked_for_before_all_was_cleared_is_not_kept() {
-    // F05
+fn result_of_validation_started_before_clear_is_not_cached() {
+    // (F05: invalidated results)
     let store = store(lasting(MINUTE));
     keep(&store, "abc", 7, start());
     let before = store.asked(start());
@@ -222,8 +222,8 @@ fn what_was_asked_for_before_all_was_cleared_is_not_kept() {
 }
 
 #[test]
-fn what_was_asked_for_before_it_was_removed_is_not_kept() {
-    // F05
+fn result_of_validation_started_before_removal_is_not_cached() {
+    // (F05: invalidated results)
     let store = store(lasting(MINUTE));
     let before = store.asked(start());
     assert!(!store.remove(find(&store, "abc")), "there was none");
@@ -270,7 +270,7 @@ impl Drop for Curious {
 }
 
 #[test]
-fn what_goes_may_ask_the_table_itself() {
+fn dropped_value_may_use_the_cache() {
     type MutatingCall = fn(&Arc<Store<Curious>>);
     let ways: [(&str, MutatingCall); 5] = [
         ("many make room for one", |table| {
@@ -313,7 +313,7 @@ fn what_goes_may_ask_the_table_itself() {
 }
 
 #[test]
-fn nobody_gets_a_value_in_the_moment_before_it_is_known_to_be_removed() {
+fn entry_inserted_after_its_removal_is_never_visible() {
     // F05: between being in the table and being taken out again. There, the one that made room is dropped.
     let looked = Rc::new(Cell::new(0));
     let table = Rc::new(Store::new(&lasting(MINUTE).with_max_entries(1)));
@@ -331,7 +331,7 @@ fn nobody_gets_a_value_in_the_moment_before_it_is_known_to_be_removed() {
 }
 
 #[test]
-fn a_validation_is_waited_for_while_it_may_be_kept_and_does_not_hang() {
+fn in_flight_validation_is_awaited_only_while_its_result_is_cacheable() {
     for (time_to_live, longest) in [(SECOND, SECOND), (MINUTE, 5 * SECOND)] {
         let store = store::<u8>(lasting(time_to_live));
         let asked = store.asked(start());
@@ -351,8 +351,8 @@ fn a_validation_is_waited_for_while_it_may_be_kept_and_does_not_hang() {
 }
 
 #[test]
-fn a_token_that_is_too_long_is_not_even_looked_for() {
-    // F06
+fn token_above_the_length_limit_is_not_looked_up() {
+    // (F06: bounded cache)
     for limit in [0, 1, 100, 4_096] {
         let store = store::<u8>(CacheSettings::new().with_max_token_length(limit));
         for (length, expected) in [(limit, true), (limit + 1, false), (limit + 1_000, false)] {
@@ -364,7 +364,7 @@ fn a_token_that_is_too_long_is_not_even_looked_for() {
 }
 
 #[test]
-fn without_room_nothing_is_kept() {
+fn cache_of_capacity_zero_stores_nothing() {
     for (name, settings) in [
         ("no entries", CacheSettings::new().with_max_entries(0)),
         ("no bytes", CacheSettings::new().with_max_bytes(0)),
@@ -392,8 +392,8 @@ fn without_room_nothing_is_kept() {
 }
 
 #[test]
-fn there_are_never_more_entries_than_said_and_hardly_fewer() {
-    // F06
+fn entry_count_stays_at_the_limit() {
+    // (F06: bounded cache)
     for max in [1, 2, 3, 7, 31, 32, 33, 64, 100, 1_000] {
         for max_bytes in [32 * 1024 * 1024, max * USUAL, usize::MAX] {
             let settings = CacheSettings::new()
@@ -417,8 +417,8 @@ fn there_are_never_more_entries_than_said_and_hardly_fewer() {
 }
 
 #[test]
-fn there_are_never_more_bytes_than_said_and_always_room_for_the_longest_token() {
-    // F06
+fn byte_limit_holds_and_fits_the_longest_token() {
+    // (F06: bounded cache)
     let lengths = [1, 30, 800, 4_096];
     for max_bytes in [16 * 1024, 64 * 1024, 100_000, 1024 * 1024, 32 * 1024 * 1024] {
         for max_entries in [2, 100, 10_000, usize::MAX] {
@@ -452,8 +452,8 @@ fn there_are_never_more_bytes_than_said_and_always_room_for_the_longest_token() 
 }
 
 #[test]
-fn a_single_token_that_takes_more_than_there_is_replaces_nothing() {
-    // F06
+fn token_larger_than_the_cache_evicts_nothing() {
+    // (F06: bounded cache)
     let store = store(CacheSettings::new().with_max_bytes(64 * 1024));
     keep(&store, "small", 7, start());
     for bytes in [64 * 1024, usize::MAX] {
@@ -465,8 +465,8 @@ fn a_single_token_that_takes_more_than_there_is_replaces_nothing() {
 }
 
 #[test]
-fn what_principals_take_besides_is_counted() {
-    // F06
+fn heap_size_of_principals_counts_toward_the_byte_limit() {
+    // (F06: bounded cache)
     for principal_bytes in [1_000_000, usize::MAX] {
         let settings = CacheSettings::new()
             .with_max_bytes(8_000_000)
@@ -484,8 +484,8 @@ fn what_principals_take_besides_is_counted() {
 }
 
 #[test]
-fn nothing_of_a_token_is_shown() {
-    // J03
+fn debug_output_contains_no_token() {
+    // (J03: no secrets in output)
     let store = store(CacheSettings::new());
     keep(&store, "abcdef", "ghijkl", start());
     let text = format!("{store:?} {store:#?}");

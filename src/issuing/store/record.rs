@@ -211,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_is_what_was_written_and_nothing_less_is_read() {
+    fn record_round_trips_and_truncated_bytes_are_an_error() {
         let id = SessionId([7; 16]);
         let end = SystemTime::UNIX_EPOCH + Duration::from_secs(9);
         let record = SessionRecord::new(id, 3, "i", "älice", "", end, vec![0, 255, 7]);
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_read_to_the_letter() {
+    fn session_id_is_parsed_exactly() {
         let id = SessionId([0xfb; 16]);
         assert_eq!(id.to_string().parse(), Ok(id));
         for bad in [

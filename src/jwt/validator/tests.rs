@@ -56,7 +56,7 @@ fn is_known(validator: &JwtValidator, token: &str) -> bool {
 }
 
 #[test]
-fn a_header_is_known_once_a_token_with_it_was_signed() {
+fn header_is_cached_after_a_valid_signature() {
     let good = token(SECRET, "a", GOOD);
     for (name, other, known) in [
         ("good", good.clone(), true),
@@ -102,7 +102,7 @@ fn a_header_is_known_once_a_token_with_it_was_signed() {
 }
 
 #[test]
-fn a_known_header_says_nothing_about_a_token() {
+fn cached_header_does_not_validate_a_token() {
     let validator = validator();
     assert!(ask(&validator, &token(SECRET, "a", GOOD)));
     for (secret, claims) in [
@@ -126,8 +126,8 @@ fn a_known_header_says_nothing_about_a_token() {
 }
 
 #[test]
-fn a_signature_is_looked_at_only_where_it_decides() {
-    // G06
+fn signature_is_verified_only_after_cheaper_checks() {
+    // (G06: cheap checks first)
     use crate::jwt::key_set::VERIFIED;
     let good = token(SECRET, "a", GOOD);
     let claims = |text: &str| token(SECRET, "a", text);
@@ -175,8 +175,8 @@ fn a_signature_is_looked_at_only_where_it_decides() {
 }
 
 #[test]
-fn trials_for_a_token_without_kid_are_bounded() {
-    // M15, G06: checks of keys, and harmless spelling
+fn token_without_kid_tries_a_bounded_number_of_keys() {
+    // (G06: cheap checks first, M15: checks of keys) Harmless spelling costs nothing.
     use crate::jwt::JwksOptions;
     use crate::jwt::key_set::VERIFIED;
     let without_kid = |secret: &[u8]| {

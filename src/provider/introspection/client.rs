@@ -67,7 +67,8 @@ impl IntrospectionClient {
         Ok(self.exchange.send(request, deadline).await)
     }
 
-    /// E13, E14: none of this is the client's fault, and the client is told none of it.
+    /// None of this is the client's fault, and the response does not reveal it (E13: own credentials rejected,
+    /// E14: hidden provider errors).
     fn failure(
         &self,
         address: &CheckedUrl,

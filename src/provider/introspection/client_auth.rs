@@ -141,7 +141,7 @@ impl ClientAuthentication {
         }
     }
 
-    /// The question about a token. The token stands in the body and nowhere else (E11).
+    /// The question about a token. The token stands in the body and nowhere else (E11: introspection requests).
     pub(super) async fn request(
         &self,
         endpoint: &CheckedUrl,

@@ -90,7 +90,7 @@ struct State {
     known: Option<CheckedUrl>,
     /// One reading for all that wait for it.
     flight: Option<Flight<Result<CheckedUrl, ProviderError>>>,
-    /// When the last reading began, and why it failed if it did (E01).
+    /// When the last reading began, and why it failed if it did (E01: fetch cooldown).
     began: Option<SystemTime>,
     failed: Option<ProviderError>,
 }

@@ -74,7 +74,7 @@ async fn waited(missing: Missing) -> Option<Arc<KeySet>> {
 }
 
 #[tokio::test]
-async fn a_request_that_saw_the_set_before_looks_again() {
+async fn request_with_a_stale_key_set_uses_the_fetched_set() {
     // E08: a request reads the keys, a fetch brings others, and then the request finds no key.
     let (issuer, keys) = connected("old").await;
     let before = at_hand(&keys);
@@ -97,7 +97,7 @@ async fn a_request_that_saw_the_set_before_looks_again() {
 }
 
 #[tokio::test]
-async fn the_same_set_stays_the_same_pointer() {
+async fn unchanged_key_set_keeps_its_allocation() {
     // F05: whatever is bound to a set lasts as long as the set.
     let (issuer, keys) = connected("a").await;
     let before = at_hand(&keys);
@@ -110,7 +110,7 @@ async fn the_same_set_stays_the_same_pointer() {
 }
 
 #[tokio::test]
-async fn who_asks_while_another_one_decides_is_served() {
+async fn lookup_during_a_refresh_decision_is_answered() {
     // E08: with usable keys, nobody waits for a lock.
     let (_, keys) = connected("a").await;
     let due = now() + Duration::from_secs(600);

@@ -59,8 +59,8 @@ fn after(events: &[Event]) -> Schedule {
 }
 
 #[test]
-fn the_fresh_time_is_clamped_on_both_sides() {
-    // E15
+fn freshness_lifetime_is_clamped_on_both_sides() {
+    // (E15: clamped freshness)
     for (name, said, fresh) in [
         ("nothing said", None, 600),
         ("within", Some(secs(3_600)), 3_600),
@@ -82,8 +82,8 @@ fn the_fresh_time_is_clamped_on_both_sides() {
 }
 
 #[test]
-fn a_fetch_is_due_after_80_to_95_percent_of_the_fresh_time() {
-    // E08
+fn fetch_is_due_after_80_to_95_percent_of_the_freshness_lifetime() {
+    // (E08: requests without waiting)
     let drawn: Vec<u32> = (0..1_000).map(|_| random_ahead()).collect();
     assert!(drawn.iter().all(|ahead| (800..=950).contains(ahead)));
     assert!(drawn.iter().any(|ahead| *ahead < 820), "the whole range");
@@ -95,7 +95,7 @@ fn a_fetch_is_due_after_80_to_95_percent_of_the_fresh_time() {
 }
 
 #[test]
-fn what_remains_of_a_cooldown() {
+fn cooldown_reports_the_remaining_time() {
     for (now, expected) in [
         (0, Some(30)),
         (1, Some(29)),
@@ -117,7 +117,8 @@ fn what_remains_of_a_cooldown() {
 
 #[test]
 fn requests_wait_only_without_a_usable_set() {
-    // E01, E05, E08. A set fetched at 0 is due at 540, fresh until 600 and usable until 4,200.
+    // (E01: fetch cooldown, E05: bounded outage, E08: requests without waiting)
+    // A set fetched at 0 is due at 540, fresh until 600 and usable until 4,200.
     let fetched = [Changed(Scheduled, 0)];
     for (name, events, now, in_flight, expected) in [
         ("never asked", &[][..], 0, false, Serve::Fetch),
@@ -225,8 +226,8 @@ fn requests_wait_only_without_a_usable_set() {
 }
 
 #[test]
-fn an_unknown_key_is_asked_for_once_per_cooldown() {
-    // E01
+fn unknown_kid_triggers_one_fetch_per_cooldown() {
+    // (E01: fetch cooldown)
     let fetched = [Changed(Scheduled, 0)];
     for (name, events, now, in_flight, expected) in [
         (
@@ -321,8 +322,8 @@ fn an_unknown_key_is_asked_for_once_per_cooldown() {
 }
 
 #[test]
-fn a_key_that_was_not_there_is_not_asked_for_again() {
-    // E01
+fn missing_kid_triggers_no_second_fetch() {
+    // (E01: fetch cooldown)
     let vain = [Changed(Scheduled, 0), Same(OnDemand, 10), Without("a", 10)];
     let unknown = |events: &[Event], kid, now, in_flight| {
         after(events).unknown(&timing(), Some(kid), false, at(now), in_flight)
@@ -346,8 +347,8 @@ fn a_key_that_was_not_there_is_not_asked_for_again() {
 }
 
 #[test]
-fn a_signature_that_does_not_match_is_counted_like_an_unknown_key() {
-    // E09
+fn signature_mismatch_counts_as_an_unknown_kid() {
+    // (E09: replaced keys)
     let before = Changed(Scheduled, -1_000);
     for (name, events, now, in_flight, expected) in [
         ("first", &[before][..], 0, false, RefetchDecision::Fetch),
@@ -412,8 +413,8 @@ fn a_signature_that_does_not_match_is_counted_like_an_unknown_key() {
 }
 
 #[test]
-fn a_clock_that_is_set_back_does_not_make_keys_last_longer() {
-    // E05
+fn clock_moved_backwards_does_not_extend_keys() {
+    // (E05: bounded outage)
     for (now, expected) in [
         (-30, None),
         (-31, Some(-31)),
@@ -439,7 +440,7 @@ fn a_clock_that_is_set_back_does_not_make_keys_last_longer() {
 }
 
 #[test]
-fn the_end_of_time_is_no_panic() {
+fn far_future_times_do_not_panic() {
     let far = SystemTime::UNIX_EPOCH + Duration::from_secs(i64::MAX as u64 - 1);
     let held = timing().held(far, Some(secs(u64::MAX)));
     assert_eq!(held.fetched_at, far);

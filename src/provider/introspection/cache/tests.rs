@@ -31,8 +31,8 @@ fn has(area: &Segment, number: usize, at: SystemTime) -> bool {
 }
 
 #[test]
-fn the_key_is_the_whole_digest() {
-    // F01
+fn cache_key_is_the_whole_digest() {
+    // (F01: whole token as key)
     let long = "a".repeat(8_000);
     assert_ne!(Key::of(long.as_bytes()), Key::of(&long.as_bytes()[1..]));
     let (one, other) = (format!("{long}b{long}"), format!("{long}c{long}"));
@@ -41,8 +41,8 @@ fn the_key_is_the_whole_digest() {
 }
 
 #[test]
-fn an_entry_lives_no_longer_than_said() {
-    // E11, F04
+fn entry_expires_after_its_time_to_live() {
+    // (E11: introspection requests, F04: expiry of cached results)
     for (name, ends, after, usable) in [
         ("at once", None, Duration::ZERO, true),
         ("before its end", None, MINUTE - SECOND / 1_000, true),
@@ -66,7 +66,7 @@ fn an_entry_lives_no_longer_than_said() {
 }
 
 #[test]
-fn a_clock_that_is_set_back_lengthens_no_life() {
+fn clock_moved_backwards_extends_no_entry() {
     let area = area(MINUTE, 10);
     keep(&area, 1, start());
     assert!(!has(&area, 1, start() - SECOND));
@@ -82,8 +82,8 @@ fn a_clock_that_is_set_back_lengthens_no_life() {
 }
 
 #[test]
-fn there_are_never_more_than_said() {
-    // E10, F06
+fn entry_count_never_exceeds_the_limit() {
+    // (E10: bounded negative cache, F06: bounded cache)
     for capacity in [10, 100] {
         let area = area(MINUTE, capacity);
         for number in 0..1_000 {
@@ -101,8 +101,8 @@ fn there_are_never_more_than_said() {
 }
 
 #[test]
-fn there_are_never_more_bytes_than_said() {
-    // F06
+fn byte_count_never_exceeds_the_limit() {
+    // (F06: bounded cache)
     let area = area(MINUTE, 100);
     let keep = |number, length| {
         let asked = RequestStart::at(start());
@@ -125,8 +125,8 @@ fn there_are_never_more_bytes_than_said() {
 }
 
 #[test]
-fn bad_tokens_drive_out_no_good_one() {
-    // E10
+fn inactive_tokens_evict_no_active_token() {
+    // (E10: bounded negative cache)
     let cache = Cache::new(MINUTE, 10);
     let asked = RequestStart::at(start());
     let good = Answer::Active(std::sync::Arc::new(any_token()));

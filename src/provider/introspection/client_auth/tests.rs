@@ -19,8 +19,8 @@ fn header(request: &Request<Bytes>, name: HeaderName) -> Option<&str> {
 }
 
 #[tokio::test]
-async fn the_token_stands_in_the_body_alone() {
-    // E11
+async fn token_is_sent_only_in_the_body() {
+    // (E11: introspection requests)
     let client = ClientAuthentication::basic("id", "secret");
     let request = request(&client, AWKWARD).await.unwrap();
     assert_eq!(request.method(), Method::POST);
@@ -34,8 +34,8 @@ async fn the_token_stands_in_the_body_alone() {
 }
 
 #[tokio::test]
-async fn each_method_sends_its_own_proof() {
-    // E11, and RFC 6749 section 2.3.1
+async fn each_client_authentication_method_sends_its_own_proof() {
+    // (E11: introspection requests) RFC 6749 section 2.3.1.
     let basic = ClientAuthentication::basic(AWKWARD, ":");
     let basic = request(&basic, "t").await.unwrap();
     let login = STANDARD.encode(format!("{ENCODED}:%3A"));
@@ -71,7 +71,7 @@ async fn each_method_sends_its_own_proof() {
 }
 
 #[tokio::test]
-async fn a_proof_that_cannot_be_made_sends_nothing() {
+async fn failed_client_authentication_sends_no_request() {
     let broken = ClientAuthentication::custom(|| async { Err("no key".into()) });
     assert_eq!(
         request(&broken, "t").await.unwrap_err().to_string(),
@@ -85,7 +85,7 @@ async fn a_proof_that_cannot_be_made_sends_nothing() {
 }
 
 #[test]
-fn what_cannot_work_is_told() {
+fn unusable_client_authentication_is_a_configuration_error() {
     for (client, usable) in [
         (ClientAuthentication::basic("id", "secret"), true),
         (ClientAuthentication::basic("", "secret"), false),
@@ -102,8 +102,8 @@ fn what_cannot_work_is_told() {
 }
 
 #[tokio::test]
-async fn no_text_shows_a_secret() {
-    // J03
+async fn debug_and_errors_contain_no_secret() {
+    // (J03: no secrets in output)
     let custom = || async { Ok(vec![("client_secret", "topsecret".to_owned())]) };
     for client in [
         ClientAuthentication::basic("theclient", "topsecret"),
@@ -122,7 +122,7 @@ async fn no_text_shows_a_secret() {
 }
 
 #[test]
-fn a_form_always_has_room_for_what_separates() {
+fn form_buffer_has_room_for_separators() {
     // Otherwise it would grow in place, and leave a secret behind.
     let mut form = Form::default();
     for length in [0, 1, 2, 5, 100, 10_000] {

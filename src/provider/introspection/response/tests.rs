@@ -43,8 +43,8 @@ fn verdict(response: &Response<Bytes>, checks: &Checks) -> String {
 }
 
 #[test]
-fn only_200_is_an_answer() {
-    // E13, D09
+fn only_status_200_is_a_response() {
+    // (E13: own credentials rejected, D09: active introspection)
     let active = r#"{"active":true,"aud":"https://api.example"}"#;
     for (status, body, expected) in [
         (200, active, "active"),
@@ -80,8 +80,8 @@ fn only_200_is_an_answer() {
 }
 
 #[test]
-fn only_json_is_an_answer() {
-    // D09
+fn only_json_is_a_response() {
+    // (D09: active introspection)
     for (lines, read) in [
         (&["application/json"][..], true),
         (&["Application/JSON"], true),
@@ -114,8 +114,8 @@ fn only_json_is_an_answer() {
 }
 
 #[test]
-fn active_is_the_boolean_true_in_a_proper_document() {
-    // D01, D06, D09, D15
+fn active_must_be_the_boolean_true() {
+    // (D01: types of claims, D06: duplicate members, D09: active introspection, D15: JSON limits)
     let deep = format!(
         r#"{{"active":true,"a":{}1{}}}"#,
         "[".repeat(100),
@@ -243,8 +243,9 @@ fn active_is_the_boolean_true_in_a_proper_document() {
 }
 
 #[test]
-fn an_active_token_is_for_this_service_and_for_this_use() {
-    // E12, D02, D04, D07, D08, H02
+fn active_token_must_match_audience_issuer_and_type() {
+    // (E12: introspection checks, D02: exact issuer, D04: required audience, D07: kinds of tokens,
+    // D08: absent claims, H02: unreadable cnf)
     const OURS: &str = r#""aud":"https://api.example""#;
     let other_kind = |name| format!("not an access token: `{name}` names another kind of token");
     let bound = "bound to a sender";
@@ -377,8 +378,8 @@ fn an_active_token_is_for_this_service_and_for_this_use() {
 }
 
 #[test]
-fn unused_members_do_not_matter_and_null_is_absence() {
-    // M12, M13: unused claims
+fn unknown_members_are_ignored_and_null_means_absent() {
+    // (M12: unused claims, M13: null as absence)
     let answer = |members: &str, change: fn(&mut Checks)| {
         let mut checks = checks();
         change(&mut checks);
@@ -490,8 +491,8 @@ fn unused_members_do_not_matter_and_null_is_absence() {
 }
 
 #[test]
-fn settings_change_what_fits() {
-    // E12
+fn settings_change_the_accepted_responses() {
+    // (E12: introspection checks)
     let found = |members: &str, change: fn(&mut Checks)| {
         let mut checks = checks();
         change(&mut checks);
@@ -543,8 +544,8 @@ fn settings_change_what_fits() {
 }
 
 #[test]
-fn the_principal_says_what_the_server_said() {
-    // D10, D11
+fn principal_has_the_claims_of_the_response() {
+    // (D10: whole scopes, D11: one scope claim)
     let body = r#"{
         "active": true, "aud": ["https://api.example", "b"], "iss": "https://issuer.example/",
         "sub": "alice", "client_id": "shop", "username": "Alice", "scope": "read write:all",
@@ -580,7 +581,7 @@ fn the_principal_says_what_the_server_said() {
 }
 
 #[test]
-fn retry_after_is_passed_on_within_limits() {
+fn retry_after_is_clamped() {
     for (line, expected) in [
         (Some("7"), Some(7)),
         (Some(" 7 "), Some(7)),
