@@ -1,6 +1,6 @@
 //! What a request costs: the bare service, tower-http's layer for one static token, and ours.
 //!
-//! Run with `cargo bench --features aws_lc_rs,axum --bench hot_path`. All figures are of one run; the ratios to
+//! Run with `cargo bench -p benches --features axum --bench hot_path`. All figures are of one run; the ratios to
 //! `bare` are what README.md quotes. Each iteration makes its request anew, outside of the measured
 //! time.
 

@@ -11,9 +11,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 command -v valgrind >/dev/null || { echo "valgrind is not installed: apt-get install valgrind" >&2; exit 1; }
 
-binary=$(cargo bench --no-run --bench instructions --features aws_lc_rs,revocation --message-format=json 2>/dev/null |
+binary=$(cargo bench -p benches --no-run --bench instructions --message-format=json 2>/dev/null |
   grep '"name":"instructions"' | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p')
-[ -n "$binary" ] || { echo "the benchmark does not compile: cargo bench --no-run --bench instructions --features aws_lc_rs,revocation" >&2; exit 1; }
+[ -n "$binary" ] || { echo "the benchmark does not compile: cargo bench -p benches --no-run --bench instructions" >&2; exit 1; }
 
 count=1000
 out=$(mktemp)

@@ -3,7 +3,7 @@
 //!
 //! All three have the same key and token; ours and jsonwebtoken check issuer, audience and expiry and
 //! read the claims. Run with
-//! `cargo bench --bench jwt --features aws_lc_rs && benches/jwt_ratios.sh`.
+//! `cargo bench -p benches --bench jwt && benches/jwt_ratios.sh`.
 
 #[path = "../tests/support/tokens.rs"]
 mod tokens;
@@ -104,7 +104,7 @@ fn decoding_key(alg: &str) -> Option<jsonwebtoken::DecodingKey> {
     use jsonwebtoken::DecodingKey;
     let pem = || public_pem(file(alg));
     Some(match &alg[..2] {
-        "HS" => DecodingKey::from_secret(SECRET),
+        "HS" => DecodingKey::from_secret(SECRET).unwrap(),
         "RS" | "PS" => DecodingKey::from_rsa_pem(pem().as_bytes()).unwrap(),
         _ if alg == "ES512" => return None,
         "ES" => DecodingKey::from_ec_pem(pem().as_bytes()).unwrap(),

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Prints the benchmark of JWTs as ratios to the bare verification of the signature, from what the last run left in target/criterion.
 #
-#   cargo bench --bench jwt --features aws_lc_rs && benches/jwt_ratios.sh
+#   cargo bench -p benches --bench jwt && benches/jwt_ratios.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 criterion="${CARGO_TARGET_DIR:-target}/criterion"
-[ -d "$criterion/jwt RS256" ] || { echo "run first: cargo bench --bench jwt --features aws_lc_rs" >&2; exit 1; }
+[ -d "$criterion/jwt RS256" ] || { echo "run first: cargo bench -p benches --bench jwt" >&2; exit 1; }
 
 # The median of one benchmark in nanoseconds.
 median() {

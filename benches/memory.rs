@@ -1,6 +1,6 @@
 //! How much memory a remembered token, a rule, an entry of a revocation list and a session take, counted by the allocator.
 //!
-//! Run with `cargo bench --bench memory --features issuing`. The figures are the same each time.
+//! Run with `cargo bench -p benches --bench memory --features issuing`. The figures are the same each time.
 
 #[path = "support/mod.rs"]
 mod support;

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Prints the benchmarks as ratios, from what the last run left in target/criterion.
 #
-#   cargo bench --features aws_lc_rs,axum --bench hot_path --bench rules && benches/ratios.sh
+#   cargo bench -p benches --features axum --bench hot_path --bench rules && benches/ratios.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 criterion="${CARGO_TARGET_DIR:-target}/criterion"
@@ -14,7 +14,7 @@ median() {
 
 ratio() { awk -v a="$(median "$1")" -v b="$(median "$2")" 'BEGIN { printf "%.2f", a / b }'; }
 
-[ -d "$criterion/hot_path" ] || { echo "run first: cargo bench --features aws_lc_rs,axum --bench hot_path --bench rules" >&2; exit 1; }
+[ -d "$criterion/hot_path" ] || { echo "run first: cargo bench -p benches --features axum --bench hot_path --bench rules" >&2; exit 1; }
 
 echo "| request | against the bare \`service_fn\` |"
 echo "|---|---|"

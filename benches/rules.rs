@@ -1,6 +1,6 @@
 //! That the cost of a request does not grow with the rules that do not mean it.
 //!
-//! Run with `cargo bench --bench rules`.
+//! Run with `cargo bench -p benches --bench rules`.
 
 #[path = "support/mod.rs"]
 mod support;

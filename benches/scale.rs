@@ -1,7 +1,7 @@
 //! That the cost of a request does not grow with what is remembered, taken back, or configured, and what
 //! several tasks at once do to it.
 //!
-//! Run with `cargo bench --bench scale --features aws_lc_rs,revocation && benches/scale_ratios.sh`. It takes some
+//! Run with `cargo bench -p benches --bench scale && benches/scale_ratios.sh`. It takes some
 //! gigabytes of memory for the largest sizes, which are left out when it is run as a test.
 
 #[path = "support/mod.rs"]

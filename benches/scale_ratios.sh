@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Prints the benchmark of what grows as ratios to its smallest size, from what the last run left in target/criterion.
 #
-#   cargo bench --bench scale --features aws_lc_rs,revocation && benches/scale_ratios.sh
+#   cargo bench -p benches --bench scale && benches/scale_ratios.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 criterion="${CARGO_TARGET_DIR:-target}/criterion"
 [ -d "$criterion/remembered tokens" ] || {
-  echo "run first: cargo bench --bench scale --features aws_lc_rs,revocation" >&2
+  echo "run first: cargo bench -p benches --bench scale" >&2
   exit 1
 }
 

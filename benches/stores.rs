@@ -1,6 +1,6 @@
 //! What it costs that tokens can be taken back, and what a session costs in each store.
 //!
-//! Run with `cargo bench --bench stores --features issuing,redb`. What takes long is left out when it is run as a test.
+//! Run with `cargo bench -p benches --bench stores --features redb`. What takes long is left out when it is run as a test.
 //! With the feature `redis` and `REDIS_URL` set, refreshes are measured against that Redis too. Files are written below the directory for temporary files: set `TMPDIR` to measure another disk.
 
 #[path = "../tests/store_redb/directory.rs"]

@@ -345,7 +345,7 @@ fn a_secret_has_a_name_that_says_nothing_about_it() {
     expected.set_audience(&[AUDIENCE]);
     expected.validate_exp = false;
     let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
-    let verifier = jsonwebtoken::DecodingKey::from_secret(SECRET);
+    let verifier = jsonwebtoken::DecodingKey::from_secret(SECRET).unwrap();
     assert!(jsonwebtoken::decode::<Value>(&token, &verifier, &expected).is_ok());
 
     // C04

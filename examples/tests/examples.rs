@@ -68,7 +68,7 @@ fn try_out(name: &str, lines: usize) -> Vec<(String, String)> {
 }
 
 #[test]
-fn the_axum_example_does_what_it_prints() {
+fn responses_of_the_axum_example_are_those_it_prints() {
     let answers = try_out("axum", 15);
     let find = |part: &str| {
         let found = answers.iter().find(|(command, _)| command.contains(part));
@@ -85,21 +85,22 @@ fn the_axum_example_does_what_it_prints() {
 }
 
 #[test]
-fn the_other_examples_do_what_they_print() {
+fn responses_of_each_example_are_those_it_prints() {
     for (name, lines) in [
         ("hyper", 9),
         ("introspection", 8),
         ("jwt", 17),
         ("oidc", 5),
         ("async_validator", 11),
-        ("custom_responses", 11),
+        ("custom_responses", 9),
+        ("metrics", 4),
     ] {
         assert_eq!(try_out(name, lines).len(), lines, "{name}");
     }
 }
 
 #[test]
-fn an_address_that_is_none_is_named() {
+fn invalid_address_is_an_error_that_names_it() {
     let output = Command::new(example("axum"))
         .env("ADDR", "nowhere")
         .output()

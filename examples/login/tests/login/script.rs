@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::service::Service;
 
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 /// Login, `/me`, refresh, the reuse that ends the session, logout at the next request, one answer for a wrong password and
 /// an unknown user: each line of it, and in the README to the letter.
@@ -59,7 +59,7 @@ fn the_script_shows_the_life_of_a_token() {
         readme.contains(&format!("```text\n{shown}```\n")),
         "README.md shows something else than\n{shown}"
     );
-    let source = std::fs::read_to_string(format!("{ROOT}/examples/login/main.rs")).unwrap();
+    let source = std::fs::read_to_string(format!("{ROOT}/examples/login/src/main.rs")).unwrap();
     let command = source.split('`').find(|text| text.starts_with("cargo run"));
     assert!(readme.contains(&format!("\n{}\n", command.unwrap())));
 }

@@ -1,15 +1,15 @@
 //! The layer in front of gRPC services: the example's server on a loopback port, called by tonic's
 //! own client, by clients of gRPC-Web, and over bare HTTP.
 
-#![cfg(feature = "opaque")]
 #![allow(
     clippy::unwrap_used,
     reason = "clippy's own exception does not cover the helpers of a test"
 )]
 
-#[path = "../examples/tonic.rs"]
+#[path = "../src/main.rs"]
 #[allow(dead_code, reason = "the program around the server is not used here")]
 mod example;
+#[path = "../../../tests/support/mod.rs"]
 mod support;
 
 use std::net::SocketAddr;
@@ -42,7 +42,8 @@ use tonic_web::{GrpcWebClientService, GrpcWebLayer};
 use tower_bearer::policy::{Policies, scope};
 use tower_bearer::{BearerAuthLayer, Credential, Failure, InvalidReason, Validator, validator_fn};
 
-use example::{CreateRequest, GetRequest, Order, Orders, User, WatchRequest};
+use example::User;
+use example::orders::{CreateRequest, GetRequest, Order, Orders, WatchRequest};
 
 const GET: &str = "/shop.Orders/Get";
 const CREATE: &str = "/shop.Orders/Create";

@@ -30,8 +30,8 @@ fn complaint_of(mut command: Command) -> String {
 fn a_wrong_variable_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
-    let weak = include_str!("../keys/rsa-1024.pem");
-    let public = include_str!("../keys/p256.pub.pem");
+    let weak = include_str!("../../../../tests/keys/rsa-1024.pem");
+    let public = include_str!("../../../../tests/keys/p256.pub.pem");
     let garbage = "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n";
     let cases: &[(&str, &str, &[&str])] = &[
         ("ADDR", "bad", &["ADDR=bad", "IP:PORT"]),

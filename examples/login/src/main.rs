@@ -1,7 +1,7 @@
 //! A service with a login of its own: access and refresh tokens, sessions that can be listed and ended, revocation, a page
 //! with a cookie session, and `/docs`.
 //!
-//! Run it with `cargo run --example login --features axum,issuing,openapi,redb,redis,throttle`. It makes two users with random
+//! Run it with `cargo run -p example-login`. It makes two users with random
 //! passwords, prints these, and says what to try. All of it is in the environment:
 //!
 //! | variable | what it sets | default |

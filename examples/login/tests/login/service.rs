@@ -3,14 +3,21 @@
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::LazyLock;
-
-use crate::example::{Server, example};
+use std::process::{Child, Command, Stdio};
 
 /// The passwords that a test gives to the users.
 pub(crate) const ALICE: &str = "correct horse & battery=staple";
 pub(crate) const ADMIN: &str = "Tr0ub4dor&3 %41+";
+
+/// A process that is killed when the test ends.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
 
 pub(crate) struct Service {
     server: Server,
@@ -55,8 +62,7 @@ impl Service {
 
 /// The example on any free port, with nothing else in its environment.
 pub(crate) fn command(variables: &[(&str, &str)]) -> Command {
-    static BINARY: LazyLock<PathBuf> = LazyLock::new(|| example("login"));
-    let mut command = Command::new(&*BINARY);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_example-login"));
     for name in [
         "ALICE_PASSWORD",
         "ADMIN_PASSWORD",

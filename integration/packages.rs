@@ -1,4 +1,4 @@
-//! Tools that are not Rust, with packages that are pinned in `tests/<suite>` and installed below the target directory.
+//! Tools that are not Rust, with packages that are pinned in `tests/<suite>` of a package and installed below the target directory.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash as _, Hasher as _};

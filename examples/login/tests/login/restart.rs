@@ -11,7 +11,7 @@ use crate::service::{ADMIN, ALICE, Service, folder};
 async fn sessions_users_and_revocations_survive_a_kill() {
     let folder = folder("restart");
     let path = folder.join("store");
-    let key = include_str!("../keys/p256.pem");
+    let key = include_str!("../../../../tests/keys/p256.pem");
     let lasting = [("STORE", path.to_str().unwrap()), ("SIGNING_KEY", key)];
     let passwords = [("ALICE_PASSWORD", ALICE), ("ADMIN_PASSWORD", ADMIN)];
     let service = Service::with(&[&lasting[..], &passwords].concat());

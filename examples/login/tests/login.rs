@@ -6,8 +6,6 @@ mod client;
 mod configuration;
 #[path = "login/cookies.rs"]
 mod cookies;
-#[path = "support/example.rs"]
-mod example;
 #[path = "login/guesses.rs"]
 mod guesses;
 #[path = "login/others.rs"]

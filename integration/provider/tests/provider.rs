@@ -7,13 +7,13 @@ mod api;
 mod interop;
 #[path = "provider/introspection.rs"]
 mod introspection;
-#[path = "support/packages.rs"]
+#[path = "../../packages.rs"]
 mod packages;
 #[path = "provider/realm.rs"]
 mod realm;
 #[path = "provider/remote_keys.rs"]
 mod remote_keys;
-#[path = "support/tokens.rs"]
+#[path = "../../../tests/support/tokens.rs"]
 mod tokens;
 #[path = "provider/tools.rs"]
 mod tools;

@@ -1,9 +1,7 @@
 //! The example `login` in a real browser: its page, attacks from other sites, and the button of Swagger UI. Without Chromium
 //! or npm the tests are ignored, and say so; see `browser/README.md`.
 
-#[path = "support/example.rs"]
-mod example;
-#[path = "support/packages.rs"]
+#[path = "../../../integration/packages.rs"]
 #[allow(dead_code, reason = "each suite uses some of it")]
 mod packages;
 #[path = "login/service.rs"]

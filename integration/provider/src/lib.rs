@@ -1,0 +1,1 @@
+//! Tests of tower-bearer against a real OpenID provider: see `tests/provider`.
