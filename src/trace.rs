@@ -65,7 +65,7 @@ pub(crate) fn rejected(fields: &RejectionFields<'_>) {
 }
 
 /// An authorization server does not let this service ask about tokens: for the operator
-/// (E13: own credentials rejected).
+/// (E13: rejected client credentials).
 #[cfg(all(feature = "introspection", feature = "tracing"))]
 pub(crate) fn credentials_refused(status: u16) {
     tracing::error!(
@@ -79,7 +79,7 @@ pub(crate) fn credentials_refused(status: u16) {
 pub(crate) fn credentials_refused(_: u16) {}
 
 /// The keys of an issuer could not be fetched: for the operator, before there are refusals. The text names
-/// the address without its query, and nothing of an answer (E14: hidden provider errors).
+/// the address without its query, and nothing of an answer (E14: details for the operator).
 #[cfg(all(feature = "jwks", feature = "tracing"))]
 pub(crate) fn keys_not_fetched(error: &dyn std::fmt::Display) {
     tracing::warn!(target: "tower_bearer", outcome = "keys-not-fetched", reason = %error);

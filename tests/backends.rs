@@ -8,7 +8,7 @@ use tower_bearer::jwt::{CryptoBackend, KeyError, PublicKey, SharedSecret};
 use tokens::{SECRET, public_pem};
 
 #[test]
-fn the_back_ends_are_those_of_the_features() {
+fn enabled_backends_match_enabled_features() {
     let expected =
         usize::from(cfg!(feature = "aws_lc_rs")) + usize::from(cfg!(feature = "rust_crypto"));
     assert_eq!(CryptoBackend::available().len(), expected);
@@ -20,7 +20,7 @@ fn the_back_ends_are_those_of_the_features() {
 
 /// Without a back end nothing can be built, so nothing can fail in a request.
 #[test]
-fn without_a_back_end_no_key_is_made() {
+fn key_construction_without_backend_fails() {
     let expected = match CryptoBackend::available() {
         [] => Some(KeyError::NoBackend),
         _ => None,
@@ -85,8 +85,8 @@ mod verification {
     }
 
     #[test]
-    fn ed25519_key_that_is_no_canonical_point_is_rejected_by_every_back_end() {
-        // M15, C07: RFC 8032 section 5.1.3
+    fn every_backend_rejects_non_canonical_ed25519_point() {
+        // (M15: key checks, C07: encoding of signatures) RFC 8032 section 5.1.3
         let bytes = |first: u8, middle: u8, last: u8| {
             let mut bytes = [middle; 32];
             (bytes[0], bytes[31]) = (first, last);
@@ -135,7 +135,7 @@ mod verification {
     }
 
     #[tokio::test]
-    async fn every_algorithm_verifies_with_every_back_end() {
+    async fn every_backend_verifies_every_algorithm() {
         for alg in ALGORITHMS {
             let signer = Signer::new(alg);
             let token = signer.token(&claims());

@@ -316,9 +316,9 @@ fn is_plain(path: &str) -> bool {
     !path.contains(['%', ';', '\\']) && !path.contains("//") && !path.contains("/../")
 }
 
-// M09, A17, A19: rules see the path of the inner service
+// (M09: path of the inner service, A17: nested routers, A19: rewritten requests)
 #[test]
-fn rules_see_the_path_that_the_inner_router_serves() {
+fn rules_match_path_that_inner_router_serves() {
     let mut compared = 0;
     let mut served = [0; 3];
     for Arrangement {
@@ -383,9 +383,10 @@ fn rules_see_the_path_that_the_inner_router_serves() {
     assert!(served.iter().all(|count| *count >= 500), "{served:?}");
 }
 
-// M09: the cases by which the fault was found, with the answers that both feature sets give.
+// (M09: path of the inner service) The cases by which the fault was found, with the answers that
+// both feature sets give.
 #[test]
-fn answers_are_the_same_with_and_without_the_feature_axum() {
+fn decisions_are_equal_with_and_without_feature_axum() {
     let under = |path: &str, rule: Rule| {
         let builder = Policies::<User>::builder();
         match rule {
@@ -457,9 +458,9 @@ fn below(prefix: &str, policies: &Policies<User>) -> App {
     boxed(layer(policies).nested_at(prefix).unwrap().layer(ok))
 }
 
-// M09: rules see the path of the inner service
+// (M09: path of the inner service)
 #[test]
-fn root_of_the_nested_router_is_the_prefix_itself() {
+fn root_of_nested_router_is_prefix_itself() {
     let open = |path| Policies::builder().at(path, public()).build().unwrap();
     let closed = |path| Policies::builder().at(path, role("admin")).build().unwrap();
     for (name, policies, answers) in [
@@ -487,7 +488,7 @@ fn root_of_the_nested_router_is_the_prefix_itself() {
     assert_eq!(statuses(&below("/api", &named), "/x"), [401, 403, 403]);
 }
 
-// M09: rules see the path of the inner service
+// (M09: path of the inner service)
 #[test]
 fn prefix_parameter_restricts_for_any_value_and_opens_for_none() {
     let policies = Policies::builder()
@@ -527,9 +528,9 @@ fn prefix_parameter_restricts_for_any_value_and_opens_for_none() {
     assert_eq!(statuses(&app, "/only"), [401, 403, 403]);
 }
 
-// M09: rules see the path of the inner service
+// (M09: path of the inner service)
 #[test]
-fn second_prefix_replaces_the_first_and_a_policy_without_paths_ignores_both() {
+fn second_prefix_replaces_first_and_policy_without_paths_ignores_both() {
     let policies = Policies::builder()
         .under("/b/x", role("admin"))
         .build()
@@ -553,9 +554,10 @@ fn second_prefix_replaces_the_first_and_a_policy_without_paths_ignores_both() {
     }
 }
 
-// M09, A02, A09, A10, A24: rules see the path of the inner service
+// (M09: path of the inner service, A02: dot segments, A09: query and fragment, A10: request
+// targets, A24: every transport)
 #[test]
-fn every_form_of_request_target_is_read_below_the_prefix() {
+fn every_form_of_request_target_is_read_below_prefix() {
     let policies = Policies::builder()
         .under("/api/admin", role("admin"))
         .under("/api/é", role("admin"))
@@ -590,9 +592,9 @@ fn every_form_of_request_target_is_read_below_the_prefix() {
     assert_eq!(statuses(&app, "/../../public"), [401, 200, 200]);
 }
 
-// M09, A15, A16: rules see the path of the inner service
+// (M09: path of the inner service, A15: unlisted methods, A16: CORS preflights)
 #[test]
-fn methods_and_preflights_are_decided_below_the_prefix() {
+fn methods_and_preflights_are_decided_below_prefix() {
     let policies = Policies::builder()
         .under("/api/orders", role("admin").on([Method::GET]))
         .under("/api/orders", public())
@@ -653,9 +655,9 @@ fn member_status(app: &App, target: &str) -> u16 {
     send(app, target, MEMBER).status().as_u16()
 }
 
-// M09: rules see the path of the inner service
+// (M09: path of the inner service)
 #[test]
-fn value_of_a_prefix_parameter_comes_from_the_original_path_or_fails_closed() {
+fn value_of_prefix_parameter_comes_from_original_path_or_fails_closed() {
     let nest = "/t/{id}";
     let of_tenant = tenant_app("/t/{tenant}", tenant("tenant"), nest);
     let of_others = tenant_app("/t/{tenant}", tenant("tenant").not(), nest);
@@ -742,7 +744,7 @@ fn value_of_a_prefix_parameter_comes_from_the_original_path_or_fails_closed() {
     }
 }
 
-// M09, A19: rules see the path of the inner service
+// (M09: path of the inner service, A19: rewritten requests)
 #[test]
 fn stale_or_foreign_original_path_gives_no_value() {
     let policies = Policies::builder()
@@ -803,9 +805,10 @@ fn stale_or_foreign_original_path_gives_no_value() {
     assert_eq!(member_status(&other, "/x"), 403);
 }
 
-// M09, A19: a handler gets the parameter that the router matched, and a policy gets the same value or none.
+// (M09: path of the inner service, A19: rewritten requests) A handler gets the parameter that the
+// router matched, and a policy gets the same value or none.
 #[test]
-fn value_that_the_router_did_not_match_is_unknown() {
+fn value_not_matched_by_router_is_unknown() {
     let policies = Policies::builder()
         .under("/{tenant}", tenant("tenant"))
         .build()
@@ -857,9 +860,10 @@ fn value_that_the_router_did_not_match_is_unknown() {
     assert_eq!(member_status(&strip, "/acme/x"), 503);
 }
 
-// M09, A03: only the prefix is read for a value, with the setting of the list for what is below.
+// (M09: path of the inner service, A03: encoded separators) Only the prefix is read for a value,
+// with the setting of the list for what is below.
 #[test]
-fn path_that_a_list_allows_below_the_prefix_does_not_hide_a_value() {
+fn path_that_list_allows_below_prefix_does_not_hide_value() {
     let policies = Policies::builder()
         .insecure_allow_path(PathAmbiguity::EncodedSlash)
         .under("/t/{tenant}", tenant("tenant"))
@@ -872,9 +876,9 @@ fn path_that_a_list_allows_below_the_prefix_does_not_hide_a_value() {
     assert_eq!(member_status(&app, "/t/acme%2fx/a"), 503);
 }
 
-// M09: a decision without the value counts nowhere in a combination.
+// (M09: path of the inner service) A decision without the value counts nowhere in a combination.
 #[test]
-fn closure_beside_a_policy_does_not_hide_its_unknown_value() {
+fn closure_beside_policy_does_not_hide_its_unknown_value() {
     struct NotBlocked;
     impl tower_bearer::Policy<User> for NotBlocked {
         fn decide(&self, cx: &PolicyContext<'_, User>) -> tower_bearer::policy::Decision {
@@ -956,9 +960,9 @@ mod warning {
         })
     }
 
-    // M09: rules see the path of the inner service
+    // (M09: path of the inner service)
     #[test]
-    fn nest_that_differs_from_the_declared_prefix_is_logged_once() {
+    fn nest_that_differs_from_declared_prefix_is_logged_once() {
         let nest = |at: &str, prefix| Router::new().nest_service(at, inner().layer(auth(prefix)));
         let two_levels = |prefix| Router::new().nest("/a", nest("/b", prefix));
         for (name, app, target, nested_path) in [
@@ -984,9 +988,9 @@ mod warning {
         }
     }
 
-    // M09: rules see the path of the inner service
+    // (M09: path of the inner service)
     #[test]
-    fn nest_that_agrees_with_the_declared_prefix_is_not_logged() {
+    fn nest_that_agrees_with_declared_prefix_is_not_logged() {
         let nest = |at: &str, prefix| Router::new().nest_service(at, inner().layer(auth(prefix)));
         let two_levels = |prefix| Router::new().nest("/a/{t}", nest("/b", prefix));
         let no_path_rules = auth(None).with_policy(role("admin"));
@@ -1009,7 +1013,7 @@ mod warning {
         }
     }
 
-    // M09: rules see the path of the inner service
+    // (M09: path of the inner service)
     #[test]
     fn each_layer_is_compared_for_its_first_requests() {
         // A layer in two nests, of which the second is a mistake.

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use crate::extract::{CredentialSource, Scheme};
 
 /// A credential that is kept: all its bytes, where it stood, and their hash
-/// (F01: whole token as key). The bytes are wiped when it is dropped.
+/// (F01: whole-token keys). The bytes are wiped when it is dropped.
 pub(crate) struct TokenKey {
     hash: u64,
     place: CredentialPlace,
@@ -64,7 +64,7 @@ impl TokenKey {
 }
 
 /// The bytes are looked at only if the whole hash is the same, so how long that takes tells a guesser
-/// nothing about them (J01: constant-time comparison).
+/// nothing about them (J01: constant time).
 impl Equivalent<TokenKey> for TokenRef<'_> {
     #[inline]
     fn equivalent(&self, key: &TokenKey) -> bool {
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn credential_key_covers_the_whole_credential() {
-        // (F01: whole token as key)
+        // (F01: whole-token keys)
         let hasher = TokenHasher::new();
         let key = |text: &str| hasher.find(PLACE, text.as_bytes()).to_key();
         let long = "a".repeat(2_000);
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn each_cache_has_its_own_hash_seed_and_hides_it() {
-        // (J03: no secrets in output)
+        // (J03: no secrets in texts)
         let keys = [TokenHasher::new(), TokenHasher::new()]
             .map(|hasher| hasher.find(PLACE, b"abc").to_key());
         assert_ne!(keys[0].hash, keys[1].hash);

@@ -166,7 +166,7 @@ mod tests {
                 lines: &[b"Bearer a,b"],
                 expected: Err(Malformed),
             },
-            // (B04: spaces in the header)
+            // (B04: white space)
             Case {
                 name: "several spaces",
                 lines: &[b"Bearer    abc"],
@@ -212,7 +212,7 @@ mod tests {
                 lines: &[b" Bearer abc"],
                 expected: Ok(None),
             },
-            // (B05: whole scheme)
+            // (B05: longer schemes)
             Case {
                 name: "longer scheme",
                 lines: &[b"BearerToken abc"],
@@ -238,7 +238,7 @@ mod tests {
                 lines: &[b""],
                 expected: Ok(None),
             },
-            // (B06: token characters)
+            // (B06: token grammar)
             Case {
                 name: "all characters",
                 lines: &[b"Bearer aZ09-._~+/=="],
@@ -249,7 +249,7 @@ mod tests {
                 lines: &[b"Bearer \"abc\""],
                 expected: Err(Malformed),
             },
-            // (B07: token length) The boundary of the 40 bytes that are set above.
+            // (B07: length limit) The boundary of the 40 bytes that are set above.
             Case {
                 name: "longest",
                 lines: &[b"Bearer 890123456789012345678901234567890"],
@@ -265,7 +265,7 @@ mod tests {
                 lines: &[b"Custom 8901234567890123456789012345678901"],
                 expected: Err(TooLong),
             },
-            // (B08: non-ASCII bytes)
+            // (B08: bytes beyond ASCII)
             Case {
                 name: "obs-text in token",
                 lines: &[b"Bearer ab\xffc"],

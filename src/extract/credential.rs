@@ -360,7 +360,7 @@ mod tests {
             );
             let read = credential.basic();
             let found = read.as_ref().map(|basic| (basic.user(), basic.password()));
-            // (J03: no secrets in output)
+            // (J03: no secrets in texts)
             assert!(
                 !format!("{read:?} {credential:?}").contains("alice"),
                 "{name}"

@@ -329,7 +329,7 @@ mod tests {
 
     #[test]
     fn cookie_is_accepted_only_from_its_own_site() {
-        // (B10: credentials that browsers attach, L01: origins with scheme, L02: unknown fetch metadata)
+        // (B10: cross-site requests, L01: exact origins, L02: unknown values)
         let trusted = [String::from("https://app.example.com")];
         let cases: &[(&str, &str, &[(&str, &str)], bool)] = &[
             ("safe", "GET", &[("sec-fetch-site", "cross-site")], true),

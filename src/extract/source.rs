@@ -304,7 +304,7 @@ impl Sources {
     }
 
     /// Rejects a credential that a browser attached to a request of another site
-    /// (M10: every attached credential).
+    /// (M10: attached credentials).
     fn check_site(
         &self,
         request: &RequestView<'_>,

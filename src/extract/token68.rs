@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn token68_accepts_exactly_the_characters_of_the_rfc() {
-        // (B06: token characters)
+        // (B06: token grammar)
         for byte in 0..=u8::MAX {
             let named = byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
             assert_eq!(is_token68(&[byte]), named, "{byte:#x}");

@@ -381,7 +381,7 @@ impl TokenIssuer {
         Ok((seconds(moment), until))
     }
 
-    /// Returns the record of a session of this issuer (M01: one issuer per session).
+    /// Returns the record of a session of this issuer (M01: separate issuers).
     pub(super) async fn find(&self, id: SessionId) -> Result<Option<SessionRecord>, IssuingError> {
         let found = self.inner.sessions.find(id).await?;
         Ok(found.filter(|record| record.issuer() == self.inner.issuer))

@@ -62,7 +62,7 @@ impl RefreshToken {
     }
 
     /// Returns the id of the session of this token. The issuer is part of the digest, so a token of one
-    /// issuer never names a session of another issuer in the same store (M01: one issuer per session).
+    /// issuer never names a session of another issuer in the same store (M01: separate issuers).
     pub(crate) fn session(&self, issuer: &str) -> SessionId {
         let mut context = digest::Context::new(&digest::SHA256);
         context.update(b"tower-bearer session\0");
@@ -156,7 +156,7 @@ mod tests {
         let text = token.to_text();
         assert_eq!(text.len(), 64);
         assert_eq!(RefreshToken::parse(&text), Some(token));
-        // (C16: whole opaque tokens)
+        // (C16: whole tokens)
         for bad in [
             "",
             &text[..63],
@@ -174,7 +174,7 @@ mod tests {
         let salt = Salt::generate().unwrap();
         let second = first.successor(&salt);
         assert_eq!(first.session("i"), second.session("i"));
-        // M01: one issuer per session. At another issuer the token names another session.
+        // M01: separate issuers. At another issuer the token names another session.
         assert_ne!(first.session("i"), first.session("j"));
         assert_eq!(first.successor(&salt), second);
         assert_ne!(first.successor(&Salt::generate().unwrap()), second);

@@ -12,7 +12,7 @@ use super::header::{Header, media_type};
 use super::layout::{ClaimsLayout, MarkerMatch};
 use super::profile::TokenProfile;
 
-/// The most that a clock may be off (D05: required expiry).
+/// The most that a clock may be off (D05: expiry).
 pub(crate) const MAX_LEEWAY: Duration = Duration::from_secs(300);
 
 /// The settings of a validator that concern claims.
@@ -284,7 +284,7 @@ impl Checks {
                 if now >= too_old_at {
                     return Err(TokenError::TooOld);
                 }
-                // F04: expiry of cached results
+                // F04: expiry on hits
                 expires_at = Some(expires_at.map_or(too_old_at, |end| end.min(too_old_at)));
             }
         }

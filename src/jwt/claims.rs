@@ -540,7 +540,7 @@ mod tests {
 
     #[test]
     fn fractional_date_is_parsed_with_any_serde_json_feature() {
-        // (D05: required expiry)
+        // (D05: expiry)
         for (name, text, expected) in [
             (
                 "$serde_json::private::Number",

@@ -149,7 +149,7 @@ impl<'de> Members<'de> {
     }
 
     fn check(self) -> Result<Header, TokenError> {
-        // (C08: critical headers, C11: encrypted tokens, G02: no compression)
+        // (C08: critical headers, C11: encrypted tokens, G02: compression)
         if let Some(problem) = self.refused {
             return Err(TokenError::header(problem));
         }
@@ -166,7 +166,7 @@ impl<'de> Members<'de> {
         let Some(alg) = self.alg else {
             return Err(TokenError::header("`alg` is missing"));
         };
-        // (C09: kid values)
+        // (C09: opaque `kid`)
         if self.kid.as_ref().is_some_and(|kid| kid.len() > MAX_KID) {
             return Err(TokenError::header("`kid` is longer than 256 bytes"));
         }
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn media_type_gets_prefix_only_without_slash() {
-        // M17: media types (RFC 7515 section 4.1.9)
+        // M17: slash in `typ` (RFC 7515 section 4.1.9)
         for (one, other, same) in [
             ("at+jwt", "application/at+jwt", true),
             ("AT+JWT", "Application/at+JWT", true),

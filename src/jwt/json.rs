@@ -9,7 +9,7 @@ use std::ops::Deref;
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// How deep objects and arrays may stand in each other (D15: JSON limits). Nothing real needs more than 6.
+/// How deep objects and arrays may stand in each other (D15: depth limits). Nothing real needs more than 6.
 pub(crate) const MAX_DEPTH: usize = 16;
 /// How many members one object may have.
 pub(crate) const MAX_MEMBERS: usize = 256;
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn serde_json_features_of_other_crates_have_no_effect() {
-        // (D05: required expiry)
+        // (D05: expiry)
         for (text, expected) in [
             ("1.5", Some(Value::from(1.5))),
             ("-0.0", Some(Value::from(-0.0))),
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn duplicate_member_is_rejected_at_any_depth() {
-        // (D06: duplicate members, D15: JSON limits)
+        // (D06: duplicate members, D15: depth limits)
         let deep = |levels: usize| format!("{}1{}", r#"{"a":"#.repeat(levels), "}".repeat(levels));
         let wide = |members: usize| {
             let members: Vec<_> = (0..members).map(|n| format!(r#""m{n}":1"#)).collect();

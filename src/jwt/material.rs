@@ -85,7 +85,7 @@ impl PublicMaterial {
     }
 
     /// Checks a point of edwards25519: its encoding is canonical, and its order is not small
-    /// (C07: signature encoding, M15: checks of keys).
+    /// (C07: encoding of signatures, M15: key checks).
     pub(crate) fn ed25519(bytes: &[u8]) -> Result<Self, KeyError> {
         let bytes: [u8; 32] = bytes
             .try_into()

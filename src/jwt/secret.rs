@@ -164,7 +164,7 @@ impl fmt::Debug for SharedSecret {
     }
 }
 
-/// What public thing a would-be secret is, if it is one (C03: public key as secret): then everybody could sign with it.
+/// What public thing a would-be secret is, if it is one (C03: public keys as secrets): then everybody could sign with it.
 fn public_form(secret: &[u8]) -> Option<&'static str> {
     let contains = |needle: &[u8]| {
         secret
@@ -195,7 +195,7 @@ fn public_form(secret: &[u8]) -> Option<&'static str> {
         return Some("a JWK or JWK Set");
     }
     // A key in DER, bare or in base64 without its PEM lines.
-    // With room for all of it, so that nothing of a secret is left behind where it grows (J03: no secrets in output).
+    // With room for all of it, so that nothing of a secret is left behind where it grows (J03: no secrets in texts).
     let mut text = Zeroizing::new(Vec::with_capacity(secret.len()));
     text.extend(
         secret

@@ -345,7 +345,7 @@ impl<C: Send + Sync + 'static> Inner<C> {
     ) -> Result<Validated<C>, CheckError> {
         let header = token.header();
         let typing = self.checks.token_type(header.typ())?;
-        // (C01: unsigned tokens, C02: algorithm of the key) The algorithm is the key's; the header only has to agree.
+        // (C01: no `none`, C02: algorithm of the key) The algorithm is the key's; the header only has to agree.
         let algorithm = self.checks.algorithm(header)?;
         let candidates = keys
             .find(algorithm, header.kid())
@@ -365,7 +365,7 @@ impl<C: Send + Sync + 'static> Inner<C> {
             return Err(CheckError::Signature);
         }
         self.headers.remember(token.parts.header(), &token.header);
-        // From here on the issuer has said what the claims say (D13: signature before claims, D14: verified types).
+        // From here on the issuer has said what the claims say (D13: forged and expired, D14: unverified claims).
         let expires_at = self.checks.claims(&claims, typing, now)?;
         let token = match &self.revocations {
             Some(_) => Some(claims.identity(&self.checks.layout)?.owned()),
@@ -402,7 +402,7 @@ fn run<C>(checks: &[OwnCheck<C>], principal: &C) -> Result<(), Failure> {
     checks.iter().try_for_each(|check| check(principal))
 }
 
-/// Asks the checks of the application, now and whenever the verdict is used again (F03: checks on cache hits).
+/// Asks the checks of the application, now and whenever the verdict is used again (F03: checks on hits).
 pub(crate) fn checked<C: Send + Sync + 'static>(
     validated: Validated<C>,
     own: &Arc<[OwnCheck<C>]>,

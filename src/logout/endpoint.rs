@@ -303,7 +303,7 @@ fn refused(failure: Failure) -> Response<ResponseBody> {
             trace::logout_refused("no token");
             invalid(StatusCode::BAD_REQUEST)
         }
-        // (E14: hidden provider errors, K02: revocation outage)
+        // (E14: details for the operator, K02: revocation outages)
         FailureKind::Throttled | FailureKind::Unavailable => {
             trace::logout_not_done();
             let after = failure.retry_after().unwrap_or(RETRY);

@@ -96,7 +96,7 @@ pub(crate) struct LogoutRules {
 }
 
 impl TokenProfile for LogoutRules {
-    /// (D07: kinds of tokens)
+    /// (D07: access tokens only)
     fn token_type(&self, typ: Option<&str>) -> Result<Typing, TokenError> {
         if is_of_type(typ, "logout+jwt") {
             Ok(Typing::Explicit)

@@ -243,7 +243,7 @@ mod tests {
             ("/%2e%2e/admin", Err(DotSegment)),
             ("/.%2E/admin", Err(DotSegment)),
             ("/%2e/admin", Err(DotSegment)),
-            // (A03: escaped separators)
+            // (A03: encoded separators)
             ("/admin%2fx", Err(EncodedSlash)),
             ("/admin%2Fx", Err(EncodedSlash)),
             ("/admin%5cx", Err(Backslash)),
@@ -255,7 +255,7 @@ mod tests {
             ("/%C3%A9", Ok("/é")),
             ("/é", Ok("/é")),
             ("/50%25", Ok("/50%")),
-            // (A05: single decoding)
+            // (A05: double encoding)
             ("/%2561dmin", Err(DoubleEncoding)),
             ("/%252f", Err(DoubleEncoding)),
             ("/%25252f", Err(DoubleEncoding)),
@@ -277,7 +277,7 @@ mod tests {
             ("", Err(NotAbsolute)),
             ("admin", Err(NotAbsolute)),
             ("%2fadmin", Err(NotAbsolute)),
-            // (A11: unusual bytes in paths)
+            // (A11: invalid characters)
             ("/a\\b", Err(Backslash)),
             ("/a%00", Err(ControlCharacter)),
             ("/a%0d%0ab", Err(ControlCharacter)),

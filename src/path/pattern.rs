@@ -216,7 +216,7 @@ mod tests {
             ("/a%2fb", Ambiguous(PathAmbiguity::EncodedSlash)),
             ("/a?x=1", Query),
             ("/a#b", Query),
-            // (A12: no wildcards, A14: no suffix lists)
+            // (A12: no regular expressions, A14: no suffix lists)
             ("/a/*", capture("*")),
             ("/a/{*rest}", capture("{*rest}")),
             ("/*.png", capture("*.png")),

@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn rule_applies_to_every_method_that_its_handlers_may_serve() {
-        // (A13: case of paths and methods, A15: methods of a rule)
+        // (A13: case of paths and methods, A15: unlisted methods)
         let cases: &[(&[Method], &str, bool, bool)] = &[
             // methods, asked, restricting, opening
             (&[Method::GET], "GET", true, true),

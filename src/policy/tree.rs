@@ -485,7 +485,7 @@ mod tests {
             ("/public-admin", &[0]),
             ("/public", &[0, 9]),
             ("/public/a/b", &[0, 9]),
-            // (A07: trailing slash)
+            // (A07: trailing slashes)
             ("/admin/", &[0, 1, 2]),
             ("/health", &[0, 3]),
             ("/health/", &[0, 10]),

@@ -84,7 +84,7 @@ impl IssuerMetadata {
 }
 
 impl fmt::Debug for IssuerMetadata {
-    /// Addresses without user and query, which may hold secrets (E14: hidden provider errors).
+    /// Addresses without user and query, which may hold secrets (E14: details for the operator).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let endpoint = self.introspection_endpoint().map(shown);
         f.debug_struct("IssuerMetadata")
@@ -95,7 +95,7 @@ impl fmt::Debug for IssuerMetadata {
     }
 }
 
-/// The configured name of an issuer, and the location of its metadata (M16: metadata address and issuer name).
+/// The configured name of an issuer, and the location of its metadata (M16: metadata and issuer and issuer name).
 #[derive(Clone, Debug)]
 pub(crate) struct IssuerUrl {
     name: String,
@@ -256,7 +256,7 @@ fn metadata(
     let found = text(&document, "issuer")
         .map_err(problem)?
         .ok_or_else(|| problem("expected a member `issuer`"))?;
-    // (E07: issuer of metadata) RFC 8414 section 3.3: otherwise one issuer could speak for another.
+    // (E07: issuer of the metadata) RFC 8414 section 3.3: otherwise one issuer could speak for another.
     if !issuer.is_named_in(&document, &found) {
         return Err(ProviderError::IssuerMismatch {
             url: url.shown(),
@@ -288,7 +288,7 @@ fn metadata(
     })
 }
 
-/// A member of another type is not an absent one (D01: types of claims); `null` is what some write for that.
+/// A member of another type is not an absent one (D01: wrong types); `null` is what some write for that.
 fn text(document: &Map<String, Value>, name: &str) -> Result<Option<String>, &'static str> {
     match document.get(name) {
         None | Some(Value::Null) => Ok(None),

@@ -331,7 +331,7 @@ mod tests {
 
     #[tokio::test]
     async fn fetch_limits_hold_for_any_fetcher() {
-        // (E04: fetch limits)
+        // (E04: allowed addresses)
         for (length, expected) in [
             (Some(8), None),
             (Some(9), Some(FetchErrorKind::TooLong)),
@@ -354,7 +354,7 @@ mod tests {
 
     #[test]
     fn fetch_error_text_hides_its_source() {
-        // (E14: hidden provider errors)
+        // (E14: details for the operator)
         let error = FetchError::new(FetchErrorKind::Other).with_source("token=secret");
         assert_eq!(error.to_string(), "the request could not be sent");
         assert!(!format!("{error:?}").contains("secret"));

@@ -179,7 +179,7 @@ impl Loader {
         let keys = match &*last {
             Some(last) if last.body == body => Arc::clone(&last.keys),
             _ => {
-                // (E04: fetch limits, E06: unusable keys) How many keys, and which of them are used, is decided there.
+                // (E04: allowed addresses, E06: unusable keys) How many keys, and which of them are used, is decided there.
                 let keys = KeySet::from_jwks_with(&body, &self.options);
                 Arc::new(keys.map_err(|source| ProviderError::Keys {
                     url: url.shown(),

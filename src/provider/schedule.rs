@@ -216,7 +216,7 @@ impl Schedule {
         }
     }
 
-    /// For a token whose signature does not match the key that it names (E09: replaced keys).
+    /// For a token whose signature does not match the key that it names (E09: reused `kid`).
     pub(crate) fn mismatch(
         &self,
         timing: &Timing,

@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn cancelled_waiter_does_not_cancel_the_shared_task() {
-        // (E08: requests without waiting)
+        // (E08: shared fetches)
         runtime().block_on(async {
             let (go, start) = oneshot::channel();
             let flight = Flight::start(LIMIT, async { start.await.unwrap() }).unwrap();

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use super::schedule::remaining;
 
-/// How many names are remembered. A stranger chooses them, so they are few (G09: bounded issuers and key names).
+/// How many names are remembered. A stranger chooses them, so they are few (G09: bounded tables).
 const CAPACITY: usize = 64;
 
 /// The names that were looked for in vain, as keyed hashes, the oldest first.
@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn unknown_kids_are_bounded_in_count_and_time() {
-        // (E01: fetch cooldown, G09: bounded issuers and key names)
+        // (E01: fetch cooldown, G09: bounded tables)
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
         let lifetime = Duration::from_secs(60);
         let mut absent = UnknownKeyIds::default();

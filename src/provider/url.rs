@@ -192,7 +192,7 @@ pub(crate) fn shown_origin(text: &str) -> String {
 pub(crate) fn shown(text: &str) -> String {
     let (kept, query) = match text.split_once(['?', '#']) {
         Some((kept, rest)) => {
-            // The parser ends a password at `?` or `#` (J03: no secrets in output).
+            // The parser ends a password at `?` or `#` (J03: no secrets in texts).
             if rest.contains('@') {
                 let start = kept.find("://").map_or(0, |scheme| scheme + 3);
                 return format!("{}...", &kept[..start]);
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn only_https_and_loopback_urls_are_allowed() {
-        // (E04: fetch limits)
+        // (E04: allowed addresses)
         for (text, expected) in [
             ("https://issuer.example", Some("https://issuer.example/")),
             (
@@ -290,7 +290,7 @@ mod tests {
 
     #[test]
     fn insecure_http_host_allows_one_exact_host() {
-        // (E04: fetch limits, M16: metadata address)
+        // (E04: allowed addresses, M16: metadata and issuer)
         for (host, url, is_allowed) in [
             ("keycloak", "http://keycloak:8080/realms/shop", true),
             ("KeyCloak", "http://keycloak/", true),
@@ -372,7 +372,7 @@ mod tests {
 
     #[test]
     fn url_is_shown_without_credentials_and_query() {
-        // (E14: hidden provider errors)
+        // (E14: details for the operator)
         for (text, expected) in [
             ("https://a.example/b", "https://a.example/b"),
             ("https://a.example/b?code=secret", "https://a.example/b?..."),

@@ -325,7 +325,7 @@ impl Revocations for RevocationList {
         token: &RevocationClaims<'_>,
         _: SystemTime,
     ) -> Result<bool, Box<dyn Error + Send + Sync>> {
-        // (K06: same-second revocation)
+        // (K06: same second)
         let issued = token.issued_at().map_or(0, seconds);
         // What is below the first version that is good. The greatest there is is below none.
         let version = token.version().unwrap_or(0).checked_add(1);

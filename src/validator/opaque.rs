@@ -268,7 +268,7 @@ impl TokenDigest {
 
 impl PartialEq for TokenDigest {
     fn eq(&self, other: &Self) -> bool {
-        // (J01: constant-time comparison)
+        // (J01: constant time)
         let [a, b, c, d] = &self.0;
         let [w, x, y, z] = &other.0;
         (a.ct_eq(w) & b.ct_eq(x) & c.ct_eq(y) & d.ct_eq(z)).into()

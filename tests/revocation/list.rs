@@ -34,8 +34,8 @@ const SUBJECT: Revoke = |list, issuer, name| list.revoke_subject(issuer, name, n
 const ISSUER_OF: Revoke = |list, issuer, _| list.revoke_issuer(issuer, now(), now() + HOUR);
 
 #[test]
-fn each_kind_takes_back_what_belongs_to_it_and_nothing_else() {
-    // C15, K01
+fn each_kind_of_entry_revokes_exactly_its_tokens() {
+    // (C15: identity of a token, K01: revocation on hits)
     let none = || RevocationClaims::new();
     let with_id = || none().with_token_id("id-1");
     let cases: [(&str, Revoke, Option<&str>, &str, RevocationClaims<'_>, bool); 26] = [
@@ -167,8 +167,8 @@ fn each_kind_takes_back_what_belongs_to_it_and_nothing_else() {
 }
 
 #[test]
-fn names_cannot_be_shifted_between_issuer_and_name() {
-    // C10
+fn issuer_and_name_are_not_concatenated() {
+    // (C10: issuer and `kid`)
     let list = list();
     list.revoke_token(Some("ab"), "c", now() + HOUR).unwrap();
     for (issuer, id, expected) in [("ab", "c", true), ("a", "bc", false), ("abc", "", false)] {
@@ -180,8 +180,8 @@ fn names_cannot_be_shifted_between_issuer_and_name() {
 }
 
 #[test]
-fn a_moment_counts_with_its_whole_second() {
-    // K06
+fn revocation_covers_its_whole_second() {
+    // (K06: same second)
     let fraction = Duration::from_millis(1);
     for (name, issued, revoked, expected) in [
         ("long before", Some(at(NOW - 1_000)), at(NOW), true),
@@ -238,7 +238,7 @@ fn a_moment_counts_with_its_whole_second() {
 }
 
 #[test]
-fn to_revoke_again_shortens_nothing() {
+fn repeated_revocation_does_not_shorten_entry() {
     let clock = clock();
     let first = RevocationList::with_clock(1, clock.clone());
     let subject = |list: &RevocationList, issued: u64, until: u64| {
@@ -275,8 +275,8 @@ fn clock_end(clock: &ManualClock) -> SystemTime {
 }
 
 #[test]
-fn a_full_list_says_so_and_loses_nothing() {
-    // G09
+fn full_list_returns_error_and_keeps_entries() {
+    // (G09: bounded tables)
     for limit in [0, 1, 7, 1_024, 1_500] {
         let clock = clock();
         let list = RevocationList::with_clock(limit, clock.clone());
@@ -336,7 +336,7 @@ fn a_full_list_says_so_and_loses_nothing() {
 }
 
 #[test]
-fn an_entry_goes_when_no_validator_could_accept_its_token_and_not_before() {
+fn entry_expires_only_after_every_validator_rejects_its_token() {
     let fraction = Duration::from_millis(1);
     for (name, until) in [
         ("a full second", now() + HOUR),
@@ -371,8 +371,8 @@ fn an_entry_goes_when_no_validator_could_accept_its_token_and_not_before() {
 }
 
 #[test]
-fn old_entries_go_before_the_list_is_full() {
-    // G09
+fn expired_entries_are_removed_before_list_is_full() {
+    // (G09: bounded tables)
     let clock = clock();
     let list = RevocationList::with_clock(1_000_000, clock.clone());
     for round in 0..20_u64 {
@@ -410,7 +410,7 @@ fn old_entries_go_before_the_list_is_full() {
 }
 
 #[test]
-fn times_that_cannot_be_counted_are_kept() {
+fn entries_with_unrepresentable_times_are_kept() {
     let far = SystemTime::UNIX_EPOCH + Duration::from_secs(9_000_000_000_000_000_000);
     let clock = clock();
     let list = RevocationList::with_clock(2, clock.clone());
@@ -431,8 +431,8 @@ fn times_that_cannot_be_counted_are_kept() {
 }
 
 #[test]
-fn nothing_that_was_revoked_is_shown() {
-    // J03
+fn debug_output_shows_no_revoked_name() {
+    // (J03: no secrets in texts)
     let list = list();
     list.revoke_subject(Some("s3cret-issuer"), "s3cret-name", now(), now() + HOUR)
         .unwrap();

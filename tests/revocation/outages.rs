@@ -8,8 +8,8 @@ use super::*;
 const UNAVAILABLE: Result<(), FailureKind> = Err(FailureKind::Unavailable);
 
 #[tokio::test]
-async fn by_default_an_outage_refuses_all_tokens_remembered_or_not() {
-    // K02, E13, E14
+async fn outage_rejects_cached_and_uncached_tokens_by_default() {
+    // (K02: revocation outages, E13: rejected client credentials, E14: details for the operator)
     for has_epochs in [false, true] {
         let (store, clock) = (Store::new(has_epochs), clock());
         let (seen, fresh) = (token(json!({})), token(json!({"jti": "t-2"})));
@@ -40,8 +40,8 @@ async fn by_default_an_outage_refuses_all_tokens_remembered_or_not() {
 }
 
 #[test]
-fn an_outage_may_be_bridged_for_a_time_that_is_named() {
-    // K02
+fn outage_is_tolerated_for_configured_time() {
+    // (K02: revocation outages)
     let max = Duration::from_secs(30);
     for has_epochs in [false, true] {
         for cached in [false, true] {
@@ -93,8 +93,9 @@ fn an_outage_may_be_bridged_for_a_time_that_is_named() {
 }
 
 #[test]
-fn an_outage_is_never_bridged_for_longer_than_named() {
-    // K02: the last answer came within a second, whatever part of it had passed.
+fn outage_is_not_tolerated_beyond_configured_time() {
+    // (K02: revocation outages) The last answer came within a second, whatever part of it had
+    // passed.
     for max in [Duration::ZERO, Duration::from_millis(500), 30 * SECOND] {
         for told in [Duration::ZERO, Duration::from_millis(900)] {
             let (store, clock, token) = (Store::new(true), clock(), token(json!({})));
@@ -120,8 +121,8 @@ fn an_outage_is_never_bridged_for_longer_than_named() {
 }
 
 #[test]
-fn hits_count_as_answers_while_the_store_vouches_for_its_epoch() {
-    // K02
+fn cache_hits_count_as_contact_while_epoch_is_available() {
+    // (K02: revocation outages)
     let (store, clock, token) = (Store::new(true), clock(), token(json!({})));
     let check = RevocationCheck::new(Arc::clone(&store)).insecure_allow_in_outage(30 * SECOND);
     let validator = builder().revocations(check).build().unwrap();
@@ -137,8 +138,8 @@ fn hits_count_as_answers_while_the_store_vouches_for_its_epoch() {
 }
 
 #[test]
-fn a_store_that_could_never_tell_lets_nobody_through() {
-    // K02
+fn store_without_any_success_rejects_every_token() {
+    // (K02: revocation outages)
     for max in [Duration::ZERO, MINUTE, Duration::MAX] {
         let (store, clock) = (Store::new(true), clock());
         store.go_down(true);
@@ -156,8 +157,8 @@ fn a_store_that_could_never_tell_lets_nobody_through() {
 }
 
 #[test]
-fn a_clock_that_is_set_back_bridges_no_outage() {
-    // K02
+fn clock_moved_backwards_does_not_extend_tolerance() {
+    // (K02: revocation outages)
     for back in [Duration::from_nanos(1), SECOND, 5 * SECOND, MINUTE] {
         let (store, clock, token) = (Store::new(true), clock(), token(json!({})));
         let check = RevocationCheck::new(Arc::clone(&store)).insecure_allow_in_outage(HOUR);
@@ -172,8 +173,8 @@ fn a_clock_that_is_set_back_bridges_no_outage() {
 }
 
 #[test]
-fn an_outage_of_one_store_is_none_of_another() {
-    // K02
+fn outage_of_one_store_does_not_affect_another() {
+    // (K02: revocation outages)
     let (down, up, clock, token) = (
         Store::new(true),
         Store::new(true),

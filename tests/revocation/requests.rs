@@ -2,7 +2,6 @@
 
 use std::sync::Mutex;
 
-use support::User;
 use tower_bearer::ValidatorExt as _;
 use tower_bearer::cache::CacheSettings;
 use tower_bearer::jwt::JwtIssuers;
@@ -10,6 +9,7 @@ use tower_bearer::revocation::RevocationCheck;
 use tower_bearer::{Failure, Validated, validator_fn};
 
 use super::*;
+use crate::support::User;
 
 /// A way to take `token` back.
 type Revoke = fn(&RevocationList);
@@ -62,8 +62,8 @@ const WAYS: [(&str, Revoke, Revoke); 4] = [
 ];
 
 #[test]
-fn a_token_is_refused_from_the_moment_on_at_which_it_was_taken_back() {
-    // K01, K06, F04
+fn token_is_rejected_from_the_moment_of_revocation() {
+    // (K01: revocation on hits, K06: same second, F04: expiry on hits)
     #[derive(serde::Deserialize)]
     struct Session {
         #[expect(dead_code, reason = "that it is read is enough")]
@@ -102,8 +102,8 @@ fn a_token_is_refused_from_the_moment_on_at_which_it_was_taken_back() {
 }
 
 #[test]
-fn a_session_that_cannot_be_compared_is_refused_where_sessions_are_taken_back() {
-    // D01
+fn token_with_unreadable_session_is_rejected_if_sessions_are_revoked() {
+    // (D01: wrong types)
     for (session, is_good) in [
         (json!("s-1"), true),
         (json!(7), false),
@@ -126,8 +126,8 @@ fn a_session_that_cannot_be_compared_is_refused_where_sessions_are_taken_back() 
 }
 
 #[test]
-fn a_token_says_itself_by_what_it_may_be_taken_back() {
-    // D08, K06
+fn revocation_claims_come_from_the_token() {
+    // (D08: absent claims, K06: same second)
     for (changes, revoked_by) in [
         (json!({}), [true, true, true, true]),
         (json!({"jti": null}), [false, true, true, true]),
@@ -158,8 +158,8 @@ fn a_token_says_itself_by_what_it_may_be_taken_back() {
 }
 
 #[tokio::test]
-async fn the_layer_says_that_the_token_is_invalid_and_not_why() {
-    // I04
+async fn response_for_revoked_token_is_invalid_token_without_reason() {
+    // (I04: client texts)
     let (list, clock, token) = (RevocationList::new(), clock(), token(json!({})));
     let validator = builder().revocations(list.clone()).build().unwrap();
     for _ in 0..2 {
@@ -186,7 +186,7 @@ async fn the_layer_says_that_the_token_is_invalid_and_not_why() {
 }
 
 #[test]
-fn a_store_is_asked_about_a_remembered_token_once_in_an_epoch() {
+fn store_is_queried_once_per_epoch_for_cached_token() {
     let (store, clock, token) = (Store::new(true), clock(), token(json!({})));
     let validator = builder().revocations(Arc::clone(&store)).build().unwrap();
     for _ in 0..10 {
@@ -220,8 +220,8 @@ fn a_store_is_asked_about_a_remembered_token_once_in_an_epoch() {
 }
 
 #[test]
-fn without_an_epoch_a_store_is_asked_with_each_request() {
-    // K01
+fn store_without_epoch_is_queried_on_each_request() {
+    // (K01: revocation on hits)
     for (name, epoch) in [("none", None), ("one that is none", Some(u64::MAX))] {
         let store = Store::new(epoch.is_some());
         store.epoch.store(epoch.unwrap_or(0), Ordering::SeqCst);
@@ -258,8 +258,8 @@ fn without_an_epoch_a_store_is_asked_with_each_request() {
 }
 
 #[test]
-fn what_is_taken_back_while_a_store_is_asked_is_asked_about_again() {
-    // K01: the answer is older than the epoch after it.
+fn revocation_during_store_query_triggers_second_query() {
+    // (K01: revocation on hits) The answer is older than the epoch after it.
     struct Racing {
         store: Arc<Store>,
         races: AtomicBool,
@@ -300,8 +300,8 @@ fn what_is_taken_back_while_a_store_is_asked_is_asked_about_again() {
 }
 
 #[test]
-fn a_token_that_is_bad_in_any_other_way_is_not_asked_about() {
-    // G06
+fn invalid_token_is_not_queried() {
+    // (G06: cheap checks first)
     let store = Store::new(true);
     store.go_down(true);
     let clock = clock();
@@ -339,8 +339,8 @@ fn identify(session: &Session) -> RevocationClaims<'_> {
 }
 
 #[test]
-fn any_validator_can_be_asked_whether_something_was_taken_back() {
-    // K01
+fn revocation_check_wraps_any_validator() {
+    // (K01: revocation on hits)
     type Dyn = Box<dyn Validator<Principal = Session>>;
     let calls = Arc::new(AtomicUsize::new(0));
     let sessions = || {
@@ -468,8 +468,8 @@ fn any_validator_can_be_asked_whether_something_was_taken_back() {
 }
 
 #[tokio::test]
-async fn what_has_ended_is_not_asked_about() {
-    // G06: so that an outage of the store is none for it.
+async fn expired_token_is_not_queried() {
+    // (G06: cheap checks first) So that an outage of the store is none for it.
     for waits in [false, true] {
         let (store, clock) = (Store::new(true), clock());
         store.go_down(true);
@@ -487,8 +487,8 @@ async fn what_has_ended_is_not_asked_about() {
 }
 
 #[tokio::test]
-async fn a_validator_that_waits_is_asked_about_afterwards() {
-    // K01
+async fn store_is_queried_after_asynchronous_validation() {
+    // (K01: revocation on hits)
     let list = RevocationList::new();
     let place = Arc::new(Mutex::new(Some(list.clone())));
     let validator = validator_fn(move |_: Credential<'_>| {
@@ -517,8 +517,9 @@ async fn a_validator_that_waits_is_asked_about_afterwards() {
 }
 
 #[tokio::test]
-async fn who_joins_a_validation_is_asked_about_at_its_end() {
-    // K01: the store was asked early, and then the validator waits for something else.
+async fn coalesced_request_is_checked_when_validation_ends() {
+    // (K01: revocation on hits) The store was asked early, and then the validator waits for
+    // something else.
     let (list, clock) = (RevocationList::new(), clock());
     let gate = Arc::new(tokio::sync::Semaphore::new(0));
     let opened = Arc::clone(&gate);
@@ -553,7 +554,7 @@ async fn who_joins_a_validation_is_asked_about_at_its_end() {
 }
 
 #[test]
-fn a_check_can_be_asked_alone() {
+fn revocation_check_works_alone() {
     let list = RevocationList::new();
     let check = RevocationCheck::from(list.clone());
     let token = RevocationClaims::new().with_token_id("t-1");

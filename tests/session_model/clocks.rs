@@ -1,5 +1,5 @@
 //! Random histories on two machines whose clocks differ and step both ways, with releases of other settings
-//! in between: no machine ever accepts a token that was revoked or whose session has ended (M02, M03:
+//! in between: no machine ever accepts a token that was revoked or whose session has ended (M02: records of issued tokens, M03:
 //! records, and endings that resume).
 //!
 //! `TOWER_BEARER_HISTORIES` sets how many histories there are.

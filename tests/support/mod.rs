@@ -1,4 +1,4 @@
-//! What several tests share: a principal, a service, and a check that runs on every challenge.
+//! Helpers of several tests: a principal, inner services, and a check of every challenge.
 #![allow(dead_code, reason = "each test uses its own part")]
 
 use std::convert::Infallible;
@@ -95,7 +95,7 @@ impl Service<Request<Body>> for Unreachable {
     }
 }
 
-/// What came back, its challenges parsed by somebody else's parser.
+/// A response with its complete body.
 pub(crate) struct Answer {
     pub(crate) response: Response<()>,
     pub(crate) body: String,
@@ -141,7 +141,8 @@ where
     answer
 }
 
-/// That somebody else's parser reads every challenge, one a line and each with a realm. I01
+/// Asserts that an independent parser reads each challenge line as one challenge with a realm
+/// (I01: grammatical headers).
 pub(crate) fn check_challenges(headers: &HeaderMap) {
     for value in headers.get_all(WWW_AUTHENTICATE) {
         let challenge = value.to_str().unwrap();

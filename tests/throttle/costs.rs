@@ -1,6 +1,5 @@
-//! What it allocates, counted by an allocator of our own, and what it keeps.
+//! Allocations of an attempt, and the memory that a throttle keeps.
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,42 +9,18 @@ use tower_bearer::throttle::{ClientAddress, PeerAddress, Throttle};
 use tower_bearer::{Credential, Failure, RequestView, Validated, Validator, Verdict};
 
 use super::{clock, guesses, v4, with};
-
-struct Counting;
-
-thread_local! {
-    static COUNT: Cell<usize> = const { Cell::new(0) };
-    static BYTES: Cell<isize> = const { Cell::new(0) };
-}
-
-// SAFETY: hands everything on to the system allocator.
-#[expect(unsafe_code, reason = "an allocator cannot be written without")]
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.set(COUNT.get() + 1);
-        BYTES.set(BYTES.get() + layout.size() as isize);
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        BYTES.set(BYTES.get() - layout.size() as isize);
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use crate::allocator::{self, held_bytes};
 
 fn allocations(f: impl FnOnce()) -> usize {
-    let before = COUNT.get();
+    let before = allocator::allocations();
     f();
-    COUNT.get() - before
+    allocator::allocations() - before
 }
 
 fn kept<T>(f: impl FnOnce() -> T) -> (T, isize) {
-    let before = BYTES.get();
+    let before = held_bytes();
     let value = f();
-    (value, BYTES.get() - before)
+    (value, held_bytes() - before)
 }
 
 /// Answers without an allocation.
@@ -70,7 +45,7 @@ fn request(last: u8) -> Request<()> {
 }
 
 #[test]
-fn a_good_credential_costs_no_allocation_whether_others_are_refused_or_not() {
+fn valid_credential_allocates_nothing_during_attack() {
     let clock = clock();
     let throttle = with(&clock, |builder| builder);
     let find = ClientAddress::from_fn(|request| {
@@ -122,7 +97,7 @@ fn a_good_credential_costs_no_allocation_whether_others_are_refused_or_not() {
 const ENTRY: isize = 220;
 
 #[test]
-fn memory_is_bounded_however_many_names_and_addresses_there_are() {
+fn memory_is_bounded_for_many_names_and_addresses() {
     const ENTRIES: usize = 1_000;
     let clock = clock();
     let make = || with(&clock, |builder| builder.max_entries(ENTRIES));
@@ -152,7 +127,7 @@ fn memory_is_bounded_however_many_names_and_addresses_there_are() {
 }
 
 #[test]
-fn a_long_name_takes_what_a_short_one_does() {
+fn long_name_uses_same_memory_as_short_name() {
     let clock = clock();
     let long = "x".repeat(1 << 20);
     let sizes = ["x", &long].map(|name| {
@@ -164,7 +139,7 @@ fn a_long_name_takes_what_a_short_one_does() {
 
 /// What is asked for stays, so an attack is not hidden by a flood of names and addresses.
 #[test]
-fn a_flood_does_not_fill_the_budget_of_an_account_under_attack() {
+fn flood_does_not_evict_budget_of_attacked_account() {
     let clock = clock();
     let throttle = with(&clock, |builder| builder.max_entries(2_000));
     throttle.attempt(v4(u32::MAX), "alice").unwrap().succeeded();

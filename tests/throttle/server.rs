@@ -97,9 +97,9 @@ fn status(answer: &str) -> u16 {
     answer[9..12].parse().unwrap()
 }
 
-// I05
+// (I05: no storing)
 #[tokio::test]
-async fn a_login_that_is_guessed_at_answers_429() {
+async fn guessed_login_is_429() {
     let server = serve(None).await;
     for _ in 0..50 {
         assert_eq!(status(&guess(server, "", "right").await), 204);
@@ -120,7 +120,7 @@ async fn a_login_that_is_guessed_at_answers_429() {
 }
 
 #[tokio::test]
-async fn a_header_from_whoever_is_not_trusted_changes_nothing() {
+async fn forwarded_header_from_untrusted_peer_is_ignored() {
     for proxies in [None, Some((ProxyHeader::XForwardedFor, "192.0.2.0/24"))] {
         let server = serve(proxies).await;
         for n in 0..5 {
@@ -133,7 +133,7 @@ async fn a_header_from_whoever_is_not_trusted_changes_nothing() {
 }
 
 #[tokio::test]
-async fn behind_a_trusted_proxy_each_client_has_its_own_budget_whatever_it_sends_itself() {
+async fn clients_behind_trusted_proxy_have_separate_budgets() {
     for (header, line) in [
         (
             ProxyHeader::XForwardedFor,
@@ -171,7 +171,7 @@ async fn behind_a_trusted_proxy_each_client_has_its_own_budget_whatever_it_sends
 }
 
 #[tokio::test]
-async fn a_protected_path_answers_429_to_who_sends_rubbish() {
+async fn protected_path_is_429_after_many_invalid_credentials() {
     let server = serve(Some((ProxyHeader::XForwardedFor, "127.0.0.1"))).await;
     let ask = |client: u8, token: &'static str| {
         let request = format!(

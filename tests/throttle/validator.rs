@@ -14,8 +14,8 @@ use tower_bearer::{
     validator_fn,
 };
 
-use super::support::{Answer, Body, Greet, User, send};
 use super::{clock, seconds, with};
+use crate::support::{Answer, Body, Greet, User, send};
 
 fn small(clock: &ManualClock) -> Throttle {
     with(clock, |builder| builder.per_address(3, seconds(10)))
@@ -65,7 +65,7 @@ where
 }
 
 #[tokio::test]
-async fn too_many_bad_credentials_are_429_before_the_validator_is_asked() {
+async fn too_many_invalid_credentials_are_429_before_validation() {
     for waits in [false, true] {
         let clock = clock();
         let asked = Arc::new(AtomicUsize::new(0));
@@ -94,7 +94,7 @@ async fn too_many_bad_credentials_are_429_before_the_validator_is_asked() {
 }
 
 #[tokio::test]
-async fn what_is_no_guess_costs_nothing() {
+async fn request_without_guess_uses_no_budget() {
     for waits in [false, true] {
         let clock = clock();
         let validator = answering(Arc::default(), waits)
@@ -116,7 +116,7 @@ async fn what_is_no_guess_costs_nothing() {
 }
 
 #[tokio::test]
-async fn around_two_validators_what_one_of_them_accepts_costs_nothing() {
+async fn credential_accepted_by_either_validator_uses_no_budget() {
     let clock = clock();
     let keys = validator_fn(|_: Credential<'_>| Err::<User, _>(Failure::unrecognized()));
     let validator = keys
@@ -129,7 +129,7 @@ async fn around_two_validators_what_one_of_them_accepts_costs_nothing() {
 
 /// Those who wait at the same time are all told, and what was too much is paid for.
 #[tokio::test]
-async fn failures_at_the_same_time_are_counted_beyond_the_budget_within_a_bound() {
+async fn concurrent_failures_beyond_budget_are_bounded() {
     let clock = clock();
     let validator =
         answering(Arc::default(), true).throttled(small(&clock), ClientAddress::from_connection());
@@ -168,7 +168,7 @@ async fn failures_at_the_same_time_are_counted_beyond_the_budget_within_a_bound(
 
 #[cfg(feature = "cache")]
 #[tokio::test]
-async fn who_is_remembered_passes_from_a_refused_address() {
+async fn cached_credential_is_accepted_from_throttled_address() {
     use tower_bearer::cache::CacheSettings;
 
     let clock = clock();

@@ -336,7 +336,7 @@ fn shown_to(reader: &str, items: &[&str]) -> Vec<Order> {
 
 // What a refused client sees.
 
-// A24
+// (A24: every transport)
 #[tokio::test]
 async fn every_method_refuses_alike_whether_the_validator_waits_or_not() {
     struct Case {
@@ -381,7 +381,7 @@ async fn every_method_refuses_alike_whether_the_validator_waits_or_not() {
             challenge: Some(r#"Bearer realm="shop", error="invalid_request""#),
             retry_after: None,
         },
-        // B02
+        // (B02: one Authorization line)
         Case {
             name: "two lines, both good",
             authorization: &[WRITER, WRITER],
@@ -461,7 +461,7 @@ async fn every_method_refuses_alike_whether_the_validator_waits_or_not() {
     }
 }
 
-// I06
+// (I06: trailers-only)
 #[tokio::test]
 async fn a_refusal_is_one_header_frame() {
     struct Case {
@@ -572,7 +572,7 @@ async fn a_request_that_is_not_grpc_is_refused_as_http() {
 
 // Which rule a call comes under.
 
-// A25
+// (A25: gRPC methods)
 #[tokio::test]
 async fn a_method_is_matched_whole_and_with_regard_to_case() {
     let server = shop(at_once(), orders()).await;
@@ -614,7 +614,7 @@ async fn a_method_is_matched_whole_and_with_regard_to_case() {
     assert_eq!(server.code(HEALTH, &[]).await, Code::Ok);
 }
 
-// A25
+// (A25: gRPC methods)
 #[tokio::test]
 async fn no_other_spelling_of_a_method_escapes_its_rule() {
     let server = shop(at_once(), orders()).await;
@@ -888,7 +888,7 @@ async fn a_layer_around_each_service_works_with_routes_of_their_own() {
 
 // gRPC-Web.
 
-// I06
+// (I06: trailers-only)
 #[tokio::test]
 async fn a_refusal_can_be_read_by_grpc_web() {
     struct Case {

@@ -39,7 +39,7 @@ fn get<V: Copy>(store: &Store<V>, token: &str, now: SystemTime) -> Option<V> {
 
 #[test]
 fn entry_is_found_from_its_insertion_until_its_expiry() {
-    // (F04: expiry of cached results)
+    // (F04: expiry on hits)
     let after = |by: Duration| start() + by;
     for (name, time_to_live, ends, now, expected) in [
         ("at once", MINUTE, None, after(Duration::ZERO), true),
@@ -120,7 +120,7 @@ fn entry_is_found_from_its_insertion_until_its_expiry() {
 
 #[test]
 fn invalidated_entry_is_removed_on_lookup() {
-    // (F05: invalidated results)
+    // (F05: removal of cached results)
     let store = store(lasting(MINUTE));
     keep(&store, "abc", 7, start());
     let found = |stands| {
@@ -207,7 +207,7 @@ fn clock_moved_back_by_more_than_five_seconds_clears_the_cache() {
 
 #[test]
 fn result_of_validation_started_before_clear_is_not_cached() {
-    // (F05: invalidated results)
+    // (F05: removal of cached results)
     let store = store(lasting(MINUTE));
     keep(&store, "abc", 7, start());
     let before = store.asked(start());
@@ -223,7 +223,7 @@ fn result_of_validation_started_before_clear_is_not_cached() {
 
 #[test]
 fn result_of_validation_started_before_removal_is_not_cached() {
-    // (F05: invalidated results)
+    // (F05: removal of cached results)
     let store = store(lasting(MINUTE));
     let before = store.asked(start());
     assert!(!store.remove(find(&store, "abc")), "there was none");
@@ -485,7 +485,7 @@ fn heap_size_of_principals_counts_toward_the_byte_limit() {
 
 #[test]
 fn debug_output_contains_no_token() {
-    // (J03: no secrets in output)
+    // (J03: no secrets in texts)
     let store = store(CacheSettings::new());
     keep(&store, "abcdef", "ghijkl", start());
     let text = format!("{store:?} {store:#?}");

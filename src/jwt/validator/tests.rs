@@ -176,7 +176,7 @@ fn signature_is_verified_only_after_cheaper_checks() {
 
 #[test]
 fn token_without_kid_tries_a_bounded_number_of_keys() {
-    // (G06: cheap checks first, M15: checks of keys) Harmless spelling costs nothing.
+    // (G06: cheap checks first, M15: key checks) Harmless spelling costs nothing.
     use crate::jwt::JwksOptions;
     use crate::jwt::key_set::VERIFIED;
     let without_kid = |secret: &[u8]| {

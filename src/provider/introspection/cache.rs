@@ -8,14 +8,14 @@ use sha2::{Digest as _, Sha256};
 use super::response::Answer;
 use crate::cache::{CacheSettings, Store};
 
-/// How long a bad token is remembered at most (E10: bounded negative cache).
+/// How long a bad token is remembered at most (E10: bounded negative results).
 const MAX_NEGATIVE: Duration = Duration::from_secs(5);
 /// How long all kept answers may be together, in bytes.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
 /// What an entry takes besides its answer and what the cache needs for itself, roughly.
 const OVERHEAD: usize = 256;
 
-/// The whole SHA-256 of a token: the token itself is not kept, and no part of it is a name (F01: whole token as key).
+/// The whole SHA-256 of a token: the token itself is not kept, and no part of it is a name (F01: whole-token keys).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Key([u8; 32]);
 
@@ -50,7 +50,7 @@ impl RequestStart {
 /// The answers of one validator. Nothing is ever kept that is not an answer about a token.
 #[derive(Debug)]
 pub(super) struct Cache {
-    /// Kept apart, so that a flood of bad tokens drives out no good one (E10: bounded negative cache).
+    /// Kept apart, so that a flood of bad tokens drives out no good one (E10: bounded negative results).
     good: Segment,
     bad: Segment,
 }

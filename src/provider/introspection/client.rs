@@ -67,8 +67,8 @@ impl IntrospectionClient {
         Ok(self.exchange.send(request, deadline).await)
     }
 
-    /// None of this is the client's fault, and the response does not reveal it (E13: own credentials rejected,
-    /// E14: hidden provider errors).
+    /// None of this is the client's fault, and the response does not reveal it (E13: rejected client credentials,
+    /// E14: details for the operator).
     fn failure(
         &self,
         address: &CheckedUrl,

@@ -171,7 +171,7 @@ impl Validator for Introspection {
 }
 
 impl Inner {
-    /// What is looked at with each request, whatever was kept (F04: expiry of cached results).
+    /// What is looked at with each request, whatever was kept (F04: expiry on hits).
     fn decide(&self, answer: &Answer, now: SystemTime) -> Result<Validated<AccessToken>, Failure> {
         let token = match answer {
             Answer::Active(token) => token,

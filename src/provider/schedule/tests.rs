@@ -83,7 +83,7 @@ fn freshness_lifetime_is_clamped_on_both_sides() {
 
 #[test]
 fn fetch_is_due_after_80_to_95_percent_of_the_freshness_lifetime() {
-    // (E08: requests without waiting)
+    // (E08: shared fetches)
     let drawn: Vec<u32> = (0..1_000).map(|_| random_ahead()).collect();
     assert!(drawn.iter().all(|ahead| (800..=950).contains(ahead)));
     assert!(drawn.iter().any(|ahead| *ahead < 820), "the whole range");
@@ -117,7 +117,7 @@ fn cooldown_reports_the_remaining_time() {
 
 #[test]
 fn requests_wait_only_without_a_usable_set() {
-    // (E01: fetch cooldown, E05: bounded outage, E08: requests without waiting)
+    // (E01: fetch cooldown, E05: last good key set, E08: shared fetches)
     // A set fetched at 0 is due at 540, fresh until 600 and usable until 4,200.
     let fetched = [Changed(Scheduled, 0)];
     for (name, events, now, in_flight, expected) in [
@@ -348,7 +348,7 @@ fn missing_kid_triggers_no_second_fetch() {
 
 #[test]
 fn signature_mismatch_counts_as_an_unknown_kid() {
-    // (E09: replaced keys)
+    // (E09: reused `kid`)
     let before = Changed(Scheduled, -1_000);
     for (name, events, now, in_flight, expected) in [
         ("first", &[before][..], 0, false, RefetchDecision::Fetch),
@@ -414,7 +414,7 @@ fn signature_mismatch_counts_as_an_unknown_kid() {
 
 #[test]
 fn clock_moved_backwards_does_not_extend_keys() {
-    // (E05: bounded outage)
+    // (E05: last good key set)
     for (now, expected) in [
         (-30, None),
         (-31, Some(-31)),

@@ -129,7 +129,7 @@ async fn requests_of_other_sites_change_nothing() {
     let foreign: [&[(&str, &str)]; 9] = [
         &[("sec-fetch-site", "cross-site")],
         &[("sec-fetch-site", "same-site")],
-        // L02
+        // (L02: unknown values)
         &[("sec-fetch-site", "unheard-of")],
         &[
             ("sec-fetch-site", "same-origin"),

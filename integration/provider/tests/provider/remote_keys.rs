@@ -62,7 +62,7 @@ pub(crate) async fn discovery_finds_the_keys(folder: PathBuf) {
         }
     }
     let requests = realm.requests();
-    // Once each for every `discover`, and one more JWK Set for each bad signature (E09).
+    // Once each for every `discover`, and one more JWK Set for each bad signature (E09: reused `kid`).
     assert_eq!(requests["/.well-known/openid-configuration"], 3);
     assert_eq!(requests["/jwks"], 6);
 

@@ -32,7 +32,7 @@ fn has(area: &Segment, number: usize, at: SystemTime) -> bool {
 
 #[test]
 fn cache_key_is_the_whole_digest() {
-    // (F01: whole token as key)
+    // (F01: whole-token keys)
     let long = "a".repeat(8_000);
     assert_ne!(Key::of(long.as_bytes()), Key::of(&long.as_bytes()[1..]));
     let (one, other) = (format!("{long}b{long}"), format!("{long}c{long}"));
@@ -42,7 +42,7 @@ fn cache_key_is_the_whole_digest() {
 
 #[test]
 fn entry_expires_after_its_time_to_live() {
-    // (E11: introspection requests, F04: expiry of cached results)
+    // (E11: introspection requests, F04: expiry on hits)
     for (name, ends, after, usable) in [
         ("at once", None, Duration::ZERO, true),
         ("before its end", None, MINUTE - SECOND / 1_000, true),
@@ -83,7 +83,7 @@ fn clock_moved_backwards_extends_no_entry() {
 
 #[test]
 fn entry_count_never_exceeds_the_limit() {
-    // (E10: bounded negative cache, F06: bounded cache)
+    // (E10: bounded negative results, F06: bounded cache)
     for capacity in [10, 100] {
         let area = area(MINUTE, capacity);
         for number in 0..1_000 {
@@ -126,7 +126,7 @@ fn byte_count_never_exceeds_the_limit() {
 
 #[test]
 fn inactive_tokens_evict_no_active_token() {
-    // (E10: bounded negative cache)
+    // (E10: bounded negative results)
     let cache = Cache::new(MINUTE, 10);
     let asked = RequestStart::at(start());
     let good = Answer::Active(std::sync::Arc::new(any_token()));

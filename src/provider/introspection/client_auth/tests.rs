@@ -103,7 +103,7 @@ fn unusable_client_authentication_is_a_configuration_error() {
 
 #[tokio::test]
 async fn debug_and_errors_contain_no_secret() {
-    // (J03: no secrets in output)
+    // (J03: no secrets in texts)
     let custom = || async { Ok(vec![("client_secret", "topsecret".to_owned())]) };
     for client in [
         ClientAuthentication::basic("theclient", "topsecret"),

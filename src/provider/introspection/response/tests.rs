@@ -44,7 +44,7 @@ fn verdict(response: &Response<Bytes>, checks: &Checks) -> String {
 
 #[test]
 fn only_status_200_is_a_response() {
-    // (E13: own credentials rejected, D09: active introspection)
+    // (E13: rejected client credentials, D09: `active`)
     let active = r#"{"active":true,"aud":"https://api.example"}"#;
     for (status, body, expected) in [
         (200, active, "active"),
@@ -81,7 +81,7 @@ fn only_status_200_is_a_response() {
 
 #[test]
 fn only_json_is_a_response() {
-    // (D09: active introspection)
+    // (D09: `active`)
     for (lines, read) in [
         (&["application/json"][..], true),
         (&["Application/JSON"], true),
@@ -115,7 +115,7 @@ fn only_json_is_a_response() {
 
 #[test]
 fn active_must_be_the_boolean_true() {
-    // (D01: types of claims, D06: duplicate members, D09: active introspection, D15: JSON limits)
+    // (D01: wrong types, D06: duplicate members, D09: `active`, D15: depth limits)
     let deep = format!(
         r#"{{"active":true,"a":{}1{}}}"#,
         "[".repeat(100),
@@ -244,8 +244,8 @@ fn active_must_be_the_boolean_true() {
 
 #[test]
 fn active_token_must_match_audience_issuer_and_type() {
-    // (E12: introspection checks, D02: exact issuer, D04: required audience, D07: kinds of tokens,
-    // D08: absent claims, H02: unreadable cnf)
+    // (E12: checks of the response, D02: exact issuer, D04: required audience, D07: access tokens only,
+    // D08: absent claims, H02: unreadable `cnf`)
     const OURS: &str = r#""aud":"https://api.example""#;
     let other_kind = |name| format!("not an access token: `{name}` names another kind of token");
     let bound = "bound to a sender";
@@ -379,7 +379,7 @@ fn active_token_must_match_audience_issuer_and_type() {
 
 #[test]
 fn unknown_members_are_ignored_and_null_means_absent() {
-    // (M12: unused claims, M13: null as absence)
+    // (M12: unused claims, M13: `null` is absence)
     let answer = |members: &str, change: fn(&mut Checks)| {
         let mut checks = checks();
         change(&mut checks);
@@ -492,7 +492,7 @@ fn unknown_members_are_ignored_and_null_means_absent() {
 
 #[test]
 fn settings_change_the_accepted_responses() {
-    // (E12: introspection checks)
+    // (E12: checks of the response)
     let found = |members: &str, change: fn(&mut Checks)| {
         let mut checks = checks();
         change(&mut checks);
@@ -545,7 +545,7 @@ fn settings_change_the_accepted_responses() {
 
 #[test]
 fn principal_has_the_claims_of_the_response() {
-    // (D10: whole scopes, D11: one scope claim)
+    // (D10: whole scopes, D11: `scope` and `scp`)
     let body = r#"{
         "active": true, "aud": ["https://api.example", "b"], "iss": "https://issuer.example/",
         "sub": "alice", "client_id": "shop", "username": "Alice", "scope": "read write:all",

@@ -1,0 +1,11 @@
+//! Remote keys, discovery and token introspection, from the HTTP call to the response of the layer.
+
+#[path = "../support/http_server.rs"]
+mod http_server;
+#[path = "../support/mod.rs"]
+mod support;
+#[path = "../support/tokens.rs"]
+mod tokens;
+
+mod introspection;
+mod remote_keys;
