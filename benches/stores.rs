@@ -1,9 +1,10 @@
 //! What it costs that tokens can be taken back, and what a session costs in each store.
 //!
-//! Run with `cargo bench -p benches --bench stores --features redb`. What takes long is left out when it is run as a test.
-//! With the feature `redis` and `REDIS_URL` set, refreshes are measured against that Redis too. Files are written below the directory for temporary files: set `TMPDIR` to measure another disk.
+//! Run with `cargo bench -p benches --bench stores --features stores`. Slow parts are skipped when it runs as a test.
+//! With `REDIS_URL` set, refreshes are measured against that Redis too. Files are written below the directory for temporary
+//! files: set `TMPDIR` to measure another disk.
 
-#[path = "../tests/store_redb/directory.rs"]
+#[path = "../crates/tower-bearer-redb/tests/store/directory.rs"]
 mod directory;
 #[path = "support/mod.rs"]
 mod support;
@@ -26,11 +27,13 @@ use tower::Layer as _;
 use tower_bearer::BearerAuthLayer;
 use tower_bearer::issuing::RevocationHub;
 use tower_bearer::issuing::store::{
-    MemoryStore, RedbStore, RevocationStore, SessionId, SessionRecord, SessionStore, SessionsOf,
+    MemoryStore, RevocationStore, SessionId, SessionRecord, SessionStore, SessionsOf,
 };
 use tower_bearer::issuing::{Grant, SigningKey, SigningKeys, TokenIssuer};
 use tower_bearer::jwt::{Algorithm, JwtValidator, SharedSecret};
 use tower_bearer::revocation::Revocation;
+use tower_bearer_redb::RedbStore;
+use tower_bearer_redis::RedisStore;
 
 /// So many are in the file whose size and times are printed.
 const MANY: u64 = 100_000;
@@ -169,9 +172,8 @@ fn refreshing(_: &mut Criterion) {
         "redb",
         &RedbStore::open(directory.file()).unwrap(),
     );
-    #[cfg(feature = "redis")]
     if let Ok(url) = std::env::var("REDIS_URL") {
-        let store = tower_bearer::issuing::store::RedisStore::connect(&url);
+        let store = RedisStore::connect(&url);
         let store = runtime.block_on(store).unwrap();
         refresh(&runtime, "redis", &store);
         memory_of_redis(&runtime, &url, &store);
@@ -179,8 +181,7 @@ fn refreshing(_: &mut Criterion) {
 }
 
 /// What sessions and revocations take in the memory of a Redis.
-#[cfg(feature = "redis")]
-fn memory_of_redis(runtime: &Runtime, url: &str, store: &tower_bearer::issuing::store::RedisStore) {
+fn memory_of_redis(runtime: &Runtime, url: &str, store: &RedisStore) {
     let client = redis::Client::open(url).unwrap();
     let used = || {
         let mut connection = client.get_connection().unwrap();

@@ -283,8 +283,7 @@
 //! | `logout` | `logout::BackChannelLogout`: hearing from an OpenID provider who has logged out; brings `jwt` and `revocation` along, and needs a crypto back end as `jwt` does | no |
 //! | `oidc` | discovery of an issuer by its name | no |
 //! | `openapi` | `openapi::Security`: locks and the "Authorize" button for an OpenAPI document | no |
-//! | `redb` | `issuing::store::RedbStore`: sessions and revocations in a file; brings `issuing` along | no |
-//! | `redis` | `issuing::store::RedisStore`: sessions and revocations that several machines share; brings `issuing` along | no |
+//! | `testing` | `issuing::store::conformance`: tests for your own store | no |
 //! | `revocation` | `revocation::RevocationList`: what has been taken back, in memory | no |
 //! | `rust_crypto` | `jwt` with the crypto of RustCrypto: Rust only, unless `jwks` brings TLS | no |
 //! | `throttle` | `throttle::Throttle`: slowing down who guesses | no |
@@ -413,7 +412,6 @@ pub mod _documentation {
     feature = "issuing",
     feature = "oidc",
     feature = "opaque",
-    feature = "redb",
     feature = "revocation"
 ))]
 #[doc = include_str!("../README.md")]

@@ -115,16 +115,6 @@ pub(crate) fn revocations_not_followed() {
 #[cfg(all(feature = "issuing", not(feature = "tracing")))]
 pub(crate) fn revocations_not_followed() {}
 
-/// Logs a warning for the operator: Redis keeps sessions and revocations in memory only, or in a snapshot
-/// that is minutes old.
-#[cfg(all(feature = "redis", feature = "tracing"))]
-pub(crate) fn redis_without_append_only_file() {
-    tracing::warn!(target: "tower_bearer", outcome = "redis-without-append-only-file");
-}
-
-#[cfg(all(feature = "redis", not(feature = "tracing")))]
-pub(crate) fn redis_without_append_only_file() {}
-
 /// Logs a warning for the operator: axum reports another nest than the one that a layer with path rules
 /// declares. Both texts are configuration; neither is part of a request.
 #[cfg(all(feature = "axum", feature = "tracing"))]

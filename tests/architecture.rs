@@ -83,6 +83,21 @@ fn without_comment(line: &str) -> String {
     result
 }
 
+/// Returns code without attributes such as `#[cfg(...)]`.
+fn without_attributes(code: &str) -> String {
+    let mut parts = code.split('#');
+    let mut result = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let mut depth = 0;
+        let end = part.find(|char| {
+            depth += i32::from(char == '[') - i32::from(char == ']');
+            char == ']' && depth == 0
+        });
+        result.push_str(end.map_or(part, |end| &part[end + 1..]));
+    }
+    result
+}
+
 /// Splits a `use` tree into its paths: `a::{b, c::{d, e}}` has `a::b`, `a::c::d` and `a::c::e`.
 fn paths(tree: &str) -> Vec<String> {
     let tree = tree.trim();
@@ -329,6 +344,27 @@ fn rows_are_ordered_from_bottom_to_top() {
             assert!(
                 in_middleware || seen.contains(&target),
                 "the row of `{target}` belongs above the row of `{module}` in ARCHITECTURE.md"
+            );
+        }
+    }
+}
+
+#[test]
+fn module_roots_contain_only_docs_modules_and_exports() {
+    for file in rust_files(&root().join("src")) {
+        if file.file_name().is_none_or(|name| name != "mod.rs") {
+            continue;
+        }
+        let text = fs::read_to_string(&file).unwrap();
+        for item in without_attributes(&code(&text)).split_inclusive(';') {
+            let item = item
+                .trim()
+                .trim_start_matches("pub(crate) ")
+                .trim_start_matches("pub ");
+            assert!(
+                item.is_empty() || item.starts_with("mod ") || item.starts_with("use "),
+                "{}: move `{item}` to a file of its own",
+                file.display()
             );
         }
     }

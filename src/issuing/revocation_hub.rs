@@ -267,7 +267,7 @@ impl Inner {
         let now = self.clock.now();
         let mut has_room = true;
         for revocation in &changes.revocations {
-            let is_over = revocation.ends_at() <= now;
+            let is_over = revocation.expires_at() <= now;
             has_room &= self.list.take_in(revocation).is_ok() || is_over;
         }
         if !has_room {

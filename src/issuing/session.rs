@@ -567,15 +567,18 @@ mod tests {
         // The record stays until the last of them has expired everywhere, ended or not.
         let record = |state: &State| state.to_record(token.session("i"), "i", "alice", "web");
         let last = time(3_070 + 300 + 60);
-        assert_eq!(record(&state).ends_at(), last);
-        assert_eq!(record(&state.to_ended(EndReason::Revoked)).ends_at(), last);
+        assert_eq!(record(&state).expires_at(), last);
+        assert_eq!(
+            record(&state.to_ended(EndReason::Revoked)).expires_at(),
+            last
+        );
         let (idle, _) = start(&Lifetimes {
             access: Duration::from_secs(5),
             ..LIFETIMES
         });
-        assert_eq!(record(&idle).ends_at(), time(1_100 + 360));
+        assert_eq!(record(&idle).expires_at(), time(1_100 + 360));
         assert_eq!(
-            record(&idle.to_ended(EndReason::Revoked)).ends_at(),
+            record(&idle.to_ended(EndReason::Revoked)).expires_at(),
             time(1_005 + 360)
         );
     }

@@ -129,13 +129,27 @@ impl Revocation {
 
     /// When it may be forgotten: `until`, and the five minutes of the longest leeway.
     #[must_use]
-    pub fn ends_at(&self) -> SystemTime {
+    pub fn expires_at(&self) -> SystemTime {
         SystemTime::UNIX_EPOCH
             .checked_add(Duration::from_secs(self.expires_at_second()))
             .unwrap_or(SystemTime::UNIX_EPOCH + Duration::from_secs(u32::MAX.into()))
     }
 
-    pub(crate) fn expires_at_second(&self) -> u64 {
+    /// Returns the time [at which the revocation ends](Self::expires_at), in whole seconds since the Unix epoch. A store
+    /// sorts its revocations by this number to remove those that have expired.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::{Duration, UNIX_EPOCH};
+    /// use tower_bearer::revocation::Revocation;
+    ///
+    /// let until = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    /// let revocation = Revocation::token(Some("https://api.example.com"), "6f5b3c", until);
+    /// assert_eq!(revocation.expires_at_second(), 1_800_000_300);
+    /// ```
+    #[must_use]
+    pub fn expires_at_second(&self) -> u64 {
         self.until.saturating_add(GRACE.as_secs())
     }
 }

@@ -49,7 +49,7 @@ async fn process_with(
 fn expire(store: &TestStore, time: SystemTime) {
     store.retain_revocations(|text| {
         let revocation = Revocation::from_text(text.as_bytes()).unwrap();
-        revocation.ends_at() > time
+        revocation.expires_at() > time
     });
 }
 

@@ -38,14 +38,14 @@ use axum::response::Response;
 use axum::routing::{delete, get, post};
 use tokio::net::TcpListener;
 use tower_bearer::issuing::RevocationHub;
-use tower_bearer::issuing::store::{
-    MemoryStore, RedbStore, RedisStore, RevocationStore, SessionStore, StoreError,
-};
+use tower_bearer::issuing::store::{MemoryStore, RevocationStore, SessionStore, StoreError};
 use tower_bearer::issuing::{SigningKey, SigningKeys, TokenIssuer, TokenIssuerBuilder};
 use tower_bearer::jwt::Algorithm;
 use tower_bearer::policy::{public, role, scope};
 use tower_bearer::throttle::{ClientAddress, Throttle};
 use tower_bearer::{BearerAuthLayer, Policies, Source};
+use tower_bearer_redb::RedbStore;
+use tower_bearer_redis::RedisStore;
 
 use crate::tasks::Tasks;
 use crate::users::{Password, Users};

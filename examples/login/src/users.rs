@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Argon2, PasswordHash};
-use redb::backends::InMemoryBackend;
-use redb::{Database, TableDefinition};
+use redb::backends::{FileBackend, InMemoryBackend};
+use redb::{Database, ReadableDatabase as _, TableDefinition};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
@@ -50,7 +50,8 @@ impl Users {
 
     pub(crate) fn open(path: &str) -> Result<Self, Fault> {
         let file = open_private(path).map_err(in_file(path))?;
-        let database = Database::builder().create_file(file);
+        let file = FileBackend::new(file).map_err(in_file(path))?;
+        let database = Database::builder().create_with_backend(file);
         Self::with(database.map_err(in_file(path))?)
     }
 

@@ -69,12 +69,12 @@ pub struct SessionRecord {
     subject: Box<str>,
     client: Box<str>,
     /// In seconds.
-    ends_at: u64,
+    expires_at: u64,
     data: Vec<u8>,
 }
 
 impl SessionRecord {
-    /// Creates the record of a session that `issuer` started and that ends at `ends_at`, in whole seconds.
+    /// Creates the record of a session that `issuer` started and that ends at `expires_at`, in whole seconds.
     #[must_use]
     pub fn new(
         id: SessionId,
@@ -82,7 +82,7 @@ impl SessionRecord {
         issuer: &str,
         subject: &str,
         client: &str,
-        ends_at: SystemTime,
+        expires_at: SystemTime,
         data: Vec<u8>,
     ) -> Self {
         Self {
@@ -91,7 +91,7 @@ impl SessionRecord {
             issuer: issuer.into(),
             subject: subject.into(),
             client: client.into(),
-            ends_at: seconds(ends_at),
+            expires_at: seconds(expires_at),
             data,
         }
     }
@@ -128,9 +128,9 @@ impl SessionRecord {
 
     /// From when on it may be cleared away.
     #[must_use]
-    pub fn ends_at(&self) -> SystemTime {
+    pub fn expires_at(&self) -> SystemTime {
         SystemTime::UNIX_EPOCH
-            .checked_add(Duration::from_secs(self.ends_at))
+            .checked_add(Duration::from_secs(self.expires_at))
             .unwrap_or(SystemTime::UNIX_EPOCH + Duration::from_secs(u32::MAX.into()))
     }
 
@@ -140,8 +140,23 @@ impl SessionRecord {
         &self.data
     }
 
-    pub(crate) fn expires_at_second(&self) -> u64 {
-        self.ends_at
+    /// Returns the time at which the session ends, in whole seconds since the Unix epoch. A store sorts its records by
+    /// this number to remove those that have expired.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::{Duration, UNIX_EPOCH};
+    /// use tower_bearer::issuing::store::{SessionId, SessionRecord};
+    ///
+    /// let id = SessionId::from_bytes([7; 16]);
+    /// let end = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    /// let record = SessionRecord::new(id, 0, "https://api.example.com", "alice", "web", end, Vec::new());
+    /// assert_eq!(record.expires_at_second(), 1_800_000_000);
+    /// ```
+    #[must_use]
+    pub fn expires_at_second(&self) -> u64 {
+        self.expires_at
     }
 
     /// Encodes the record: version, expiry, then issuer, subject and client, each preceded by its length,
@@ -152,7 +167,7 @@ impl SessionRecord {
             28 + self.issuer.len() + self.subject.len() + self.client.len() + self.data.len(),
         );
         bytes.extend(self.version.to_be_bytes());
-        bytes.extend(self.ends_at.to_be_bytes());
+        bytes.extend(self.expires_at.to_be_bytes());
         for name in [&self.issuer, &self.subject, &self.client] {
             // Names come out of a request of limited length.
             let length = u32::try_from(name.len()).unwrap_or(u32::MAX);
@@ -175,7 +190,7 @@ impl SessionRecord {
 
 fn read(id: SessionId, bytes: &[u8]) -> Option<SessionRecord> {
     let (version, bytes) = bytes.split_first_chunk()?;
-    let (ends_at, bytes) = bytes.split_first_chunk()?;
+    let (expires_at, bytes) = bytes.split_first_chunk()?;
     let (issuer, bytes) = read_name(bytes)?;
     let (subject, bytes) = read_name(bytes)?;
     let (client, bytes) = read_name(bytes)?;
@@ -185,7 +200,7 @@ fn read(id: SessionId, bytes: &[u8]) -> Option<SessionRecord> {
         issuer,
         subject,
         client,
-        ends_at: u64::from_be_bytes(*ends_at),
+        expires_at: u64::from_be_bytes(*expires_at),
         data: bytes.to_vec(),
     })
 }
