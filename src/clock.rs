@@ -88,6 +88,12 @@ impl fmt::Debug for ManualClock {
     }
 }
 
+/// Returns the whole seconds since the Unix epoch, and 0 for a time before it.
+pub(crate) fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
 /// The clock of the system, as long as it does not run ahead of the time that really passes: were it set ahead
 /// for a moment, what is cleared away by it would be missing when it is set right.
 #[cfg(feature = "revocation")]

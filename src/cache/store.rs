@@ -12,6 +12,7 @@ use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 
 use super::settings::CacheSettings;
 use super::token_key::{CredentialPlace, PrecomputedHash, TokenHasher, TokenKey, TokenRef};
+use crate::clock::seconds;
 use crate::extract::Credential;
 #[cfg(feature = "introspection")]
 use crate::extract::{CredentialSource, Scheme};
@@ -336,9 +337,7 @@ impl<V> Store<V> {
     /// A clock that is set back would make everything live longer, so nothing survives it.
     #[inline]
     fn notice(&self, now: SystemTime) {
-        let now = now
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs());
+        let now = seconds(now);
         let newest = self.newest.load(Ordering::Relaxed);
         if now != newest {
             self.move_on(now, newest);

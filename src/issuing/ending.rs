@@ -15,8 +15,9 @@ use super::access_claims::MAX_ACCESS_TTL;
 use super::issuer::{ATTEMPTS, Inner};
 use super::session::{EndReason, MARGIN, State, time};
 use super::{IssuingError, TokenIssuer};
+use crate::clock::seconds;
 use crate::issuing::store::{SessionId, SessionRecord, SessionsOf, StoreError};
-use crate::revocation::{Revocation, RevocationClaims, seconds};
+use crate::revocation::{Revocation, RevocationClaims};
 
 /// Page size for listing sessions.
 pub(super) const PAGE: usize = 256;

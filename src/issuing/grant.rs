@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::error::IssuingError;
 use super::scope_list;
-use crate::revocation::seconds;
+use crate::clock::seconds;
 
 /// The longest name of a user or client, in bytes.
 const MAX_NAME: usize = 1_024;

@@ -14,11 +14,11 @@ use super::{
     TokenIssuerBuilder, TokenResponse,
 };
 use crate::clock::Clock;
+use crate::clock::seconds;
 use crate::error::ConfigError;
 use crate::issuing::RevocationHub;
 use crate::issuing::store::{SessionId, SessionRecord, SessionStore, SessionsOf, StoreError};
 use crate::jwt::{Authenticity, JwtValidator, JwtValidatorBuilder};
-use crate::revocation::seconds;
 
 /// How often a change of a record is tried again after other requests have changed it.
 pub(super) const ATTEMPTS: usize = 64;

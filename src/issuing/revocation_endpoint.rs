@@ -19,6 +19,7 @@ use super::error::json_response;
 use super::{IssuingError, TokenForm, TokenIssuer};
 use crate::body::ResponseBody;
 use crate::endpoint::{is_form, read};
+use crate::extract::BasicCredentials;
 
 /// The longest form: a token, and little more.
 const MAX_FORM: usize = 16_384;
@@ -180,17 +181,12 @@ async fn read_form<B: Body>(headers: &HeaderMap, body: B) -> Result<TokenForm, I
 }
 
 fn basic(header: &[u8]) -> Option<ClientCredentials> {
-    use base64::Engine as _;
     let header = std::str::from_utf8(header).ok()?;
     let (scheme, credentials) = header.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;
     }
-    let credentials = base64::engine::general_purpose::STANDARD
-        .decode(credentials.trim())
-        .ok()?;
-    let credentials = Zeroizing::new(credentials);
-    let (id, secret) = std::str::from_utf8(&credentials).ok()?.split_once(':')?;
+    let credentials = BasicCredentials::decode(credentials.trim().as_bytes())?;
     // RFC 6749 section 2.3.1: both were encoded as in a form before.
     let decode = |text: &str| {
         let text = Zeroizing::new(text.replace('+', " "));
@@ -199,8 +195,8 @@ fn basic(header: &[u8]) -> Option<ClientCredentials> {
             .ok()?;
         Some(text.into_owned())
     };
-    let id = decode(id).filter(|id| !id.is_empty())?;
-    let secret = Zeroizing::new(decode(secret)?);
+    let id = decode(credentials.user()).filter(|id| !id.is_empty())?;
+    let secret = Zeroizing::new(decode(credentials.password())?);
     Some(ClientCredentials {
         id,
         secret: (!secret.is_empty()).then_some(secret),

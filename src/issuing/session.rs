@@ -8,8 +8,9 @@ use serde_json::{Map, Value};
 
 use super::refresh_token::{Digest, RefreshToken, Salt};
 use super::scope_list;
+use crate::clock::seconds;
 use crate::issuing::store::{SessionId, SessionRecord, StoreError};
-use crate::revocation::{GRACE, seconds};
+use crate::revocation::GRACE;
 
 /// How far the clocks of machines may differ before an entry or a record is removed too early.
 pub(crate) const MARGIN: Duration = Duration::from_secs(60);

@@ -20,6 +20,7 @@ use crate::body::ResponseBody;
 use crate::clock::{Clock, SystemClock};
 use crate::endpoint::{is_form, read};
 use crate::failure::{Failure, FailureKind};
+use crate::rejection::retry_after_seconds;
 use crate::revocation::{Revocation, Revoke};
 use crate::trace;
 use crate::validator::BoxFuture;
@@ -307,11 +308,8 @@ fn refused(failure: Failure) -> Response<ResponseBody> {
         FailureKind::Throttled | FailureKind::Unavailable => {
             trace::logout_not_done();
             let after = failure.retry_after().unwrap_or(RETRY);
-            let seconds = after
-                .as_secs()
-                .saturating_add(u64::from(after.subsec_nanos() > 0));
             let mut response = plain(StatusCode::SERVICE_UNAVAILABLE);
-            let seconds = HeaderValue::from(seconds.max(1));
+            let seconds = retry_after_seconds(after);
             response.headers_mut().insert(RETRY_AFTER, seconds);
             response
         }

@@ -10,7 +10,7 @@ pub(crate) struct Answer {
     /// The OAuth error code, which stands in the challenge and in the body.
     pub(crate) error: Option<&'static str>,
     pub(crate) challenge: Challenges,
-    /// The gRPC status code and its text.
+    /// The gRPC status code and message. The message is percent-encoded already.
     pub(crate) grpc: (&'static str, &'static str),
     /// The problem document.
     pub(crate) problem: &'static str,
@@ -173,5 +173,44 @@ pub(crate) fn answer(kind: RejectionKind) -> Answer {
                 "The credential cannot be checked right now. Try again later."
             ),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+
+    use super::*;
+    use crate::failure::InvalidReason;
+    use crate::path_ambiguity::PathAmbiguity;
+    use crate::rejection::RequestFault;
+
+    /// The characters that a message contains only escaped: all but %x20-24 and %x26-7E
+    /// ([gRPC over HTTP/2, Responses](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#responses)).
+    const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
+
+    #[test]
+    fn grpc_messages_are_percent_encoded() {
+        for kind in [
+            RejectionKind::AmbiguousPath(PathAmbiguity::DotSegment),
+            RejectionKind::CrossSite,
+            RejectionKind::Forbidden,
+            RejectionKind::InsufficientScope,
+            RejectionKind::InvalidRequest(RequestFault::Malformed),
+            RejectionKind::InvalidToken(InvalidReason::Expired),
+            RejectionKind::MissingCredential,
+            RejectionKind::StepUp,
+            RejectionKind::Throttled,
+            RejectionKind::Unavailable,
+        ] {
+            let (code, message) = answer(kind).grpc;
+            let text = percent_decode_str(message).decode_utf8().expect(message);
+            assert_eq!(utf8_percent_encode(&text, ESCAPED).to_string(), message);
+            assert!(!message.is_empty(), "{kind:?}");
+            // `HeaderValue::from_static` panics otherwise.
+            assert!(HeaderValue::from_str(message).is_ok(), "{message}");
+            assert!(code.parse::<u8>().is_ok_and(|code| code <= 16), "{code}");
+        }
     }
 }

@@ -13,6 +13,6 @@ pub use challenge::Challenge;
 pub(crate) use mapping::answer;
 pub use reason::{Rejection, RejectionKind, RequestFault};
 pub(crate) use responder::RejectionResponses;
-#[cfg(feature = "throttle")]
+#[cfg(any(feature = "logout", feature = "throttle"))]
 pub(crate) use responder::retry_after_seconds;
 pub use responder::{ProblemDetails, Responder, responder_fn};

@@ -8,7 +8,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::challenge::Challenge;
 use super::mapping::{Answer, Challenges, answer};
@@ -318,22 +317,15 @@ impl fmt::Debug for RejectionResponses {
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
-/// What gRPC leaves unescaped in a message: %x20-24 and %x26-7E
-/// ([gRPC over HTTP/2, Responses](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#responses)).
-const GRPC_ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
-
 /// A gRPC response of headers alone ("Trailers-Only"): HTTP 200, and the status as a header. gRPC-Web
 /// clients read it from there as well.
 fn grpc(answer: &Answer, content_type: &'static str) -> Response<Bytes> {
     let (code, message) = answer.grpc;
-    let message = utf8_percent_encode(message, GRPC_ESCAPED).to_string();
     let mut response = Response::new(Bytes::new());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(GRPC_STATUS, HeaderValue::from_static(code));
-    if let Ok(message) = HeaderValue::from_str(&message) {
-        headers.insert(GRPC_MESSAGE, message);
-    }
+    headers.insert(GRPC_MESSAGE, HeaderValue::from_static(message));
     response
 }
 

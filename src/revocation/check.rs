@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use super::claims::OwnedRevocationClaims;
 use super::{RevocationClaims, Revocations};
+use crate::clock::seconds;
 use crate::failure::{Failure, InvalidReason};
 use crate::validator::{Dependency, Validated};
 
@@ -131,11 +132,6 @@ impl RevocationCheck {
                 .is_some_and(|since| since <= outage.allowed)
         })
     }
-}
-
-fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
 }
 
 impl<R: Revocations + 'static> From<R> for RevocationCheck {

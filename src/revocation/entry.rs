@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use crate::clock::seconds;
+
 /// The most that a validator accepts a token after its end: entries live that much longer.
 pub(crate) const GRACE: Duration = Duration::from_secs(300);
 
@@ -222,11 +224,6 @@ impl Revocation {
 pub struct InvalidRevocationText {
     category: serde_json::error::Category,
     column: usize,
-}
-
-pub(crate) fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
 }
 
 /// The first full second that is not before `time`: an entry stays rather too long.

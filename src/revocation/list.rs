@@ -10,9 +10,9 @@ use std::time::SystemTime;
 
 use papaya::HashMap;
 
-use super::entry::{Kind, seconds};
+use super::entry::Kind;
 use super::{Revocation, RevocationClaims, Revocations};
-use crate::clock::{ClampedClock, Clock};
+use crate::clock::{ClampedClock, Clock, seconds};
 
 /// How many entries there may be unless told otherwise.
 const DEFAULT_LIMIT: usize = 1_000_000;

@@ -68,11 +68,11 @@ pub use check::RevocationCheck;
 pub use claims::RevocationClaims;
 pub use contract::Revocations;
 #[cfg(feature = "issuing")]
+pub(crate) use entry::GRACE;
+#[cfg(feature = "issuing")]
 pub use entry::InvalidRevocationText;
 #[cfg(feature = "revocation")]
 pub use entry::Revocation;
-#[cfg(feature = "issuing")]
-pub(crate) use entry::{GRACE, seconds};
 #[cfg(feature = "revocation")]
 pub use list::{RevocationList, RevocationListFull};
 pub use revocable::Revocable;

@@ -9,7 +9,8 @@ use super::{
     Changes, Cursor, RevocationStore, SessionId, SessionRecord, SessionStore, SessionsOf,
     StoreError, StoreFuture,
 };
-use crate::revocation::{Revocation, seconds};
+use crate::clock::seconds;
+use crate::revocation::Revocation;
 
 /// How many sessions there may be unless told otherwise.
 const DEFAULT_LIMIT: usize = 1_000_000;

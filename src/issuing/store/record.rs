@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::StoreError;
-use crate::revocation::seconds;
+use crate::clock::seconds;
 
 /// The name of a session, `sid` in its access tokens: 128 bits, written in base64url. Not a secret: it is no part of a
 /// refresh token, and cannot be made into one.

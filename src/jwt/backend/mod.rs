@@ -1,8 +1,8 @@
 //! The crypto back ends: a prepared key, and what it says about a signature. All that is not the call
 //! into a library stands elsewhere.
 
-mod aws_lc_rs;
 #[cfg(feature = "aws_lc_rs")]
+mod aws_lc_rs;
 mod crypto_backend;
 mod edwards;
 #[cfg(feature = "rust_crypto")]
