@@ -278,6 +278,7 @@
 //! | `cache` | `ValidatorExt::cached`: remembering what a validator accepts; `jwt` brings it along | no |
 //! | `introspection` | `provider::Introspection`: opaque tokens by RFC 7662 | no |
 //! | `issuing` | `issuing::TokenIssuer`: tokens and sessions of one's own; brings `aws_lc_rs`, `logout` and `revocation` along | no |
+//! | `jsonwebtoken` | `jsonwebtoken::JsonwebtokenValidator`: your own `DecodingKey` and `Validation` of the crate `jsonwebtoken` | no |
 //! | `jwks` | `provider::RemoteKeys`: keys fetched from a JWK Set and kept fresh | no |
 //! | `jwt` | `jwt::JwtValidator`; needs `aws_lc_rs` or `rust_crypto`, both may be on | no |
 //! | `logout` | `logout::BackChannelLogout`: hearing from an OpenID provider who has logged out; brings `jwt` and `revocation` along, and needs a crypto back end as `jwt` does | no |
@@ -324,6 +325,8 @@ mod failure;
 mod future;
 #[cfg(feature = "issuing")]
 pub mod issuing;
+#[cfg(feature = "jsonwebtoken")]
+pub mod jsonwebtoken;
 #[cfg(feature = "jwt")]
 pub mod jwt;
 mod layer;

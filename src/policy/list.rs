@@ -14,7 +14,7 @@ use super::denial::Denial;
 use super::explain::{AppliedRule, Explanation, write_table};
 use super::plan::{Plan, Requirement};
 use super::rule::{Effect, Rule};
-use super::tree::{Lists, ListsIter, RuleIndex, Tree, TreeRule};
+use super::tree::{Lists, ListsIter, NestedLists, RuleIndex, Tree, TreeRule};
 use crate::path::{self, Allowed, FormOfPath, NOT_NESTED, Nest, Reading, Segment};
 use crate::path_ambiguity::PathAmbiguity;
 use crate::request::RequestView;
@@ -28,7 +28,9 @@ use crate::request::RequestView;
 /// lets more through; only an opening rule does, and it covers what stands below it.
 ///
 /// A path is read twice: as the layer receives it, which is what routers match, and decoded, which is what
-/// file servers look for. A restricting rule applies if either form matches, an opening one only if both do.
+/// file servers look for. A restricting rule applies if either form matches, an opening one only if both do. If an
+/// [`optional`](super::optional()) rule matches one form, a later [`public`](super::public()) rule still rejects an invalid
+/// credential.
 /// A path without a single meaning ([`PathAmbiguity`]) is refused with 400 before any rule. Query and
 /// fragment are never looked at, case matters, and no header changes what is matched. `OPTIONS *`, a request
 /// to the server as a whole ([RFC 9110 section 9.3.7](https://www.rfc-editor.org/rfc/rfc9110#section-9.3.7)),
@@ -99,6 +101,9 @@ enum Found<'p> {
         /// The decoded form, if it differs.
         decoded: Option<String>,
         rules: Vec<(RuleIndex, Form)>,
+        /// The `optional()` rules that match only one form, or only for some values of a parameter of the
+        /// prefix. They open nothing, and no later `public()` rule applies unless they would.
+        uncertain: Vec<RuleIndex>,
     },
 }
 
@@ -162,8 +167,17 @@ impl RuleMatch<'_> {
             Found::Plain(lists) => Found::Merged {
                 decoded: None,
                 rules: lists.iter().map(|rule| (rule, Form::Raw)).collect(),
+                uncertain: Vec::new(),
             },
-            Found::Merged { decoded, rules } => Found::Merged { decoded, rules },
+            Found::Merged {
+                decoded,
+                rules,
+                uncertain,
+            } => Found::Merged {
+                decoded,
+                rules,
+                uncertain,
+            },
         };
         RuleMatch {
             owner: self.owner,
@@ -267,10 +281,11 @@ impl<T: ?Sized> Policies<T> {
             }
             Reading::Plain => self.find_below(target),
             Reading::Decoded { path, loose } => {
-                let rules = self.merge(target, &path, loose);
+                let (rules, uncertain) = self.merge(target, &path, loose);
                 Found::Merged {
                     decoded: Some(path),
                     rules,
+                    uncertain,
                 }
             }
         };
@@ -290,6 +305,7 @@ impl<T: ?Sized> Policies<T> {
         Found::Merged {
             decoded: None,
             rules: rules.into_iter().map(|index| (index, Form::Raw)).collect(),
+            uncertain: self.possible_optional(&lists).collect(),
         }
     }
 
@@ -298,6 +314,17 @@ impl<T: ?Sized> Policies<T> {
             .rules
             .get(index as usize)
             .is_some_and(|rule| rule.effect.is_opening())
+    }
+
+    /// Returns the `optional()` rules that match for some values of a parameter of the prefix.
+    fn possible_optional(&self, lists: &NestedLists<'_>) -> impl Iterator<Item = RuleIndex> {
+        let possible = lists.possible.iter().flat_map(|list| list.iter().copied());
+        possible.filter(|index| self.is_optional(*index))
+    }
+
+    fn is_optional(&self, index: RuleIndex) -> bool {
+        let rule = self.inner.rules.get(index as usize);
+        rule.is_some_and(|rule| matches!(rule.effect, Effect::Optional))
     }
 
     /// How a request is refused that no rule names, if it is.
@@ -326,11 +353,19 @@ impl<T: ?Sized> Policies<T> {
         (!named).then_some(&rest.label)
     }
 
-    /// The rules of both forms: a restricting one if either matches, an opening one if both do.
+    /// Returns the rules of both forms: a restricting one if either matches, an opening one if both do. Also returns the
+    /// uncertain rules.
     #[cold]
-    fn merge(&self, target: Target<'_>, decoded: &str, loose: bool) -> Vec<(RuleIndex, Form)> {
-        let rules_of = |path| {
+    fn merge(
+        &self,
+        target: Target<'_>,
+        decoded: &str,
+        loose: bool,
+    ) -> (Vec<(RuleIndex, Form)>, Vec<RuleIndex>) {
+        let mut uncertain = Vec::new();
+        let mut rules_of = |path| {
             let lists = self.inner.tree.find_below(target.prefix(), path);
+            uncertain.extend(self.possible_optional(&lists));
             lists.collect(|index| self.is_opening(index))
         };
         let by_raw = rules_of(target.path);
@@ -338,7 +373,8 @@ impl<T: ?Sized> Policies<T> {
         let mut all: Vec<RuleIndex> = by_raw.iter().chain(&by_decoded).copied().collect();
         all.sort_unstable();
         all.dedup();
-        all.into_iter()
+        let rules = all
+            .into_iter()
             .filter_map(|index| {
                 let raw = by_raw.binary_search(&index).is_ok();
                 let decoded = by_decoded.binary_search(&index).is_ok();
@@ -347,12 +383,16 @@ impl<T: ?Sized> Policies<T> {
                     // Segment by segment the forms say the same, unless something was let through.
                     (true, true) if loose => Some((index, Form::Both)),
                     (true, true) => Some((index, Form::Raw)),
-                    _ if opening => None,
+                    _ if opening => {
+                        uncertain.extend(self.is_optional(index).then_some(index));
+                        None
+                    }
                     (true, false) => Some((index, Form::Raw)),
                     (false, _) => Some((index, Form::Decoded)),
                 }
             })
-            .collect()
+            .collect();
+        (rules, uncertain)
     }
 
     /// The rules for this path and method, in order, up to the end of the list.
@@ -369,16 +409,40 @@ impl<T: ?Sized> Policies<T> {
     }
 
     fn requirement(&self, matched: &RuleMatch<'_>, method: &Method) -> (Requirement, Option<&str>) {
-        for (_, rule) in self.applying(matched, method) {
+        for (index, rule) in self.applying(matched, method) {
             match rule.effect {
                 // Nobody without a principal passes a restricting rule, whatever stands below.
                 Effect::Restrict(_) => break,
                 Effect::Permit(_) => {}
-                Effect::Public => return (Requirement::Public, Some(&rule.label)),
+                Effect::Public => {
+                    // If the uncertain rule applied, an invalid credential would be rejected.
+                    return match self.uncertain_before(index, matched, method) {
+                        Some(optional) => (Requirement::Optional, Some(&optional.label)),
+                        None => (Requirement::Public, Some(&rule.label)),
+                    };
+                }
                 Effect::Optional => return (Requirement::Optional, Some(&rule.label)),
             }
         }
         (Requirement::Credential, None)
+    }
+
+    /// Returns the first uncertain rule in front of the rule `index`, for this method.
+    fn uncertain_before(
+        &self,
+        index: usize,
+        matched: &RuleMatch<'_>,
+        method: &Method,
+    ) -> Option<&Rule<T>> {
+        let Found::Merged { uncertain, .. } = &matched.found else {
+            return None;
+        };
+        let before = uncertain.iter().map(|other| *other as usize);
+        let first = before.filter(|other| *other < index).filter(|other| {
+            let rule = self.inner.rules.get(*other);
+            rule.is_some_and(|rule| rule.applies(method))
+        });
+        self.inner.rules.get(first.min()?)
     }
 
     /// Reads what is left of the rules.

@@ -234,6 +234,17 @@ fn plain(policies: &Policies<User>) -> App {
     boxed(layer(policies).layer(service_fn(ok)))
 }
 
+/// The same behind a router that is nested at the prefix.
+fn below(policies: &Policies<User>, prefix: &str) -> App {
+    let ok = |_: Request<Body>| ready(Ok(Response::new(Body::empty())));
+    boxed(
+        layer(policies)
+            .nested_at(prefix)
+            .unwrap()
+            .layer(service_fn(ok)),
+    )
+}
+
 fn rules(allowed: Option<PathAmbiguity>) -> Policies<User> {
     let builder = match allowed {
         Some(kind) => Policies::builder().insecure_allow_path(kind),
@@ -523,9 +534,11 @@ fn probe() -> impl Strategy<Value = Option<Probe>> {
 }
 
 /// A failure prints its input; nothing is written beside the sources.
+/// `TOWER_BEARER_CASES` sets the number of cases.
 fn runner() -> TestRunner {
+    let cases = std::env::var("TOWER_BEARER_CASES");
     TestRunner::new(Config {
-        cases: 512,
+        cases: cases.map_or(512, |cases| cases.parse().unwrap()),
         failure_persistence: None,
         ..Config::default()
     })
@@ -682,6 +695,28 @@ fn build(rules: &[RuleSpec], deny_unmatched: bool) -> Result<Policies<User>, Con
 }
 
 const EVERYBODY: [Option<&str>; 5] = [None, Some(UNKNOWN), Some(MEMBER), Some(EDITOR), Some(ADMIN)];
+
+// A rule that matches only one form of the path, or only for some values of a parameter of the prefix, is uncertain.
+#[test]
+fn uncertain_optional_rule_rejects_invalid_credential_on_public_path() {
+    // (A04: encoded paths, A17: nested routers)
+    let policies = Policies::builder()
+        .under("/a", optional())
+        .under("/{x}", public())
+        .build()
+        .unwrap();
+    let (outside, nested) = (plain(&policies), below(&policies, "/{any}/b"));
+    for (name, app, path, expected) in [
+        ("optional", &outside, "/a/b", [200, 401, 200]),
+        ("public", &outside, "/b/b", [200, 200, 200]),
+        ("one form", &outside, "/%61/b", [200, 401, 200]),
+        ("some values", &nested, "/c", [200, 401, 200]),
+    ] {
+        let probe = Probe::new(path.as_bytes(), "GET", &[]).unwrap();
+        let found = [None, Some(UNKNOWN), Some(MEMBER)].map(|token| probe.ask(app, token).status());
+        assert_eq!(found, expected, "{name}: {path}");
+    }
+}
 
 // In a list that denies what no rule names, a rule takes its path out of the general refusal, unless
 // it is one for every path.
@@ -1279,11 +1314,6 @@ fn options_asterisk_is_decided_by_rules_for_every_path() {
 // (M09: path of the inner service) A declared prefix in front of a path decides like the full path.
 #[test]
 fn path_below_declared_prefix_is_decided_like_full_path() {
-    let below = |policies: &Policies<User>, prefix: &str| {
-        let ok = |_: Request<Body>| ready(Ok(Response::new(Body::empty())));
-        let layer = layer(policies).nested_at(prefix).unwrap();
-        boxed(layer.layer(service_fn(ok)))
-    };
     let simple = (
         one_of("/ /a /a/ /b /a/b /%61 /x/c /p /%C3%A9 /b/"),
         method(),

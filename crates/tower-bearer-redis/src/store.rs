@@ -19,7 +19,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
 /// `redis`, a runtime of tokio, and Redis 6 or newer, or Valkey.
 ///
 /// Each change is one atomic script. Of several concurrent replacements of a record, one succeeds.
-/// Revocations are in a stream. Every [`RevocationHub`](crate::issuing::RevocationHub) reads new ones at
+/// Revocations are in a stream. Every [`RevocationHub`](tower_bearer::issuing::RevocationHub) reads new ones at
 /// once, over a connection of its own.
 ///
 /// # Outages
@@ -31,7 +31,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
 /// connection fails at once, and the next one makes a new connection.
 ///
 /// While a hub cannot read, requests are rejected with 503, or accepted for a bounded time by
-/// [`insecure_allow_in_outage`](crate::revocation::RevocationCheck::insecure_allow_in_outage). After a lost
+/// [`insecure_allow_in_outage`](tower_bearer::revocation::RevocationCheck::insecure_allow_in_outage). After a lost
 /// connection, a hub continues behind the last revocation that it has read, if Redis still has exactly that
 /// one. Otherwise Redis may have lost revocations, and the hub reads all of them again. In either case the
 /// hub keeps those that it has read.

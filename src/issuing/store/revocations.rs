@@ -15,7 +15,7 @@ pub trait RevocationStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`StoreError`].
+    /// [`StoreError`](super::StoreError).
     fn add<'a>(&'a self, revocation: &'a Revocation, now: SystemTime) -> StoreFuture<'a, ()>;
 
     /// What was added after `cursor`; all there is if that is `None`. Of a [shared](Self::is_shared) store, with a
@@ -30,7 +30,7 @@ pub trait RevocationStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`StoreError`].
+    /// [`StoreError`](super::StoreError).
     fn changes<'a>(&'a self, cursor: Option<&'a Cursor>) -> StoreFuture<'a, Changes>;
 
     /// Whether other processes may add to it. If not, it is read once.
