@@ -1,8 +1,8 @@
 //! base64url without padding ([RFC 7515 section 2](https://www.rfc-editor.org/rfc/rfc7515#section-2)), read
 //! strictly: no other alphabet, no white space, no stray bits at the end (C14: strict base64url).
 //!
-//! Accepts exactly what the crate `base64` accepts, in half the time: this is most of what the reading of
-//! a token costs.
+//! Accepts exactly what the crate `base64` accepts. With that crate, an HS256 token that is not cached takes 3.5 % more
+//! instructions (27,945 instead of 26,989 in `benches/instructions.sh`).
 
 /// How many bytes a text of so many characters stands for. `None` if no text has so many.
 pub(crate) fn decoded_length(characters: usize) -> Option<usize> {

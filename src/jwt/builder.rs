@@ -9,10 +9,10 @@ use serde::de::DeserializeOwned;
 
 use super::access_token::AccessToken;
 use super::algorithm::Algorithm;
+use super::check_settings::{check_setters, problem};
 use super::checks::{Checks, MAX_LEEWAY};
 use super::header::media_type;
 use super::known_headers::KnownHeaders;
-use super::layout::ClaimsLayout;
 #[cfg(feature = "logout")]
 use super::profile::TokenProfile;
 use super::token::MAX_LENGTH;
@@ -21,7 +21,6 @@ use super::validator::{
 };
 use crate::cache::{CacheSettings, VerdictCache};
 use crate::error::ConfigError;
-use crate::failure::Failure;
 use crate::revocation::RevocationCheck;
 
 /// The longest token that is read unless told otherwise, in bytes.
@@ -135,39 +134,65 @@ impl JwtValidatorBuilder {
 }
 
 impl<C> JwtValidatorBuilder<C> {
-    /// The issuer: `iss` has to be this text, character by character
-    /// ([RFC 9068 section 4](https://www.rfc-editor.org/rfc/rfc9068#section-4)).
-    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
-        self.checks.issuer = Some(issuer.into().into_boxed_str());
-        self
+    check_setters! {
+        claims: C,
+        /// The issuer: `iss` has to be this text, character by character
+        /// ([RFC 9068 section 4](https://www.rfc-editor.org/rfc/rfc9068#section-4)).
+        issuer,
+        /// How far the clocks of the issuer and of this machine may be apart. Default: 60 seconds, at most
+        /// 300. A token is accepted that much longer than its `exp` says, and that much earlier than its `nbf`
+        /// and `iat`.
+        leeway,
+        /// Accepts ID tokens too. They tell a client who logged in; they are not meant for an API
+        /// ([RFC 8725 section 3.12](https://www.rfc-editor.org/rfc/rfc8725#section-3.12)). Their audience is
+        /// the client, so only an audience of one's own keeps those of other clients out. The mark by which a
+        /// [preset](crate::jwt::ClaimsLayout) knows access tokens is then not asked for.
+        insecure_accept_id_tokens,
+        /// Where the provider puts scopes, roles and so on. Default: as in RFC 9068.
+        ///
+        /// # Example
+        ///
+        /// ```
+        /// use tower_bearer::jwt::{ClaimsLayout, JwtValidator, KeySet};
+        ///
+        /// # fn build(keys: KeySet) -> Result<(), tower_bearer::ConfigError> {
+        /// // Keycloak names this service in `aud` only if the client has an audience mapper.
+        /// let validator = JwtValidator::builder(keys)
+        ///     .issuer("https://login.example.com/realms/shop")
+        ///     .audience("orders")
+        ///     .claims_layout(ClaimsLayout::keycloak_realm())
+        ///     .build()?;
+        /// # let _ = validator; Ok(()) }
+        /// ```
+        claims_layout,
+        /// Adds a check of the application, after all others. Checks run in the order in which they were
+        /// added, with each request. One that has to wait, say for a database, is
+        /// [`Validator::and_then`](crate::Validator::and_then).
+        ///
+        /// # Example
+        ///
+        /// ```
+        /// use tower_bearer::jwt::{JwtValidator, KeySet};
+        /// use tower_bearer::{Failure, InvalidReason};
+        ///
+        /// # fn build(keys: KeySet) -> Result<(), tower_bearer::ConfigError> {
+        /// let validator = JwtValidator::builder(keys)
+        ///     .issuer("https://login.example.com/")
+        ///     .audience("https://api.example.com")
+        ///     .check(|token| match token.client_id() {
+        ///         Some("shop" | "backoffice") => Ok(()),
+        ///         _ => Err(Failure::invalid(InvalidReason::Claims)),
+        ///     })
+        ///     .build()?;
+        /// # let _ = validator; Ok(()) }
+        /// ```
+        check,
     }
 
     /// Accepts tokens of any issuer, or of none, that the keys have signed. Tokens that another
     /// service signed with the same keys for another purpose are then accepted too.
     pub fn insecure_any_issuer(mut self) -> Self {
         self.any_issuer = true;
-        self
-    }
-
-    /// This service: one of the values of `aud` has to be this text. Said more than once, one of them
-    /// is enough.
-    pub fn audience(mut self, audience: impl Into<String>) -> Self {
-        self.checks.audiences.push(audience.into().into_boxed_str());
-        self
-    }
-
-    /// Accepts tokens for any audience, or for none. Whoever gets a token for another service of the
-    /// issuer can then use it here.
-    pub fn insecure_any_audience(mut self) -> Self {
-        self.any_audience = true;
-        self
-    }
-
-    /// How far the clocks of the issuer and of this machine may be apart. Default: 60 seconds, at most
-    /// 300. A token is accepted that much longer than its `exp` says, and that much earlier than its `nbf`
-    /// and `iat`.
-    pub fn leeway(mut self, leeway: Duration) -> Self {
-        self.checks.leeway = leeway;
         self
     }
 
@@ -255,92 +280,6 @@ impl<C> JwtValidatorBuilder<C> {
         self
     }
 
-    /// Accepts ID tokens too. They tell a client who logged in; they are not meant for an API
-    /// ([RFC 8725 section 3.12](https://www.rfc-editor.org/rfc/rfc8725#section-3.12)). Their audience is
-    /// the client, so only an audience of one's own keeps those of other clients out. The mark by which a
-    /// [preset](ClaimsLayout) knows access tokens is then not asked for.
-    pub fn insecure_accept_id_tokens(mut self) -> Self {
-        self.checks.accept_id_tokens = true;
-        self
-    }
-
-    /// Accepts tokens that are bound to a sender (`cnf`) without checking that the sender presents them:
-    /// for services behind a proxy that has checked it.
-    pub fn insecure_ignore_sender_constraint(mut self) -> Self {
-        self.checks.ignore_confirmation = true;
-        self
-    }
-
-    /// Requires this subject: for a service that one other service calls.
-    pub fn subject(mut self, subject: impl Into<String>) -> Self {
-        self.checks.subject = Some(subject.into().into_boxed_str());
-        self
-    }
-
-    /// Requires a claim to be there, with any value but `null`, the empty text and the empty list.
-    pub fn require(mut self, claim: impl Into<String>) -> Self {
-        self.checks.required.push(claim.into().into_boxed_str());
-        self
-    }
-
-    /// Where the provider puts scopes, roles and so on. Default: as in RFC 9068.
-    ///
-    /// # Example
-    ///
-    /// ```
-    /// use tower_bearer::jwt::{ClaimsLayout, JwtValidator, KeySet};
-    ///
-    /// # fn build(keys: KeySet) -> Result<(), tower_bearer::ConfigError> {
-    /// // Keycloak names this service in `aud` only if the client has an audience mapper.
-    /// let validator = JwtValidator::builder(keys)
-    ///     .issuer("https://login.example.com/realms/shop")
-    ///     .audience("orders")
-    ///     .claims_layout(ClaimsLayout::keycloak_realm())
-    ///     .build()?;
-    /// # let _ = validator; Ok(()) }
-    /// ```
-    pub fn claims_layout(mut self, layout: ClaimsLayout) -> Self {
-        self.checks.layout = layout;
-        self
-    }
-
-    /// Sets the maximum length of a token, in bytes. The header may use all of it. Default: 8192, from 64 to
-    /// 16,384. The layer has a limit of its own, which comes first, so raise both:
-    /// [`with_max_credential_length`](crate::BearerAuthLayer::with_max_credential_length).
-    pub fn max_length(mut self, max_length: usize) -> Self {
-        self.max_length = max_length;
-        self
-    }
-
-    /// Adds a check of the application, after all others. Checks run in the order in which they were
-    /// added, with each request. One that has to wait, say for a database, is
-    /// [`Validator::and_then`](crate::Validator::and_then).
-    ///
-    /// # Example
-    ///
-    /// ```
-    /// use tower_bearer::jwt::{JwtValidator, KeySet};
-    /// use tower_bearer::{Failure, InvalidReason};
-    ///
-    /// # fn build(keys: KeySet) -> Result<(), tower_bearer::ConfigError> {
-    /// let validator = JwtValidator::builder(keys)
-    ///     .issuer("https://login.example.com/")
-    ///     .audience("https://api.example.com")
-    ///     .check(|token| match token.client_id() {
-    ///         Some("shop" | "backoffice") => Ok(()),
-    ///         _ => Err(Failure::invalid(InvalidReason::Claims)),
-    ///     })
-    ///     .build()?;
-    /// # let _ = validator; Ok(()) }
-    /// ```
-    pub fn check<F>(mut self, check: F) -> Self
-    where
-        F: Fn(&C) -> Result<(), Failure> + Send + Sync + 'static,
-    {
-        self.own.push(Box::new(check));
-        self
-    }
-
     /// Asks a store of revocations about each token, remembered or not: by `jti`, `sid`, `sub` and `iat`, each
     /// with `iss`. See [`revocation`](crate::revocation). Default: none.
     pub fn revocations(mut self, revocations: impl Into<RevocationCheck>) -> Self {
@@ -377,9 +316,6 @@ impl<C> JwtValidatorBuilder<C> {
         let wrong = |setting, problem| Err(ConfigError::Setting { setting, problem });
         let keys = self.keys.0?;
         let mut checks = self.checks;
-        if let Some(problem) = checks.layout.problem() {
-            return wrong("claims_layout", problem);
-        }
         if checks.layout.only_id_tokens && !checks.accept_id_tokens {
             return wrong(
                 "claims_layout",
@@ -398,12 +334,6 @@ impl<C> JwtValidatorBuilder<C> {
             _ => {}
         }
         match &checks.issuer {
-            Some(issuer) if issuer.is_empty() => {
-                return wrong(
-                    "issuer",
-                    "is empty; give the text that the provider puts into `iss`",
-                );
-            }
             Some(_) if self.any_issuer => {
                 return wrong(
                     "insecure_any_issuer",
@@ -418,20 +348,8 @@ impl<C> JwtValidatorBuilder<C> {
             }
             _ => {}
         }
-        if checks.audiences.is_empty() && !self.any_audience {
-            return wrong(
-                "audience",
-                "is missing; give the text by which the provider names this service in `aud`",
-            );
-        }
-        if !checks.audiences.is_empty() && self.any_audience {
-            return wrong(
-                "insecure_any_audience",
-                "contradicts `audience`; leave one of them out",
-            );
-        }
-        if checks.audiences.iter().any(|audience| audience.is_empty()) {
-            return wrong("audience", "is empty; give the text that stands in `aud`");
+        if let Some((setting, problem)) = problem(&checks, self.any_audience) {
+            return wrong(setting, problem);
         }
         if checks.leeway > MAX_LEEWAY {
             return wrong("leeway", "is more than 300 seconds; set the clocks instead");
@@ -477,16 +395,6 @@ impl<C> JwtValidatorBuilder<C> {
                 "token_type",
                 "names a kind of token that is never an access token; leave it out",
             );
-        }
-        if checks.required.iter().any(|claim| claim.is_empty()) {
-            return wrong("require", "is empty; give the name of a claim");
-        }
-        if checks
-            .subject
-            .as_ref()
-            .is_some_and(|subject| subject.is_empty())
-        {
-            return wrong("subject", "is empty; give the text that stands in `sub`");
         }
         if !(64..=MAX_LENGTH).contains(&self.max_length) {
             return wrong("max_length", "is not usable; give 64 to 16384 bytes");

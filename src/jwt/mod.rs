@@ -71,6 +71,7 @@ mod authenticity;
 mod backend;
 mod base64url;
 mod builder;
+mod check_settings;
 mod checks;
 mod claim_path;
 mod claims;
@@ -108,6 +109,8 @@ pub(crate) use algorithm::{Curve, Family};
 pub(crate) use authenticity::Authenticity;
 pub use backend::CryptoBackend;
 pub use builder::JwtValidatorBuilder;
+#[cfg(feature = "introspection")]
+pub(crate) use check_settings::{check_setters, problem};
 #[cfg(any(feature = "introspection", feature = "logout"))]
 pub(crate) use checks::Typing;
 #[cfg(feature = "logout")]

@@ -15,7 +15,7 @@ use super::endpoint::Discovered;
 use super::endpoint::Endpoint;
 use super::in_flight::InFlightRequests;
 use super::validator::{Inner, Introspection};
-use crate::jwt::{Checks, MAX_LEEWAY};
+use crate::jwt::{Checks, MAX_LEEWAY, problem};
 #[cfg(feature = "oidc")]
 use crate::provider::discovery::IssuerUrl;
 use crate::provider::error::ProviderError;
@@ -139,43 +139,14 @@ impl IntrospectionBuilder {
     }
 
     fn check_settings(&self) -> Result<(), ProviderError> {
-        let checks = &self.checks;
-        let is_empty = str::is_empty;
-        if checks.issuer.as_deref().is_some_and(is_empty) {
-            return wrong(
-                "issuer",
-                "is empty; give the text that the server puts into `iss`",
-            );
-        }
-        if checks.audiences.is_empty() && !self.any_audience {
-            return wrong(
-                "audience",
-                "is missing; give the text by which the server names this service in `aud`",
-            );
-        }
-        if !checks.audiences.is_empty() && self.any_audience {
-            return wrong(
-                "insecure_any_audience",
-                "contradicts `audience`; leave one of them out",
-            );
-        }
-        if checks.audiences.iter().any(|text| is_empty(text)) {
-            return wrong("audience", "is empty; give the text that stands in `aud`");
-        }
-        if checks.subject.as_deref().is_some_and(is_empty) {
-            return wrong("subject", "is empty; give the text that stands in `sub`");
-        }
-        if checks.required.iter().any(|name| is_empty(name)) {
-            return wrong("require", "is empty; give the name of a member");
-        }
-        if let Some(problem) = checks.layout.problem() {
-            return wrong("claims_layout", problem);
+        if let Some((setting, problem)) = problem(&self.checks, self.any_audience) {
+            return wrong(setting, problem);
         }
         if self.cache_capacity.is_some() && self.cache.is_none() {
             return wrong("cache_capacity", "has no effect without `cache`");
         }
         let least = Duration::from_millis(1);
-        within("leeway", checks.leeway, Duration::ZERO..=MAX_LEEWAY)?;
+        within("leeway", self.checks.leeway, Duration::ZERO..=MAX_LEEWAY)?;
         within("cache", self.cache.unwrap_or(MAX_CACHE), least..=MAX_CACHE)?;
         within("timeout", self.timeout, least..=Duration::from_secs(60))?;
         let capacity = self.cache_capacity.unwrap_or(DEFAULT_CAPACITY);

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::client_auth::ClientAuthentication;
-use crate::failure::Failure;
-use crate::jwt::{AccessToken, Checks, ClaimsLayout, OwnCheck};
+use crate::jwt::{AccessToken, Checks, OwnCheck, check_setters};
 use crate::provider::fetch::Fetch;
 use crate::provider::url::shown;
 
@@ -87,112 +86,54 @@ impl IntrospectionBuilder {
         }
     }
 
+    check_setters! {
+        claims: AccessToken,
+        /// The issuer: `iss` has to be this text, character by character, if the server says it. Add
+        /// [`require("iss")`](Self::require) if it always does. [`discover`](super::Introspection::discover) sets it.
+        ///
+        /// Default: not looked at.
+        issuer,
+        /// How far the clocks of the server and of this machine may be apart. Default: 60 seconds, at most
+        /// 300. A token is accepted that much longer than its `exp` says, as long as the server calls it
+        /// active.
+        leeway,
+        /// Accepts an answer with members of an ID token, `nonce` or `at_hash`. Some servers write these members
+        /// into answers for access tokens, but others also answer for ID tokens, whose audience is the client. If
+        /// a member distinguishes the kinds, use
+        /// [`with_access_token_values`](crate::jwt::ClaimsLayout::with_access_token_values) instead.
+        insecure_accept_id_tokens,
+        /// Where the server puts scopes, roles and so on. Default: as in RFC 9068, which for scopes is that of
+        /// RFC 7662.
+        claims_layout,
+        /// Adds a check of the application, after all others. Checks run in the order in which they were
+        /// added, with each request, also if the answer was kept.
+        ///
+        /// # Example
+        ///
+        /// ```
+        /// use tower_bearer::provider::{ClientAuthentication, Introspection};
+        /// use tower_bearer::{Failure, InvalidReason};
+        ///
+        /// # let secret = "gX1fBat3bV";
+        /// let validator = Introspection::builder("https://login.example.com/introspect")
+        ///     .client(ClientAuthentication::basic("orders-api", secret))
+        ///     .audience("https://api.example.com")
+        ///     .check(|token| match token.client_id() {
+        ///         Some("shop" | "backoffice") => Ok(()),
+        ///         _ => Err(Failure::invalid(InvalidReason::Claims)),
+        ///     })
+        ///     .build()?;
+        /// # let _ = validator;
+        /// # Ok::<_, tower_bearer::provider::ProviderError>(())
+        /// ```
+        check,
+    }
+
     /// How this service authenticates to the server. Has to be set: an endpoint that answers everybody is
     /// a place to try tokens at
     /// ([RFC 7662 section 2.1](https://www.rfc-editor.org/rfc/rfc7662#section-2.1)).
     pub fn client(mut self, client: ClientAuthentication) -> Self {
         self.client = Some(client);
-        self
-    }
-
-    /// The issuer: `iss` has to be this text, character by character, if the server says it. Add
-    /// [`require("iss")`](Self::require) if it always does. [`discover`](super::Introspection::discover) sets it.
-    ///
-    /// Default: not looked at.
-    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
-        self.checks.issuer = Some(issuer.into().into_boxed_str());
-        self
-    }
-
-    /// This service: one of the values of `aud` has to be this text. Said more than once, one of them
-    /// is enough. Many servers answer for tokens of all their services, so it has to be set.
-    pub fn audience(mut self, audience: impl Into<String>) -> Self {
-        self.checks.audiences.push(audience.into().into_boxed_str());
-        self
-    }
-
-    /// Accepts tokens for any audience, or for none. Whoever gets a token for another service of the
-    /// server can then use it here, unless the server itself answers only for tokens of this one.
-    pub fn insecure_any_audience(mut self) -> Self {
-        self.any_audience = true;
-        self
-    }
-
-    /// How far the clocks of the server and of this machine may be apart. Default: 60 seconds, at most
-    /// 300. A token is accepted that much longer than its `exp` says, as long as the server calls it
-    /// active.
-    pub fn leeway(mut self, leeway: Duration) -> Self {
-        self.checks.leeway = leeway;
-        self
-    }
-
-    /// Accepts an answer with members of an ID token, `nonce` or `at_hash`. Some servers write these members
-    /// into answers for access tokens, but others also answer for ID tokens, whose audience is the client. If
-    /// a member distinguishes the kinds, use
-    /// [`with_access_token_values`](ClaimsLayout::with_access_token_values) instead.
-    pub fn insecure_accept_id_tokens(mut self) -> Self {
-        self.checks.accept_id_tokens = true;
-        self
-    }
-
-    /// Accepts tokens that are bound to a sender (`cnf`, or `token_type` `DPoP`) without checking that the
-    /// sender presents them: for services behind a proxy that has checked it.
-    pub fn insecure_ignore_sender_constraint(mut self) -> Self {
-        self.checks.ignore_confirmation = true;
-        self
-    }
-
-    /// Requires this subject: for a service that one other service calls.
-    pub fn subject(mut self, subject: impl Into<String>) -> Self {
-        self.checks.subject = Some(subject.into().into_boxed_str());
-        self
-    }
-
-    /// Requires a member to be in the answer, with any value but `null`, the empty text and the empty list.
-    pub fn require(mut self, claim: impl Into<String>) -> Self {
-        self.checks.required.push(claim.into().into_boxed_str());
-        self
-    }
-
-    /// Where the server puts scopes, roles and so on. Default: as in RFC 9068, which for scopes is that of
-    /// RFC 7662.
-    pub fn claims_layout(mut self, layout: ClaimsLayout) -> Self {
-        self.checks.layout = layout;
-        self
-    }
-
-    /// The longest token that is asked about, in bytes. Default: 8192. From 64 to 16,384.
-    pub fn max_length(mut self, max_length: usize) -> Self {
-        self.max_length = max_length;
-        self
-    }
-
-    /// Adds a check of the application, after all others. Checks run in the order in which they were
-    /// added, with each request, also if the answer was kept.
-    ///
-    /// # Example
-    ///
-    /// ```
-    /// use tower_bearer::provider::{ClientAuthentication, Introspection};
-    /// use tower_bearer::{Failure, InvalidReason};
-    ///
-    /// # let secret = "gX1fBat3bV";
-    /// let validator = Introspection::builder("https://login.example.com/introspect")
-    ///     .client(ClientAuthentication::basic("orders-api", secret))
-    ///     .audience("https://api.example.com")
-    ///     .check(|token| match token.client_id() {
-    ///         Some("shop" | "backoffice") => Ok(()),
-    ///         _ => Err(Failure::invalid(InvalidReason::Claims)),
-    ///     })
-    ///     .build()?;
-    /// # let _ = validator;
-    /// # Ok::<_, tower_bearer::provider::ProviderError>(())
-    /// ```
-    pub fn check<F>(mut self, check: F) -> Self
-    where
-        F: Fn(&AccessToken) -> Result<(), Failure> + Send + Sync + 'static,
-    {
-        self.own.push(Box::new(check));
         self
     }
 
