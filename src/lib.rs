@@ -309,6 +309,7 @@
 //! [the design](_documentation::design) why it is built as it is, and [a list](_documentation::rules) what
 //! the numbers in comments of the source mean.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 // Nothing that a request can reach may panic; tests may.
 #![cfg_attr(not(test), warn(clippy::expect_used, clippy::unwrap_used))]

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Documentation of each published package without warnings, with all features and with none.
+# Needs: rustdoc, python3.
+source "$(dirname "$0")/lib.sh"
+export RUSTDOCFLAGS="${RUSTDOCFLAGS-} -D warnings"
+
+for package in $(workspace publishable); do
+  run cargo doc --locked -p "$package" --no-deps --all-features
+  run cargo doc --locked -p "$package" --no-deps --no-default-features
+done

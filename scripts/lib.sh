@@ -1,0 +1,33 @@
+# shellcheck shell=bash
+# Sourced by the scripts in this folder. Changes to the root of the repository, and reports missing tools.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# Fails with the command that installs a tool, if the tool is not installed.
+need() {
+  command -v "$1" >/dev/null 2>&1 || {
+    echo "error: $1 is not installed. Install it: $2" >&2
+    exit 1
+  }
+}
+
+# Fails if a subcommand of cargo is not installed.
+need_cargo() {
+  cargo "$1" --version >/dev/null 2>&1 || cargo "$1" --help >/dev/null 2>&1 || {
+    echo "error: cargo $1 is not installed. Install it: cargo install --locked ${2:-cargo-$1}" >&2
+    exit 1
+  }
+}
+
+# Prints facts about the workspace: see workspace.py.
+workspace() {
+  need python3 "https://www.python.org/downloads/"
+  # Python ends lines with CR LF on Windows.
+  python3 scripts/workspace.py "$@" | tr -d '\r'
+}
+
+# Runs a command, and prints it first.
+run() {
+  printf '+ %s\n' "$*"
+  "$@"
+}
