@@ -32,7 +32,10 @@ where
     S: Service<Request<()>, Response = Response<B>, Error = Infallible>,
 {
     let mut context = Context::from_waker(Waker::noop());
-    assert!(matches!(service.poll_ready(&mut context), Poll::Ready(Ok(()))));
+    assert!(matches!(
+        service.poll_ready(&mut context),
+        Poll::Ready(Ok(()))
+    ));
     match pin!(service.call(request)).poll(&mut context) {
         Poll::Ready(Ok(response)) => response,
         Poll::Ready(Err(error)) => match error {},

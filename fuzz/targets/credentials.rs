@@ -7,12 +7,15 @@
 use std::cell::RefCell;
 use std::sync::LazyLock;
 
-use http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN, SEC_WEBSOCKET_PROTOCOL, UPGRADE, WWW_AUTHENTICATE};
+use http::header::{
+    AUTHORIZATION, COOKIE, HOST, ORIGIN, SEC_WEBSOCKET_PROTOCOL, UPGRADE, WWW_AUTHENTICATE,
+};
 use http::{HeaderName, HeaderValue, Method, Request};
 use libfuzzer_sys::fuzz_target;
 use tower::Layer;
 use tower_bearer::{
-    BearerAuthLayer, Credential, Failure, InvalidReason, RequestView, Source, Validated, Validator, Verdict,
+    BearerAuthLayer, Credential, Failure, InvalidReason, RequestView, Source, Validated, Validator,
+    Verdict,
 };
 use tower_bearer_fuzz::{call, inner, is_allowed};
 
@@ -64,16 +67,30 @@ static LAYER: LazyLock<BearerAuthLayer<Recorder>> = LazyLock::new(|| {
 });
 
 fuzz_target!(|data: &[u8]| {
-    let Some((&selector, data)) = data.split_first() else { return };
-    let method = [Method::GET, Method::POST, Method::CONNECT, Method::OPTIONS][usize::from(selector & 3)].clone();
+    let Some((&selector, data)) = data.split_first() else {
+        return;
+    };
+    let method = [Method::GET, Method::POST, Method::CONNECT, Method::OPTIONS]
+        [usize::from(selector & 3)]
+    .clone();
     let mut request = Request::new(());
     *request.method_mut() = method;
     for line in data.split(|byte| *byte == b'\n') {
-        let Some((&name, value)) = line.split_first() else { continue };
-        let Ok(value) = HeaderValue::from_bytes(value) else { continue };
-        request.headers_mut().append(NAMES[usize::from(name) % NAMES.len()].clone(), value);
+        let Some((&name, value)) = line.split_first() else {
+            continue;
+        };
+        let Ok(value) = HeaderValue::from_bytes(value) else {
+            continue;
+        };
+        request
+            .headers_mut()
+            .append(NAMES[usize::from(name) % NAMES.len()].clone(), value);
     }
-    let values: Vec<Vec<u8>> = request.headers().values().map(|value| value.as_bytes().to_vec()).collect();
+    let values: Vec<Vec<u8>> = request
+        .headers()
+        .values()
+        .map(|value| value.as_bytes().to_vec())
+        .collect();
 
     SEEN.with_borrow_mut(|seen| *seen = None);
     let response = call(&mut LAYER.layer(inner()), request);
@@ -82,14 +99,30 @@ fuzz_target!(|data: &[u8]| {
     if let Some(token) = &seen {
         assert!(!token.is_empty(), "an empty credential is malformed");
         assert!(token.is_ascii(), "a credential is ASCII");
-        let contains = |value: &Vec<u8>| value.windows(token.len()).any(|window| window == token.as_slice());
-        assert!(values.iter().any(contains), "the credential is from a field");
+        let contains = |value: &Vec<u8>| {
+            value
+                .windows(token.len())
+                .any(|window| window == token.as_slice())
+        };
+        assert!(
+            values.iter().any(contains),
+            "the credential is from a field"
+        );
         if token.len() >= 16 {
-            assert!(!response.headers().values().any(|value| contains(&value.as_bytes().to_vec())));
+            assert!(
+                !response
+                    .headers()
+                    .values()
+                    .any(|value| contains(&value.as_bytes().to_vec()))
+            );
         }
     }
     if is_allowed(&response) {
-        assert_eq!(seen.as_deref(), Some(VALID.as_bytes()), "only the valid token is accepted");
+        assert_eq!(
+            seen.as_deref(),
+            Some(VALID.as_bytes()),
+            "only the valid token is accepted"
+        );
         return;
     }
     match response.status().as_u16() {

@@ -10,7 +10,9 @@ use tower_bearer::jwt::{JwksOptions, KeySet, PublicKey};
 
 fuzz_target!(|data: &[u8]| {
     let _ = PublicKey::from_jwk(data);
-    let Ok(set) = KeySet::from_jwks_with(data, &JwksOptions::new()) else { return };
+    let Ok(set) = KeySet::from_jwks_with(data, &JwksOptions::new()) else {
+        return;
+    };
     let json: Value = serde_json::from_slice(data).expect("the set is JSON");
     let keys = json["keys"].as_array().expect("the set has keys");
 
@@ -18,7 +20,10 @@ fuzz_target!(|data: &[u8]| {
     // With one algorithm for RSA keys, each JWK is one key or is skipped.
     assert_eq!(set.len() + set.skipped().len(), keys.len());
     assert_eq!(set.keys().count(), set.len());
-    assert!(set.keys().all(|(_, algorithm)| !algorithm.to_string().starts_with("HS")));
+    assert!(
+        set.keys()
+            .all(|(_, algorithm)| !algorithm.to_string().starts_with("HS"))
+    );
 
     let skipped: Vec<usize> = set.skipped().iter().map(|key| key.index()).collect();
     for (index, key) in keys.iter().enumerate() {

@@ -38,7 +38,11 @@ static VALIDATOR: LazyLock<JwtValidator> = LazyLock::new(|| {
 });
 
 fn sign(header: &[u8], payload: &[u8]) -> String {
-    let mut token = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
+    let mut token = format!(
+        "{}.{}",
+        URL_SAFE_NO_PAD.encode(header),
+        URL_SAFE_NO_PAD.encode(payload)
+    );
     let signature = hmac::sign(&KEY, token.as_bytes());
     token.push('.');
     URL_SAFE_NO_PAD.encode_string(signature, &mut token);
@@ -46,7 +50,9 @@ fn sign(header: &[u8], payload: &[u8]) -> String {
 }
 
 fn is_accepted(token: &str) -> bool {
-    let Some(credential) = Credential::bearer(token) else { return false };
+    let Some(credential) = Credential::bearer(token) else {
+        return false;
+    };
     let request = Request::new(());
     let view = RequestView::with_clock(&request, &*CLOCK);
     match VALIDATOR.validate(&credential, &view) {
@@ -58,9 +64,13 @@ fn is_accepted(token: &str) -> bool {
 /// Panics unless the token may be accepted.
 fn check_accepted(token: &str) {
     let parts: Vec<&str> = token.split('.').collect();
-    let [header, payload, signature] = parts[..] else { panic!("{} parts", parts.len()) };
+    let [header, payload, signature] = parts[..] else {
+        panic!("{} parts", parts.len())
+    };
     let message = &token[..header.len() + 1 + payload.len()];
-    let signature = URL_SAFE_NO_PAD.decode(signature).expect("the signature is base64url");
+    let signature = URL_SAFE_NO_PAD
+        .decode(signature)
+        .expect("the signature is base64url");
     hmac::verify(&KEY, message.as_bytes(), &signature).expect("the signature is valid");
 
     let parse = |part: &str| -> Value {

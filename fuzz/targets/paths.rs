@@ -14,7 +14,12 @@ use tower_bearer::policy::{Claims, Policies, Requirement, authenticated, public,
 use tower_bearer::{BearerAuthLayer, OpaqueTokens};
 use tower_bearer_fuzz::{call, inner, is_allowed};
 
-const TOKENS: [Option<&str>; 4] = [None, Some("user-token"), Some("orders-token"), Some("admin-token")];
+const TOKENS: [Option<&str>; 4] = [
+    None,
+    Some("user-token"),
+    Some("orders-token"),
+    Some("admin-token"),
+];
 
 #[derive(Clone)]
 struct User(&'static str);
@@ -27,8 +32,14 @@ impl Claims for User {
 
 static LAYER: LazyLock<BearerAuthLayer<OpaqueTokens<User>, Policies<User>>> = LazyLock::new(|| {
     let tokens = OpaqueTokens::new();
-    for (token, scope) in [("user-token", ""), ("orders-token", "orders"), ("admin-token", "admin")] {
-        tokens.insert(token, User(scope)).expect("the token is valid");
+    for (token, scope) in [
+        ("user-token", ""),
+        ("orders-token", "orders"),
+        ("admin-token", "admin"),
+    ] {
+        tokens
+            .insert(token, User(scope))
+            .expect("the token is valid");
     }
     BearerAuthLayer::new(tokens).with_policy(POLICIES.clone())
 });
@@ -51,7 +62,10 @@ fn readings(path: &[u8]) -> Vec<Vec<Vec<u8>>> {
     for _ in 0..4 {
         let mut segments: Vec<Vec<u8>> = Vec::new();
         for segment in path.split(|byte| matches!(byte, b'/' | b'\\')) {
-            let name = segment.split(|byte| *byte == b';').next().unwrap_or_default();
+            let name = segment
+                .split(|byte| *byte == b';')
+                .next()
+                .unwrap_or_default();
             match name {
                 b"" | b"." => {}
                 b".." => {
@@ -67,10 +81,14 @@ fn readings(path: &[u8]) -> Vec<Vec<Vec<u8>>> {
 }
 
 fuzz_target!(|data: &[u8]| {
-    let Some((&selector, path)) = data.split_first() else { return };
+    let Some((&selector, path)) = data.split_first() else {
+        return;
+    };
     let Ok(uri) = Uri::try_from(path) else { return };
     let token = TOKENS[usize::from(selector & 3)];
-    let method = [Method::GET, Method::POST, Method::OPTIONS, Method::HEAD][usize::from(selector >> 2 & 3)].clone();
+    let method = [Method::GET, Method::POST, Method::OPTIONS, Method::HEAD]
+        [usize::from(selector >> 2 & 3)]
+    .clone();
 
     let explanation = POLICIES.explain(&method, uri.path());
     let is_explained_public = matches!(explanation.requirement(), Ok(Requirement::Public));
@@ -88,14 +106,23 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(response.status(), 400, "an ambiguous path is rejected");
     }
     if !allowed {
-        assert!(matches!(response.status().as_u16(), 400 | 401 | 403), "{}", response.status());
+        assert!(
+            matches!(response.status().as_u16(), 400 | 401 | 403),
+            "{}",
+            response.status()
+        );
         return;
     }
-    assert!(token.is_some() || is_explained_public, "without a token, only a public path is allowed");
+    assert!(
+        token.is_some() || is_explained_public,
+        "without a token, only a public path is allowed"
+    );
     for segments in readings(&path) {
         match segments.first().map(Vec::as_slice) {
             Some(b"admin") => assert_eq!(token, Some("admin-token"), "{segments:?}"),
-            Some(b"orders") if segments.len() > 1 => assert_eq!(token, Some("orders-token"), "{segments:?}"),
+            Some(b"orders") if segments.len() > 1 => {
+                assert_eq!(token, Some("orders-token"), "{segments:?}")
+            }
             Some(b"health") if segments.len() == 1 => {}
             _ => assert!(token.is_some(), "{segments:?}"),
         }

@@ -71,6 +71,7 @@
 //! ```
 
 mod cached;
+mod in_flight;
 mod pending;
 mod settings;
 mod store;
@@ -78,6 +79,8 @@ mod token_key;
 mod verdicts;
 
 pub use cached::Cached;
+#[cfg(feature = "introspection")]
+pub(crate) use in_flight::{InFlight, Number};
 pub use settings::CacheSettings;
 #[cfg(feature = "introspection")]
 pub(crate) use store::Store;

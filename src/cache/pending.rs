@@ -1,13 +1,12 @@
-//! Validations under way: one for each token, whoever asks.
+//! Validations in progress: one for each token.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use futures_util::future::{FutureExt as _, Shared, WeakShared};
 
+use super::in_flight::{InFlight, Number};
 use super::store::{Observation, Store};
 use super::token_key::{PrecomputedHash, TokenKey, TokenRef};
 use crate::failure::Failure;
@@ -23,19 +22,10 @@ pub(super) type Outcome<T> = Result<Validated<T>, Failure>;
 pub(super) type SharedOutcome<T> = Shared<BoxFuture<Outcome<T>>>;
 
 pub(super) struct Pending<T> {
-    /// Read without the lock, by those who find nothing.
-    count: AtomicUsize,
-    /// Never held across an await, nor while a validation is dropped.
-    state: Mutex<State<T>>,
-}
-
-struct State<T> {
-    flights: HashMap<TokenKey, Flight<T>, PrecomputedHash>,
-    number: u64,
+    flights: InFlight<TokenKey, Flight<T>, PrecomputedHash>,
 }
 
 struct Flight<T> {
-    number: u64,
     asked: Observation,
     outcome: WeakShared<BoxFuture<Outcome<T>>>,
 }
@@ -62,11 +52,7 @@ impl<T> Flight<T> {
 impl<T> Default for Pending<T> {
     fn default() -> Self {
         Self {
-            count: AtomicUsize::new(0),
-            state: Mutex::new(State {
-                flights: HashMap::default(),
-                number: 0,
-            }),
+            flights: InFlight::default(),
         }
     }
 }
@@ -80,11 +66,11 @@ impl<T: Send + Sync + 'static> Pending<T> {
         store: &Store<V>,
         now: SystemTime,
     ) -> Option<SharedOutcome<T>> {
-        if self.count.load(Ordering::Acquire) == 0 {
+        if self.flights.is_empty() {
             return None;
         }
         let key = token.to_key();
-        self.lock().flights.get(&key)?.join(store, now)
+        self.flights.lock().get(&key)?.join(store, now)
     }
 
     /// The same, or else `work`, which others may join from now on.
@@ -100,19 +86,18 @@ impl<T: Send + Sync + 'static> Pending<T> {
             key: token.to_key(),
             number: None,
         };
-        let mut state = self.lock();
-        let there = state.flights.get(&landing.key);
+        let mut flights = self.flights.lock();
+        let there = flights.get(&landing.key);
         if let Some(other) = there.and_then(|flight| flight.join(store, asked.at())) {
-            drop(state);
+            drop(flights);
             return Awaited::Other(other);
         }
         // Whoever removes counts first and comes here then, so one of the two sees the other.
-        if state.flights.len() >= MAX_SHARED || store.has_removed_since(&asked) {
-            drop(state);
+        if flights.len() >= MAX_SHARED || store.has_removed_since(&asked) {
+            drop(flights);
             return Awaited::Own(work.shared());
         }
-        state.number += 1;
-        let number = state.number;
+        let number = flights.next_number();
         landing.number = Some(number);
         let key = token.to_key();
         let work: BoxFuture<Outcome<T>> = Box::pin(async move {
@@ -121,13 +106,7 @@ impl<T: Send + Sync + 'static> Pending<T> {
         });
         let shared = work.shared();
         if let Some(outcome) = shared.downgrade() {
-            let flight = Flight {
-                number,
-                asked,
-                outcome,
-            };
-            state.flights.insert(key, flight);
-            self.count.store(state.flights.len(), Ordering::Release);
+            flights.insert(key, number, Flight { asked, outcome });
         }
         Awaited::Own(shared)
     }
@@ -136,24 +115,15 @@ impl<T: Send + Sync + 'static> Pending<T> {
 impl<T> Pending<T> {
     /// Lets nobody join the validation of this token any more. Those who have wait on.
     pub(super) fn forget(&self, token: TokenRef<'_>) {
-        let key = token.to_key();
-        let mut state = self.lock();
-        state.flights.remove(&key);
-        self.count.store(state.flights.len(), Ordering::Release);
+        let removed = self.flights.lock().remove(&token.to_key());
+        drop(removed);
     }
 
     /// Removes all validations from the table, so that later requests start their own. Requests that have joined one
     /// still wait for it.
     pub(super) fn forget_all(&self) {
-        let mut state = self.lock();
-        let flights = std::mem::take(&mut state.flights);
-        self.count.store(0, Ordering::Release);
-        drop(state);
-        drop(flights);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let removed = self.flights.lock().remove_if(|_| true);
+        drop(removed);
     }
 }
 
@@ -161,23 +131,13 @@ impl<T> Pending<T> {
 struct CompletionGuard<T: Send + Sync + 'static> {
     pending: Arc<Pending<T>>,
     key: TokenKey,
-    number: Option<u64>,
+    number: Option<Number>,
 }
 
 impl<T: Send + Sync + 'static> Drop for CompletionGuard<T> {
     fn drop(&mut self) {
-        let Some(number) = self.number else {
-            return;
-        };
-        let mut state = self.pending.lock();
-        let is_own = |flight: &Flight<T>| flight.number == number;
-        if state.flights.get(&self.key).is_some_and(is_own) {
-            let flight = state.flights.remove(&self.key);
-            self.pending
-                .count
-                .store(state.flights.len(), Ordering::Release);
-            drop(state);
-            drop(flight);
+        if let Some(number) = self.number {
+            self.pending.flights.remove_own(&self.key, number);
         }
     }
 }
@@ -185,7 +145,7 @@ impl<T: Send + Sync + 'static> Drop for CompletionGuard<T> {
 impl<T> fmt::Debug for Pending<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pending")
-            .field("count", &self.count)
+            .field("flights", &self.flights)
             .finish_non_exhaustive()
     }
 }

@@ -1,15 +1,15 @@
-//! The calls under way: one for each token, whoever asks.
+//! Introspection requests in progress: one for each token.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::future::{Future, ready};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
 use super::cache::Key;
 use super::response::Answer;
+use crate::cache::{InFlight, Number};
 use crate::failure::Failure;
 use crate::provider::error::ProviderError;
 use crate::provider::single_flight::{Flight, NoRuntime};
@@ -29,30 +29,17 @@ pub(super) type Waiter = BoxFuture<Option<Outcome>>;
 /// The calls of one validator. They end with it; a request that is given up ends none.
 pub(super) struct InFlightRequests {
     max_concurrent_requests: usize,
-    /// Never held across an await.
-    state: Mutex<State>,
-}
-
-struct State {
-    under_way: HashMap<Key, Call>,
-    number: u64,
-    swept: Instant,
-}
-
-struct Call {
-    number: u64,
-    flight: Flight<Outcome>,
+    flights: InFlight<Key, Flight<Outcome>>,
+    /// When requests were last looked for whose runtime is not driven.
+    swept: Mutex<Instant>,
 }
 
 impl InFlightRequests {
     pub(super) fn new(max_concurrent_requests: usize) -> Arc<Self> {
         Arc::new(Self {
             max_concurrent_requests,
-            state: Mutex::new(State {
-                under_way: HashMap::new(),
-                number: 0,
-                swept: Instant::now(),
-            }),
+            flights: InFlight::default(),
+            swept: Mutex::new(Instant::now()),
         })
     }
 
@@ -68,19 +55,22 @@ impl InFlightRequests {
     where
         W: Future<Output = Outcome> + Send + 'static,
     {
-        // Dropped after the lock, since their waiters are told.
+        let is_sweep_due = self.is_sweep_due();
+        // Declared before the lock, so dropped after it, since dropping a flight wakes its waiters.
         let mut over = Vec::new();
-        let mut state = self.lock();
-        state.sweep(&mut over);
-        match state.under_way.get(&key) {
-            Some(call) if !call.flight.is_over() => return Ok(wait(&call.flight)),
-            Some(_) => over.extend(state.under_way.remove(&key)),
+        let mut flights = self.flights.lock();
+        if is_sweep_due {
+            over = flights.remove_if(Flight::is_over);
+        }
+        match flights.get(&key) {
+            Some(flight) if !flight.is_over() => return Ok(wait(flight)),
+            Some(_) => over.extend(flights.remove(&key)),
             None => {}
         }
         if let Some(answer) = known() {
             return Ok(Box::pin(ready(Some(Ok(answer)))));
         }
-        if state.under_way.len() >= self.max_concurrent_requests {
+        if flights.len() >= self.max_concurrent_requests {
             let busy = ProviderError::Busy {
                 max_concurrent_requests: self.max_concurrent_requests,
             };
@@ -88,16 +78,15 @@ impl InFlightRequests {
         }
         let no_runtime = |NoRuntime| Failure::unavailable(ProviderError::NoRuntime);
         let flight = Flight::start(limit, work).map_err(no_runtime)?;
-        state.number += 1;
-        let number = state.number;
+        let number = flights.next_number();
         let removal = Removal {
             calls: Arc::downgrade(self),
             key,
             number,
         };
         let (waiter, end) = (wait(&flight), wait(&flight));
-        state.under_way.insert(key, Call { number, flight });
-        drop(state);
+        flights.insert(key, number, flight);
+        drop(flights);
         // A task and not the waiters, because those may be given up.
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(async move {
@@ -108,8 +97,14 @@ impl InFlightRequests {
         Ok(waiter)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Returns whether to look for requests that nothing else removes, because their runtime is not driven.
+    fn is_sweep_due(&self) -> bool {
+        let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = swept.elapsed() >= SWEEP;
+        if is_due {
+            *swept = Instant::now();
+        }
+        is_due
     }
 }
 
@@ -118,37 +113,18 @@ fn wait(flight: &Flight<Outcome>) -> Waiter {
     Box::pin(async move { end.await.ok() })
 }
 
-impl State {
-    /// Takes out calls that nobody else takes out, because their runtime is not driven.
-    fn sweep(&mut self, over: &mut Vec<Call>) {
-        if self.swept.elapsed() >= SWEEP {
-            self.swept = Instant::now();
-            let ended = self.under_way.extract_if(|_, call| call.flight.is_over());
-            over.extend(ended.map(|(_, call)| call));
-        }
-    }
-}
-
-/// Takes a call out when it is dropped, which it is even if its runtime is shut down.
+/// Removes a request when it is dropped, which happens even if its runtime is shut down.
 struct Removal {
     calls: Weak<InFlightRequests>,
     key: Key,
-    number: u64,
+    number: Number,
 }
 
 impl Drop for Removal {
     fn drop(&mut self) {
-        let Some(calls) = self.calls.upgrade() else {
-            return;
-        };
-        let removed = {
-            let mut state = calls.lock();
-            match state.under_way.get(&self.key) {
-                Some(call) if call.number == self.number => state.under_way.remove(&self.key),
-                _ => None,
-            }
-        };
-        drop(removed);
+        if let Some(calls) = self.calls.upgrade() {
+            calls.flights.remove_own(&self.key, self.number);
+        }
     }
 }
 
