@@ -149,8 +149,8 @@
 //!
 //! A service without an identity provider issues its tokens with `issuing::TokenIssuer` (feature `issuing`): access and refresh
 //! tokens, sessions that can be listed and ended, revocation that takes effect at the next request. `issuing::store` keeps them, in
-//! memory, in a file (`redb`) or in Redis (`redis`), `throttle` slows down who guesses passwords, `openapi` describes the
-//! layer to an API's documentation, and the example `login` puts it all together.
+//! memory, in a file (crate `tower-bearer-redb`) or in Redis (crate `tower-bearer-redis`), `throttle` slows down who guesses
+//! passwords, `openapi` describes the layer to an API's documentation, and the example `login` puts it all together.
 //!
 //! # The order of layers
 //!

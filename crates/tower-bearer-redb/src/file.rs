@@ -236,8 +236,13 @@ fn provisional(path: &Path) -> PathBuf {
 /// Locks the file. `None` if the name belongs to another file by now, or to none.
 fn lock(path: &Path, file: File) -> Result<Option<Arc<dyn StorageBackend>>, String> {
     let opened = file.metadata().map_err(|error| explain(&error))?;
+    // Versions of redb before 4.3 know only this lock. On a file system without it, the next lock decides.
+    #[cfg(target_os = "linux")]
+    if let Err(fs::TryLockError::WouldBlock) = file.try_lock() {
+        return Err(IN_USE.into());
+    }
     let backend = FileBackend::new(file).map_err(|error| error.to_string())?;
-    // The lock belongs to the open file and lasts until it is closed. It excludes every other user of redb.
+    // Both locks belong to the open file and last until it is closed.
     match backend.try_lock_range(Bound::Unbounded, Bound::Unbounded) {
         Ok(true) => {}
         Ok(false) => return Err(IN_USE.into()),

@@ -15,8 +15,8 @@ const DEFAULT_PREFIX: &str = "tower-bearer";
 /// How long an answer may take unless told otherwise.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Sessions and revocations in one Redis, which many processes share. Clones share its connections. Needs the feature
-/// `redis`, a runtime of tokio, and Redis 6 or newer, or Valkey.
+/// Sessions and revocations in one Redis, which many processes share. Clones share its connections. Needs a runtime of
+/// tokio, and Redis 6 or newer, or Valkey.
 ///
 /// Each change is one atomic script. Of several concurrent replacements of a record, one succeeds.
 /// Revocations are in a stream. Every [`RevocationHub`](tower_bearer::issuing::RevocationHub) reads new ones at

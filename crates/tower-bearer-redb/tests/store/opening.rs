@@ -251,6 +251,28 @@ fn a_database_of_another_application_or_version_is_refused_and_left_alone() {
     );
 }
 
+#[test]
+fn database_of_another_application_that_was_not_closed_is_rejected_and_left_alone() {
+    const OTHER: TableDefinition<'_, &str, &str> = TableDefinition::new("other");
+
+    let directory = Directory::new();
+    let database = Database::create(directory.file()).unwrap();
+    let mut transaction = database.begin_write().unwrap();
+    transaction.set_two_phase_commit(true);
+    let mut other = transaction.open_table(OTHER).unwrap();
+    other.insert("a", "b").unwrap();
+    drop(other);
+    transaction.commit().unwrap();
+    // A kill would leave these bytes.
+    let killed = fs::read(directory.file()).unwrap();
+    drop(database);
+    fs::remove_file(directory.file()).unwrap();
+    write_private(&directory.file(), &killed);
+    let problem = problem(&directory.file());
+    assert!(problem.contains("none of tower-bearer"), "{problem}");
+    assert!(fs::read(directory.file()).unwrap() == killed, "{problem}");
+}
+
 /// Creates a file with redb 2, which can write both file formats.
 fn create_with_redb_2(path: &Path, is_version_3: bool) {
     const META: redb_2::TableDefinition<'_, &str, u64> = redb_2::TableDefinition::new("meta");
@@ -285,6 +307,42 @@ fn file_format_2_of_redb_is_rejected_and_left_alone() {
     assert!(problem.contains("file format 2 of redb"), "{problem}");
     assert!(problem.contains("choose another path"), "{problem}");
     assert!(fs::read(directory.file()).unwrap() == before, "{problem}");
+}
+
+#[test]
+fn open_file_excludes_every_line_of_redb() {
+    let directory = Directory::new();
+    let store = RedbStore::open(directory.file()).unwrap();
+    let error = Database::open(directory.file()).unwrap_err();
+    assert!(
+        matches!(error, redb::DatabaseError::DatabaseAlreadyOpen),
+        "{error}"
+    );
+    // redb 2 knows only `flock`, which this store takes on Linux as well.
+    #[cfg(target_os = "linux")]
+    {
+        let error = redb_2::Database::open(directory.file()).unwrap_err();
+        assert!(
+            matches!(error, redb_2::DatabaseError::DatabaseAlreadyOpen),
+            "{error}"
+        );
+    }
+    drop(store);
+
+    let database = Database::open(directory.file()).unwrap();
+    assert!(problem(&directory.file()).contains("in use"));
+    drop(database);
+    drop(RedbStore::open(directory.file()).unwrap());
+    fs::remove_file(directory.file()).unwrap();
+
+    create_with_redb_2(&directory.file(), true);
+    #[cfg(target_os = "linux")]
+    {
+        let database = redb_2::Database::open(directory.file()).unwrap();
+        assert!(problem(&directory.file()).contains("in use"));
+        drop(database);
+    }
+    RedbStore::open(directory.file()).unwrap();
 }
 
 #[tokio::test]
