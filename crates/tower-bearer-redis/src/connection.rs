@@ -27,7 +27,7 @@ use tokio::task::JoinHandle;
 
 use crate::address::{Address, Place};
 use crate::problem::Problem;
-use crate::rights::{self, PolicySource, Requirements, Scope, is_unknown_command};
+use crate::requirements::{self, PolicySource, Requirements, Scope, is_unknown_command};
 use crate::scripts::WRITE;
 use tower_bearer::issuing::store::StoreError;
 
@@ -293,7 +293,7 @@ impl Server {
             });
         }
         connection.policy =
-            rights::check(commands(), self.address.database, &self.required, scope).await?;
+            requirements::check(commands(), self.address.database, &self.required, scope).await?;
         Ok(connection)
     }
 

@@ -5,8 +5,8 @@
 mod address;
 mod connection;
 mod problem;
+mod requirements;
 mod revocations;
-mod rights;
 mod scripts;
 mod sessions;
 mod store;

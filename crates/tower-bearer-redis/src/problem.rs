@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use redis::{ErrorKind, RedisError};
 
-use crate::rights::known_command;
+use crate::requirements::known_command;
 
 /// The reason why a command failed. Of the text of the server, it contains only the error code, and the name
 /// of a command if the store sends that command. A server may repeat its input, passwords and names included.

@@ -8,7 +8,7 @@ use tower_bearer::issuing::store::StoreError;
 
 use crate::address::Address;
 use crate::connection::Server;
-use crate::rights::Requirements;
+use crate::requirements::Requirements;
 
 /// What the keys begin with unless told otherwise.
 const DEFAULT_PREFIX: &str = "tower-bearer";
