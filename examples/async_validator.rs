@@ -1,4 +1,4 @@
-//! A validator and a policy that wait: both query a user directory over HTTP, with a time limit.
+//! An asynchronous validator and an asynchronous policy. Both query a user directory over HTTP with a timeout.
 //!
 //! An unknown token is 401. A lookup without a result in time is 503 with `Retry-After`, so that no client discards a
 //! valid token because of an outage. The directory runs in the process and can be switched off and on.
@@ -70,7 +70,7 @@ fn app(directory: DirectoryClient) -> Result<Router, ConfigError> {
 /// Allows the owner of the task in the path.
 fn is_owner(directory: DirectoryClient) -> Guard<impl Policy<User>> {
     policy_fn(move |cx: &PolicyContext<'_, User>| {
-        // The context ends with this call, so the future gets copies.
+        // The context is borrowed for this call, so the future owns copies.
         let user = Arc::clone(cx.authenticated().shared());
         let task = cx.segment("task").unwrap_or_default().into_owned();
         let directory = directory.clone();

@@ -1,4 +1,4 @@
-//! A small shop API in axum: tokens made at start, rules for paths, the principal in the handlers.
+//! A small shop API in axum: tokens generated at startup, path rules, and the principal in the handlers.
 //!
 //! `cargo run -p examples --example axum` prints its tokens, its rules, and curl lines that show each response. `ADDR` sets
 //! the address (default 127.0.0.1:3000).

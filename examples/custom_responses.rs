@@ -31,7 +31,7 @@ fn app(tokens: OpaqueTokens<User>) -> Result<Router, ConfigError> {
         .under("/projects/{project}", is_member.named("member"))
         .under("/reports", scope("reports:read"))
         .build()?;
-    // The rules that hide, as the list names them: the path of a request has many spellings.
+    // The responder compares the rule and not the path, because a path has many spellings.
     let hiding = policies.explain(&Method::GET, "/projects/any");
     let hiding = hiding.rules().iter().map(|rule| rule.rule().to_owned());
     let responder = JsonResponder(hiding.collect());

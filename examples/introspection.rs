@@ -1,7 +1,7 @@
 //! A service that introspects opaque tokens at its authorization server (RFC 7662).
 //!
 //! `ISSUER=https://login.example.com/ CLIENT_ID=api CLIENT_SECRET=... cargo run -p examples --example introspection --features
-//! introspection` uses a real one. `AUDIENCE` is the `aud` of the tokens for this service; `ADDR` sets the address
+//! introspection` uses a real authorization server. `AUDIENCE` is the `aud` of the tokens for this service; `ADDR` sets the address
 //! (default 127.0.0.1:3000).
 //!
 //! Without `ISSUER`, the example starts a small authorization server in the process.

@@ -1,4 +1,4 @@
-//! JWTs checked with a public key: signature, issuer, audience, time, kind of token, scopes and roles. Accepted tokens
+//! JWTs checked with a public key: signature, issuer, audience, expiry, token type, scopes and roles. Accepted tokens
 //! are cached, and a logout takes effect at once.
 //!
 //! `cargo run -p examples --example jwt --features jwt` generates a key, signs tokens with it, and prints curl lines that show
@@ -21,7 +21,7 @@ use tower_bearer::{Authenticated, BearerAuthLayer, Policies};
 
 const ISSUER: &str = "https://login.example.com/";
 
-/// The routes behind the layer: everything that a service has to write.
+/// The routes behind the layer: the complete code of a service.
 fn app(key: PublicKey) -> Result<Router, Box<dyn Error>> {
     let revoked = RevocationList::new();
     let roles = ClaimPath::from(["realm_access", "roles"]);

@@ -1,4 +1,4 @@
-//! A service behind an OpenID Connect or OAuth 2.0 issuer, found by its name.
+//! A service behind an OpenID Connect or OAuth 2.0 issuer, discovered from its issuer identifier.
 //!
 //! `ISSUER=https://login.example.com/ AUDIENCE=https://api.example.com cargo run -p examples --example oidc --features oidc`
 //! accepts the tokens of a real provider. `ADDR` sets the address (default 127.0.0.1:3000).

@@ -11,6 +11,8 @@ rustup run "$toolchain" rustc --version >/dev/null 2>&1 || {
   echo "error: $toolchain is not installed. Install it: rustup toolchain install --profile minimal $toolchain" >&2
   exit 1
 }
+# cargo clears the documentation of another toolchain.
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}/external-types"
 
 for package in $(workspace publishable); do
   manifest=$(cargo pkgid -p "$package" | sed 's|.*file://||; s|#.*||')/Cargo.toml

@@ -2,9 +2,8 @@
 //! [`DecodingKey`] and [`Validation`]. Needs the feature `jsonwebtoken`.
 //!
 //! [`JsonwebtokenValidator`] is for services that already have keys and validation settings of that crate and want to
-//! keep them. The layer, the policies, the cache and the revocation check work as with any other validator. A service
-//! without such settings is better off with `JwtValidator` (feature `jwt`), which checks more:
-//! [below](#what-it-does-not-check) is a list.
+//! keep them. The layer, the policies, the cache and the revocation check work as with any other validator. Other services should use `JwtValidator` (feature `jwt`), which
+//! [checks more](#what-it-does-not-check).
 //!
 //! # Example
 //!
@@ -48,10 +47,10 @@
 //!
 //! # What `Validation` decides
 //!
-//! All of it applies as that crate documents it, with its defaults:
+//! `Validation` works as `jsonwebtoken` documents it, with its defaults:
 //!
 //! * `iss` and `sub` are compared only if the `Validation` has a value for them, and `nbf` only if `validate_nbf` is set.
-//! * A token **without** `iss`, `aud`, `sub` or `nbf` passes unless `required_spec_claims` lists the claim. The default
+//! * A token **without** `iss`, `aud`, `sub` or `nbf` is accepted unless `required_spec_claims` lists the claim. The default
 //!   lists `exp` alone.
 //! * With `validate_exp`, the default, the principal expires at `exp` plus `leeway`, less
 //!   `reject_tokens_expiring_in_less_than`. A cached result expires at the same time.
@@ -65,10 +64,10 @@
 //!
 //! # Crypto provider
 //!
-//! The process-wide `CryptoProvider` of that crate verifies the signature. This module installs none. If no provider is
-//! installed and the features of that crate do not select one, `jsonwebtoken::decode` panics; this validator looks
-//! first, and fails with [`Failure::unavailable`] instead: 503, until a provider is installed. That crate selects its
-//! provider at its first use, and `install_default` fails afterwards, so call it before the first request.
+//! The process-wide `CryptoProvider` of that crate verifies the signature. This module installs none. Without an
+//! installed provider, and without features that select one, `jsonwebtoken::decode` panics. This validator detects that
+//! case and returns [`Failure::unavailable`] (503) until a provider is installed. Call `install_default` before the first
+//! request: it fails once `jsonwebtoken` has selected a provider.
 //!
 //! # Failures
 //!
@@ -76,7 +75,7 @@
 //!
 //! | `ErrorKind` | result |
 //! |---|---|
-//! | no three parts, or no JSON header with an algorithm that the crate knows; `Base64` | [unrecognized](Failure::unrecognized): 401 unless another validator accepts the credential |
+//! | not three parts, a header that is not JSON or has an unknown algorithm, or `Base64` | [unrecognized](Failure::unrecognized): 401 unless another validator accepts the credential |
 //! | `InvalidSignature` | 401, reason [`Signature`](InvalidReason::Signature) |
 //! | `InvalidAlgorithm` | 401, reason [`Algorithm`](InvalidReason::Algorithm) |
 //! | `ExpiredSignature`; `ImmatureSignature` | 401, reason [`Expired`](InvalidReason::Expired); [`NotYetValid`](InvalidReason::NotYetValid) |
@@ -91,11 +90,11 @@
 //!
 //! # What it does not check
 //!
-//! `JwtValidator` rejects the following, and `jsonwebtoken` 12 accepts it:
+//! `JwtValidator` checks the following; `jsonwebtoken` 12 does not:
 //!
 //! * **Other kinds of tokens.** `typ` is not read, nor are the claims that distinguish ID tokens, logout tokens and DPoP
 //!   proofs ([RFC 8725 section 3.11](https://www.rfc-editor.org/rfc/rfc8725#section-3.11)). There is no profile of
-//!   [RFC 9068](https://www.rfc-editor.org/rfc/rfc9068) either. Make sure that `aud` keeps such tokens out.
+//!   [RFC 9068](https://www.rfc-editor.org/rfc/rfc9068) either. Use an `aud` that such tokens do not have.
 //! * **Nested tokens.** `cty` is not read.
 //! * **Sender-constrained tokens.** `cnf` is not read, so a token that is bound to a client certificate or a DPoP key is
 //!   accepted as a plain bearer token.
@@ -113,7 +112,7 @@
 //! * **Size.** Only the layer limits the length of a token
 //!   ([`with_max_credential_length`](crate::BearerAuthLayer::with_max_credential_length)). The number of members is not
 //!   limited, nesting by `serde_json` to 128 levels.
-//! * **Far dates.** `exp` may be any number from 0 to 2⁶⁴, fractions are rounded.
+//! * **Range of dates.** `exp` may be any number from 0 to 2⁶⁴, fractions are rounded.
 //!
 //! `jsonwebtoken` itself rejects `crit` (except for `b64` with the value `true`), `alg: none`, encrypted tokens, padded
 //! base64url, and a header algorithm that the `Validation` does not list.

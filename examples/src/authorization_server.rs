@@ -35,7 +35,7 @@ impl LocalServer {
     ///
     /// # Errors
     ///
-    /// There is no free port or no random number.
+    /// Returns an error if no port is free or no random bytes are available.
     pub async fn start() -> Result<Self, Failure> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let mut tokens = HashMap::new();

@@ -23,7 +23,7 @@ use crate::Failure;
 /// The time limit of a lookup.
 const TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Why a lookup has no result. The presented token is never the cause.
+/// The error of a failed lookup. The presented token is never its cause.
 pub type Outage = Box<dyn Error + Send + Sync>;
 
 /// A client of the directory. Clones share its connections.
@@ -38,7 +38,7 @@ impl DirectoryClient {
     ///
     /// # Errors
     ///
-    /// The directory is unavailable.
+    /// Returns an error if the directory is unavailable.
     pub async fn user(&self, token: &str) -> Result<Option<(String, String)>, Outage> {
         // In the body, since a URL would be in access logs.
         let Some(user) = self.lookup("/user", token.to_owned()).await? else {
@@ -54,7 +54,7 @@ impl DirectoryClient {
     ///
     /// # Errors
     ///
-    /// The directory is unavailable.
+    /// Returns an error if the directory is unavailable.
     pub async fn owner(&self, task: String) -> Result<Option<String>, Outage> {
         let Some(task) = self.lookup("/owner", task).await? else {
             return Ok(None);
@@ -80,7 +80,7 @@ impl DirectoryClient {
         match response.status() {
             StatusCode::OK => {}
             StatusCode::NOT_FOUND => return Ok(None),
-            // A rejection of the lookup does not concern the token either.
+            // Another status does not make the token invalid either.
             status => return Err(format!("the directory responds with {status}").into()),
         }
         let body = Limited::new(response.into_body(), 16 * 1024);
@@ -102,7 +102,7 @@ struct Directory {
 ///
 /// # Errors
 ///
-/// There is no free port.
+/// Returns an error if no port is free.
 pub async fn start(
     users: HashMap<String, (&'static str, &'static str)>,
     owners: HashMap<&'static str, &'static str>,
@@ -149,7 +149,7 @@ async fn switch(State(directory): State<Directory>, is_down: bool) -> &'static s
 }
 
 impl Directory {
-    /// Waits as long as the directory is down. No response at all is the worst kind of outage.
+    /// Waits until the directory is switched on. A missing response tests the timeout of the client.
     async fn wait_for_end_of_outage(&self) {
         let mut is_down = self.is_down.subscribe();
         // An error means that all senders are dropped, and `self` has one.

@@ -29,7 +29,7 @@ impl PrivateKey {
     ///
     /// # Errors
     ///
-    /// The operating system has no random numbers.
+    /// Returns an error if the operating system provides no random bytes.
     pub fn generate(kid: impl Into<String>) -> Result<Self, Failure> {
         let pair = Ed25519KeyPair::generate().map_err(|_| "no key could be generated")?;
         let kid = kid.into();
@@ -66,7 +66,7 @@ pub fn now() -> u64 {
     since.unwrap_or_default().as_secs()
 }
 
-/// An OpenID provider with a token endpoint for everyone.
+/// An OpenID provider with a token endpoint that requires no client authentication.
 #[derive(Clone)]
 pub struct LocalIssuer {
     /// The issuer identifier, `iss`.
@@ -79,7 +79,7 @@ impl LocalIssuer {
     ///
     /// # Errors
     ///
-    /// There is no free port or no random number.
+    /// Returns an error if no port is free or no random bytes are available.
     pub async fn start() -> Result<Self, Failure> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let name = format!("http://{}", listener.local_addr()?);
@@ -100,7 +100,7 @@ impl LocalIssuer {
     ///
     /// # Errors
     ///
-    /// The operating system has no random numbers.
+    /// Returns an error if the operating system provides no random bytes.
     pub fn rotate(&self) -> Result<(), Failure> {
         let mut keys = self.lock();
         let last: u64 = keys.front().map_or(Ok(0), |key| key.kid.parse())?;

@@ -1,4 +1,4 @@
-//! What the examples share: the address to listen on, random tokens, and servers to try them with.
+//! Shared code of the examples: the listen address, random tokens, and local servers.
 
 #![allow(
     clippy::exhaustive_structs,
@@ -62,7 +62,7 @@ pub fn variable(name: &str) -> Option<String> {
 ///
 /// # Errors
 ///
-/// The operating system has no random numbers.
+/// Returns an error if the operating system provides no random bytes.
 pub fn random_token() -> Result<String, Failure> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes)?;
@@ -122,7 +122,7 @@ impl User {
     ///
     /// # Errors
     ///
-    /// The operating system has no random numbers.
+    /// Returns an error if the operating system provides no random bytes.
     pub fn print_token(&self) -> Result<String, Failure> {
         let token = random_token()?;
         println!("{}={token}", self.name.to_uppercase());

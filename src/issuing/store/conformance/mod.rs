@@ -1,13 +1,13 @@
-//! Tests that every store passes, for the authors of a store.
+//! A conformance test suite for implementations of the store traits.
 //!
 //! | function | tests |
 //! |---|---|
 //! | [`check_sessions`] | a [`SessionStore`](super::SessionStore) |
 //! | [`check_revocations`] | a [`RevocationStore`](super::RevocationStore) that keeps its revocations |
-//! | [`check_issuers`] | a store of both, with token issuers on several machines |
-//! | [`SessionModel::check`] | a store of both, with random histories that are compared with a model |
+//! | [`check_issuers`] | a store that implements both traits, with token issuers on several machines |
+//! | [`SessionModel::check`] | a store that implements both traits, with random histories that are compared with a model |
 //!
-//! All of them are called in a runtime of tokio. They panic with a message that contains the rule that the store breaks.
+//! Call them inside a Tokio runtime. On failure they panic, and the message names the violated rule.
 //!
 //! # Examples
 //!
