@@ -4,7 +4,8 @@
 source "$(dirname "$0")/lib.sh"
 export RUSTDOCFLAGS="${RUSTDOCFLAGS-} -D warnings"
 
-for package in $(workspace publishable); do
+packages=$(workspace publishable)
+for package in $packages; do
   run cargo doc --locked -p "$package" --no-deps --all-features
   run cargo doc --locked -p "$package" --no-deps --no-default-features
 done

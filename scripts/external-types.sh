@@ -14,7 +14,8 @@ rustup run "$toolchain" rustc --version >/dev/null 2>&1 || {
 # cargo clears the documentation of another toolchain.
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}/external-types"
 
-for package in $(workspace publishable); do
+packages=$(workspace publishable)
+for package in $packages; do
   manifest=$(cargo pkgid -p "$package" | sed 's|.*file://||; s|#.*||')/Cargo.toml
   run rustup run "$toolchain" cargo check-external-types --all-features --manifest-path "$manifest"
 done

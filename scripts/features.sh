@@ -11,14 +11,16 @@ case ${1-} in
   *) echo "usage: $0 [--pairs]" >&2 && exit 2 ;;
 esac
 
-for package in $(workspace publishable); do
+packages=$(workspace publishable)
+for package in $packages; do
   if [ "$pairs" ]; then
     need_cargo hack
     run cargo hack clippy --locked -p "$package" --lib --feature-powerset --depth 2 -- -D warnings
     continue
   fi
   run cargo clippy --locked -p "$package" --lib --no-default-features -- -D warnings
-  for feature in $(workspace features "$package"); do
+  features=$(workspace features "$package")
+  for feature in $features; do
     run cargo clippy --locked -p "$package" --lib --no-default-features --features "$feature" -- -D warnings
   done
 done

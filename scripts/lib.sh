@@ -19,11 +19,15 @@ need_cargo() {
   }
 }
 
-# Prints facts about the workspace: see workspace.py.
+# Prints facts about the workspace: see workspace.py. No fact is an error, except for features. Assign the output to a variable first: bash
+# ignores the exit status of a substitution in a `for` or behind `<`.
 workspace() {
+  local facts
   need python3 "https://www.python.org/downloads/"
   # Python ends lines with CR LF on Windows.
-  python3 scripts/workspace.py "$@" | tr -d '\r'
+  facts=$(python3 scripts/workspace.py "$@" | tr -d '\r') || return 1
+  [ -n "$facts" ] || [ "$1" = features ] || { echo "error: scripts/workspace.py $* prints nothing" >&2; return 1; }
+  [ -z "$facts" ] || printf '%s\n' "$facts"
 }
 
 # Runs a command, and prints it first.

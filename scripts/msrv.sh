@@ -5,13 +5,15 @@ source "$(dirname "$0")/lib.sh"
 need rustup "https://rustup.rs"
 
 missing=()
-for version in $(workspace rust-versions | cut -f 2 | sort -u); do
+versions=$(workspace rust-versions)
+for version in $(cut -f 2 <<<"$versions" | sort -u); do
   rustup run "$version" rustc --version >/dev/null 2>&1 || missing+=("$version")
 done
 if [ ${#missing[@]} -gt 0 ]; then
   echo "error: toolchains are not installed. Install them: rustup toolchain install --profile minimal ${missing[*]}" >&2
   exit 1
 fi
+facts=$(workspace rust-versions)
 while IFS=$'\t' read -r package version; do
   run rustup run "$version" cargo check --locked -p "$package" --all-features
-done < <(workspace rust-versions)
+done <<<"$facts"

@@ -10,7 +10,8 @@ if ! grep -qE '^## \[?[0-9]+\.[0-9]+\.[0-9]+' CHANGELOG.md; then
   exit 0
 fi
 need_cargo semver-checks
-for package in $(workspace publishable); do
+packages=$(workspace publishable)
+for package in $packages; do
   # Outside of the workspace, so that cargo asks the registry.
   if info=$(cd / && cargo info --registry crates-io "$package" 2>&1); then
     run cargo semver-checks --package "$package" --all-features

@@ -7,7 +7,8 @@ need redis-cli "apt-get install redis-tools"
 
 root=$(workspace root)
 packages=()
-for package in $(workspace publishable); do
+names=$(workspace publishable)
+for package in $names; do
   [ "$package" = "$root" ] || packages+=(-p "$package")
 done
 [ ${#packages[@]} -gt 0 ] || { echo "error: the workspace has no store package" >&2; exit 1; }

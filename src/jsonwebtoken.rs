@@ -81,7 +81,7 @@
 //! | `ExpiredSignature`; `ImmatureSignature` | 401, reason [`Expired`](InvalidReason::Expired); [`NotYetValid`](InvalidReason::NotYetValid) |
 //! | `InvalidIssuer`; `InvalidAudience` | 401, reason [`Issuer`](InvalidReason::Issuer); [`Audience`](InvalidReason::Audience) |
 //! | `InvalidSubject`, `MissingRequiredClaim`, `InvalidClaimFormat`, `Json`, `Utf8` | 401, reason [`Claims`](InvalidReason::Claims) |
-//! | `InvalidToken` | 401, reason [`Other`](InvalidReason::Other): `crit` or `b64` in the header |
+//! | `InvalidToken` | 401, reason [`Other`](InvalidReason::Other): `crit` or `b64` in the header, or an `exp` below `reject_tokens_expiring_in_less_than` |
 //! | a `kid` without a key | 401, reason [`Key`](InvalidReason::Key) |
 //! | all others: an unusable key, an algorithm that the provider lacks, an error of the provider | [unavailable](Failure::unavailable): 503 |
 //!
@@ -162,7 +162,7 @@ impl<C> JsonwebtokenValidator<C> {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Setting`] if `validation` lists no algorithm of the key, or has a time that overflows.
+    /// [`ConfigError::Setting`] if `validation` lists no algorithm of the key, or has a leeway of more than a year.
     pub fn new(key: DecodingKey, validation: Validation) -> Result<Self, ConfigError> {
         let verifier = Verifier::new(key, validation)?;
         Ok(Self::from_keys(Keys::Single(Box::new(verifier))))
@@ -176,7 +176,7 @@ impl<C> JsonwebtokenValidator<C> {
     /// # Errors
     ///
     /// [`ConfigError::Setting`] if there is no key, a `kid` is repeated, `validation` lists no algorithm of one of the
-    /// keys, or it has a time that overflows.
+    /// keys, or it has a leeway of more than a year.
     ///
     /// # Example
     ///
@@ -274,12 +274,12 @@ struct Expiry {
 
 impl Verifier {
     fn new(key: DecodingKey, mut validation: Validation) -> Result<Self, ConfigError> {
-        // The crate adds and subtracts them without a check for overflow.
-        let most = u64::from(u32::MAX);
+        // The crate adds them to and subtracts them from the time without a check for overflow.
+        let most = 365 * 86_400;
         if validation.leeway > most || validation.reject_tokens_expiring_in_less_than > most {
             return Err(wrong(
                 "validation",
-                "`leeway` and `reject_tokens_expiring_in_less_than` may be at most 4,294,967,295 seconds",
+                "`leeway` and `reject_tokens_expiring_in_less_than` may be at most 31,536,000 seconds (one year)",
             ));
         }
         // `decode` rejects every token if one algorithm of the list is not of the type of the key. With another curve,

@@ -93,8 +93,11 @@ impl<K: Eq + Hash, V, S: BuildHasher> Locked<'_, K, V, S> {
         self.state.last
     }
 
-    pub(crate) fn insert(&mut self, key: K, number: Number, value: V) {
-        self.state.entries.insert(key, Entry { number, value });
+    /// Inserts an entry, and returns the value that it replaces. The caller drops that value without the lock.
+    #[must_use]
+    pub(crate) fn insert(&mut self, key: K, number: Number, value: V) -> Option<V> {
+        let replaced = self.state.entries.insert(key, Entry { number, value });
+        replaced.map(|entry| entry.value)
     }
 
     /// Removes an entry. The caller drops the value without the lock.
@@ -138,7 +141,7 @@ mod tests {
         let insert = |value| {
             let mut locked = table.lock();
             let number = locked.next_number();
-            locked.insert("a", number, value);
+            assert_eq!(locked.insert("a", number, value).is_some(), value > 1);
             number
         };
         let first = insert(1);
@@ -158,7 +161,7 @@ mod tests {
         for value in 0..4 {
             let mut locked = table.lock();
             let number = locked.next_number();
-            locked.insert(value, number, value);
+            assert_eq!(locked.insert(value, number, value), None);
         }
         let mut odd = table.lock().remove_if(|value| value % 2 == 1);
         odd.sort_unstable();

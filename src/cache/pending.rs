@@ -106,7 +106,9 @@ impl<T: Send + Sync + 'static> Pending<T> {
         });
         let shared = work.shared();
         if let Some(outcome) = shared.downgrade() {
-            flights.insert(key, number, Flight { asked, outcome });
+            let replaced = flights.insert(key, number, Flight { asked, outcome });
+            drop(flights);
+            drop(replaced);
         }
         Awaited::Own(shared)
     }

@@ -451,11 +451,13 @@ fn settings_that_cannot_work_are_errors() {
         setting(new(p256(), validation(Algorithm::ES384))),
         "validation"
     );
-    let leeway = Validation {
-        leeway: u64::MAX,
-        ..default()
-    };
-    assert_eq!(setting(new(secret(), leeway)), "validation");
+    for leeway in [31_536_001, u32::MAX.into(), u64::MAX] {
+        let leeway = Validation {
+            leeway,
+            ..default()
+        };
+        assert_eq!(setting(new(secret(), leeway)), "validation");
+    }
     let early = Validation {
         reject_tokens_expiring_in_less_than: u64::MAX,
         ..default()

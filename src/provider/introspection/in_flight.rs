@@ -85,7 +85,7 @@ impl InFlightRequests {
             number,
         };
         let (waiter, end) = (wait(&flight), wait(&flight));
-        flights.insert(key, number, flight);
+        over.extend(flights.insert(key, number, flight));
         drop(flights);
         // A task and not the waiters, because those may be given up.
         if let Ok(runtime) = Handle::try_current() {
