@@ -907,6 +907,10 @@ fn closure_beside_policy_does_not_hide_its_unknown_value() {
 // ===== The warning =====
 
 #[cfg(all(feature = "axum", feature = "tracing"))]
+#[path = "support/dispatcher.rs"]
+mod dispatcher;
+
+#[cfg(all(feature = "axum", feature = "tracing"))]
 mod warning {
     use std::io;
     use std::sync::{Arc, Mutex};
@@ -930,6 +934,7 @@ mod warning {
 
     /// Returns the warnings that `work` logs.
     fn warnings(work: impl FnOnce()) -> Vec<String> {
+        dispatcher::register_second();
         let log = Log::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt()

@@ -506,6 +506,8 @@ where
         }
     }
 
+    #[cfg(feature = "tracing")]
+    crate::support::dispatcher::register_second();
     let written = Written::default();
     let writer = written.clone();
     let subscriber = tracing_subscriber::fmt()

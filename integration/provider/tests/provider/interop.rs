@@ -42,7 +42,7 @@ pub(crate) async fn tokens_that_no_api_takes_are_refused(folder: PathBuf) {
 /// Runs a script that makes tokens.
 fn made_by(folder: &Path, name: &str) -> Vec<Value> {
     let secret: String = SECRET.iter().map(|byte| format!("{byte:02x}")).collect();
-    let keys = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/keys");
+    let keys = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/keys");
     let mut child = script(folder, name)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
