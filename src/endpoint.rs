@@ -1,10 +1,12 @@
 //! Reads the forms of endpoints.
 
+use std::pin::pin;
+
 use bytes::{Buf as _, BufMut as _};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use http_body::Body;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
 
 /// Returns whether the body is `application/x-www-form-urlencoded`.
 pub(crate) fn is_form(headers: &HeaderMap) -> bool {
@@ -26,34 +28,36 @@ pub(crate) fn is_form(headers: &HeaderMap) -> bool {
 /// The status of the response: 413 if the body is longer, which its size hint may already show, or 400 if it cannot
 /// be received.
 pub(crate) async fn read<B: Body>(body: B, max: usize) -> Result<Vec<u8>, StatusCode> {
-    let is_too_long = usize::try_from(body.size_hint().lower()).map_or(true, |least| least > max);
-    if is_too_long {
+    let is_too_long = |length: u64| usize::try_from(length).map_or(true, |length| length > max);
+    if is_too_long(body.size_hint().lower()) {
         return Err(StatusCode::PAYLOAD_TOO_LARGE);
     }
-    let limited = Limited::new(body.map_err(|_| Interrupted), max);
-    let mut data = match limited.collect().await {
-        Ok(collected) => collected.aggregate(),
-        Err(error) if error.is::<LengthLimitError>() => return Err(StatusCode::PAYLOAD_TOO_LARGE),
-        Err(_) => return Err(StatusCode::BAD_REQUEST),
-    };
-    // In one allocation, so that the caller can overwrite all of the copy.
-    let mut bytes = Vec::with_capacity(data.remaining());
-    bytes.put(&mut data);
+    let mut body = pin!(body);
+    // Copied frame by frame. `BodyExt::collect` would keep every frame, and a client may send frames of one byte, each
+    // of which takes more than 32 times as much memory.
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| StatusCode::BAD_REQUEST)?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        if data.remaining() > max - bytes.len() {
+            return Err(StatusCode::PAYLOAD_TOO_LARGE);
+        }
+        bytes.put(data);
+    }
     Ok(bytes)
 }
-
-/// An error of a body without its cause, since `Limited` needs an error that can be boxed.
-#[derive(Debug, thiserror::Error)]
-#[error("the body could not be received")]
-struct Interrupted;
 
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use bytes::Bytes;
     use futures_util::FutureExt as _;
-    use futures_util::stream::{self, Stream};
+    use futures_util::stream::{self, Stream, StreamExt as _};
     use http_body::Frame;
     use http_body_util::{Full, StreamBody};
 
@@ -122,5 +126,30 @@ mod tests {
         ];
         let body = StreamBody::new(stream::iter(trailers));
         assert_eq!(read_now(body, 3), Ok(b"a=1".to_vec()));
+    }
+
+    #[test]
+    fn short_frames_are_not_kept() {
+        struct OneByte(Arc<AtomicUsize>);
+        impl AsRef<[u8]> for OneByte {
+            fn as_ref(&self) -> &[u8] {
+                b"a"
+            }
+        }
+        impl Drop for OneByte {
+            fn drop(&mut self) {
+                self.0.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        let live = Arc::new(AtomicUsize::new(0));
+        let most = Arc::new(AtomicUsize::new(0));
+        let body = StreamBody::new(stream::iter(0..1_000).map(|_| {
+            let before = live.fetch_add(1, Ordering::Relaxed);
+            most.fetch_max(before + 1, Ordering::Relaxed);
+            let data = Bytes::from_owner(OneByte(Arc::clone(&live)));
+            Ok::<_, Infallible>(Frame::data(data))
+        }));
+        assert_eq!(read_now(body, 1_000).map(|bytes| bytes.len()), Ok(1_000));
+        assert_eq!(most.load(Ordering::Relaxed), 1);
     }
 }

@@ -246,7 +246,7 @@ impl<V, P> BearerAuthLayer<V, P> {
         Ok(self.with(|settings| settings.nest = nest))
     }
 
-    /// InFlightRequests `hook` for every decision: for audit logs and metrics. It replaces an earlier one, and
+    /// Calls `hook` for every decision: for audit logs and metrics. It replaces an earlier one, and
     /// costs nothing where there is none. It runs within the request, so it must not block.
     pub fn on_decision(self, hook: impl Fn(&DecisionEvent<'_>) + Send + Sync + 'static) -> Self {
         self.with(|settings| settings.hook = Some(Arc::new(hook)))

@@ -319,7 +319,7 @@ impl SigningKey {
         if claims.first() != Some(&b'{') {
             return Err(SigningError::Claims);
         }
-        // DecodeBuffer for all but the longest signatures.
+        // Room for all but the longest signatures.
         let mut token = String::with_capacity((header.len() + claims.len()) * 4 / 3 + 360);
         URL_SAFE_NO_PAD.encode_string(header, &mut token);
         token.push('.');

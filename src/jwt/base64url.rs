@@ -1,8 +1,10 @@
 //! base64url without padding ([RFC 7515 section 2](https://www.rfc-editor.org/rfc/rfc7515#section-2)), read
 //! strictly: no other alphabet, no white space, no stray bits at the end (C14: strict base64url).
 //!
-//! Accepts exactly what the crate `base64` accepts. With that crate, an HS256 token that is not cached takes 3.5 % more
-//! instructions (27,945 instead of 26,989 in `benches/instructions.sh`).
+//! Accepts exactly what the crate `base64` accepts. With that crate (0.22.1), `benches/instructions.sh` counts 3.5 % more
+//! instructions for an HS256 token that is not cached (27,945 instead of 26,989), and more for tokens that any client can
+//! send: 4.2 % for a bad signature, 6.8 % for an unknown issuer, 3.0 % for an unknown `kid`. `base64` 0.23.1 and
+//! `data-encoding` 2.11 take 4.3 % more for HS256 and about 8 % for an unknown issuer.
 
 /// How many bytes a text of so many characters stands for. `None` if no text has so many.
 pub(crate) fn decoded_length(characters: usize) -> Option<usize> {

@@ -2,7 +2,7 @@
 
 use super::base64url;
 
-/// DecodeBuffer for a decoded part of a token: on the stack, or, for more than `N` bytes, on the heap.
+/// A buffer for a decoded part of a token: on the stack, or, for more than `N` bytes, on the heap.
 pub(crate) struct DecodeBuffer<const N: usize> {
     near: [u8; N],
     far: Vec<u8>,

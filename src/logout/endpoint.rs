@@ -103,7 +103,7 @@ enum Extent {
 }
 
 impl BackChannelLogout {
-    /// InFlightRequests `handler` for each logout. An error is answered with 503, so that the provider tries again; it goes into the
+    /// Calls `handler` for each logout. An error is answered with 503, so that the provider tries again; it goes into the
     /// response's extensions, as the source of the [`Failure`].
     ///
     /// # Example

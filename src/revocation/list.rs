@@ -3,6 +3,7 @@
 use std::collections::hash_map::RandomState;
 use std::error::Error;
 use std::fmt;
+use std::future::ready;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +12,7 @@ use std::time::SystemTime;
 use papaya::HashMap;
 
 use super::entry::Kind;
-use super::{Revocation, RevocationClaims, Revocations};
+use super::{Revocation, RevocationClaims, Revocations, Revoke, RevokeFuture};
 use crate::clock::{ClampedClock, Clock, seconds};
 
 /// How many entries there may be unless told otherwise.
@@ -347,6 +348,13 @@ impl Revocations for RevocationList {
 
     fn epoch(&self) -> Option<u64> {
         Some(self.inner.epoch.load(Ordering::Acquire))
+    }
+}
+
+impl Revoke for RevocationList {
+    fn revoke<'a>(&'a self, revocation: &'a Revocation) -> RevokeFuture<'a> {
+        let result = RevocationList::revoke(self, revocation);
+        Box::pin(ready(result.map_err(Into::into)))
     }
 }
 

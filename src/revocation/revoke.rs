@@ -1,28 +1,21 @@
-//! Somewhere to take back.
+//! The trait for making revocations. [`Revocations`](super::Revocations) is the one for looking them up.
 
 use std::error::Error;
-use std::future::{Future, ready};
+use std::future::Future;
 use std::pin::Pin;
 
-use super::{Revocation, RevocationList};
+use super::Revocation;
 
-/// What is taken back, or why it has not been, later.
+/// The future of [`Revoke::revoke`].
 pub type RevokeFuture<'a> =
     Pin<Box<dyn Future<Output = Result<(), Box<dyn Error + Send + Sync>>> + Send + 'a>>;
 
-/// Somewhere to take back: a [`RevocationList`], a `RevocationHub`, or a store of one's own.
+/// A place that takes revocations: a [`RevocationList`](super::RevocationList), a `RevocationHub`, or your own store.
 pub trait Revoke: Send + Sync {
-    /// Takes back what `revocation` says. With `Ok` that holds from now on.
+    /// Makes a revocation. After `Ok`, it is in effect.
     ///
     /// # Errors
     ///
-    /// Anything, if it may not hold.
+    /// Any error, if the revocation may not be in effect.
     fn revoke<'a>(&'a self, revocation: &'a Revocation) -> RevokeFuture<'a>;
-}
-
-impl Revoke for RevocationList {
-    fn revoke<'a>(&'a self, revocation: &'a Revocation) -> RevokeFuture<'a> {
-        let done = RevocationList::revoke(self, revocation);
-        Box::pin(ready(done.map_err(Into::into)))
-    }
 }
