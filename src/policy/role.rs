@@ -124,7 +124,7 @@ impl RoleHierarchy {
         RoleHierarchyBuilder { above: Vec::new() }
     }
 
-    /// RequiredScopes `role`, or one above it.
+    /// Requires `role`, or a role above it.
     pub fn role(&self, role: &str) -> Guard<Role> {
         match self.sufficient.get_key_value(role) {
             Some((name, sufficient)) => Role::new(name.clone(), sufficient.clone(), None),

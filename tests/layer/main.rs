@@ -1,5 +1,8 @@
 //! The layer as a Tower service: requests, rejections, stacks, sizes and compiler messages.
 
+#[cfg(feature = "tracing")]
+#[path = "../support/dispatcher.rs"]
+mod dispatcher;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -81,7 +81,7 @@ impl Texts {
 #[tokio::test]
 async fn secrets_are_absent_from_debug_display_and_log() {
     // (B13: hidden credentials, J03: no secrets in texts, J04: error texts)
-    crate::support::dispatcher::register_second();
+    crate::dispatcher::register_second();
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)

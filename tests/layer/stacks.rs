@@ -507,7 +507,7 @@ where
     }
 
     #[cfg(feature = "tracing")]
-    crate::support::dispatcher::register_second();
+    crate::dispatcher::register_second();
     let written = Written::default();
     let writer = written.clone();
     let subscriber = tracing_subscriber::fmt()

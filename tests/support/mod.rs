@@ -1,9 +1,6 @@
 //! Helpers of several tests: a principal, inner services, and a check of every challenge.
 #![allow(dead_code, reason = "each test uses its own part")]
 
-#[cfg(feature = "tracing")]
-pub(crate) mod dispatcher;
-
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::task::{Context, Poll};

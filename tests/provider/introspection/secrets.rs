@@ -105,7 +105,7 @@ mod log {
 
     /// Until the guard is dropped, for this thread.
     pub(super) fn keep() -> (Log, tracing::subscriber::DefaultGuard) {
-        crate::support::dispatcher::register_second();
+        crate::dispatcher::register_second();
         let log = Log::default();
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
