@@ -55,10 +55,13 @@ pub(crate) fn base64url(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// A file of `tests/keys`.
+/// Reads a file of `tests/keys` of the root package. Other packages of the workspace include this file too.
 pub(crate) fn read(file: &str) -> String {
-    let path = format!("{}/tests/keys/{file}", env!("CARGO_MANIFEST_DIR"));
-    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+    let packages = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let mut paths = packages.map(|package| package.join("tests/keys").join(file));
+    let path = paths.find(|path| path.is_file());
+    let path = path.unwrap_or_else(|| panic!("there is no tests/keys/{file}"));
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// The private key `name` in PKCS#8, as PEM.
